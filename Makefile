@@ -1,0 +1,70 @@
+# The first target that needs it makes .venv, from constraints.txt; later ones use it as it is.
+#   make run PYTHON=python3.12      another interpreter than python3 (3.11, 3.12 or 3.13)
+#   make run ARGS="--since 2025-01-17"      arguments for run, test or bench
+
+PYTHON ?= python3
+ARGS ?=
+PYTHON_VERSIONS = 3.11 3.12 3.13
+
+IN_VENV = .venv/bin
+STAMP = .venv/.installed
+VERSION_STAMPS = $(PYTHON_VERSIONS:%=.venv-%/.installed)
+PACKAGING = pyproject.toml setup.cfg constraints.txt
+PIP_INSTALL = python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help run test check test-all bench clean $(PYTHON_VERSIONS:%=test-%)
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(STAMP)  ## set up, then run the pipeline on data/
+	$(IN_VENV)/python -m pipeline run $(ARGS)
+
+test: $(STAMP)  ## set up, then the tests
+	$(IN_VENV)/python -m pytest $(ARGS)
+
+check: $(STAMP)  ## set up, then ruff, mypy, import-linter and the README's tests
+	$(IN_VENV)/ruff check
+	$(IN_VENV)/ruff format --check
+	$(IN_VENV)/mypy pipeline
+	$(IN_VENV)/lint-imports --no-logo
+	$(IN_VENV)/python -m pytest -q tests/test_readme.py
+
+test-all: $(PYTHON_VERSIONS:%=test-%)  ## the tests on Python 3.11, 3.12 and 3.13
+
+bench: $(STAMP)  ## set up, then the benchmarks (many minutes)
+	$(IN_VENV)/python benchmarks/bench.py $(ARGS)
+
+clean:  ## remove what set-up and tools made; output/ and duckdb_db/ stay
+	rm -rf .venv .venv-* build *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find pipeline tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+# $(call runs,PYTHON,CONDITION): PYTHON itself when it starts and the condition on its version v holds
+runs = $(shell $(1) -c 'import sys; v = sys.version_info[:2]; sys.exit(not ($(2)))' 2>/dev/null && echo $(1))
+# $(call interpreter,3.12): one from pyenv, else from PATH
+candidates = $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/$(1).*/bin/python) python$(1)
+interpreter = $(firstword $(foreach python,$(candidates),$(call runs,$(python),v == ($(subst .,$(comma) ,$(1))))))
+comma = ,
+
+# $(call install,PYTHON): into the stamp's folder; the build backend first, so that it is the pinned one too
+define install
+	@echo "setting up $(@D) with $(1), about a minute"
+	@rm -f $@
+	@$(1) -m venv --clear $(@D)
+	@$(@D)/bin/$(PIP_INSTALL) setuptools
+	@$(@D)/bin/$(PIP_INSTALL) --no-build-isolation -e '.[test,check]'
+	@touch $@
+endef
+
+WRONG_PYTHON = $(PYTHON) is not Python 3.11, 3.12 or 3.13; name one: make $(MAKECMDGOALS) PYTHON=python3.12
+
+$(STAMP): $(PACKAGING)
+	$(if $(call runs,$(PYTHON),(3, 11) <= v < (3, 14)),,$(error $(WRONG_PYTHON)))
+	$(call install,$(PYTHON))
+
+$(VERSION_STAMPS): .venv-%/.installed: $(PACKAGING)
+	$(if $(call interpreter,$*),,$(error no Python $* found, neither with pyenv nor as python$* on PATH))
+	$(call install,$(call interpreter,$*))
+
+$(PYTHON_VERSIONS:%=test-%): test-%: .venv-%/.installed
+	.venv-$*/bin/python -m pytest $(ARGS)

@@ -1,0 +1,114 @@
+"""The yardstick: a plain DuckDB script that writes the raw, normalized and curated layers of a dump.
+
+    python benchmarks/plain_three_layers.py DUMP OUT
+
+The same rows, columns and types as the pipeline's (DESIGN §3, docs/RULES.md 11), and law 2 over all dates. Left out,
+for speed: validation (it takes every record to be good, and every order to have lines whose qty x price sum to more
+than 0), manifests, fsync, exact file names, order inside files.
+"""
+
+import sys
+from pathlib import Path
+
+import duckdb
+
+SETTINGS = "SET threads = 2; SET TimeZone = 'UTC'; SET preserve_insertion_order = false"
+
+COLUMNS = """{order_id: 'VARCHAR', user_id: 'VARCHAR', amount: 'DECIMAL(18,4)', currency: 'VARCHAR',
+    created_at: 'TIMESTAMPTZ', updated_at: 'TIMESTAMPTZ', metadata: 'JSON',
+    items: 'STRUCT(sku VARCHAR, qty BIGINT, price DECIMAL(18,4))[]'}"""
+
+# lines as they are: csv with neither quotes nor a separator that JSON can hold
+RAW = """
+COPY (SELECT json::VARCHAR, (json->>'created_at')::TIMESTAMPTZ::DATE AS date FROM read_ndjson_objects($dump))
+TO '{out}/raw' (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '\x01', FILE_EXTENSION 'json',
+    PARTITION_BY (date), FILENAME_PATTERN 'orders_raw_{{i}}')
+"""
+
+# one row per record of the dump
+VERSION = f"""
+CREATE TABLE version AS
+SELECT order_id, user_id, amount, currency, created_at::TIMESTAMP AS created_at, updated_at::TIMESTAMP AS updated_at,
+    metadata::VARCHAR AS metadata, items, created_at::DATE AS date
+FROM read_json($dump, format = 'newline_delimited', columns = {COLUMNS})
+"""
+
+# one row per record that is not its order's latest; in_date: nor its date's
+LOSER = """
+CREATE TABLE loser AS
+WITH again AS (SELECT order_id FROM version GROUP BY order_id HAVING count(*) > 1),
+ranked AS (
+    SELECT rowid AS id,
+        row_number() OVER (PARTITION BY order_id
+            ORDER BY coalesce(updated_at, created_at) DESC, created_at DESC) AS place,
+        row_number() OVER (PARTITION BY order_id, date
+            ORDER BY coalesce(updated_at, created_at) DESC, created_at DESC) AS place_in_date
+    FROM version SEMI JOIN again USING (order_id)
+)
+SELECT id, place_in_date > 1 AS in_date FROM ranked WHERE place > 1
+"""
+
+ORDERS = """
+SELECT order_id, user_id, amount, currency, created_at, updated_at, metadata, date
+FROM version WHERE rowid NOT IN (SELECT id FROM loser WHERE in_date)
+"""
+
+ITEMS = """
+SELECT order_id, unnest(range(1, len(items) + 1))::INTEGER AS line_number, unnest(items, max_depth := 2), date
+FROM version WHERE rowid NOT IN (SELECT id FROM loser WHERE in_date)
+"""
+
+# the running sum of weights is exact in BIGINT ten-thousandths; the line before ends where this one's weight begins
+FACT_ORDER = """
+WITH kept AS (
+    SELECT order_id, user_id, amount, created_at, date, items,
+        list_transform(items, lambda x: (x.qty * x.price * 10000)::BIGINT) AS weights
+    FROM version WHERE rowid NOT IN (SELECT id FROM loser)
+), line AS (
+    SELECT *, len(weights) AS lines, list_sum(weights)::DOUBLE AS total,
+        unnest(range(1, len(items) + 1)) AS line_number, unnest(weights) AS weight, unnest(items, max_depth := 2)
+    FROM kept
+), running AS (
+    SELECT *, list_sum(weights[:line_number]) AS sum_to FROM line
+), share AS (
+    SELECT *, amount::DOUBLE AS whole,
+        CASE WHEN line_number = lines THEN amount::DOUBLE * 1e4
+            ELSE floor(whole * (sum_to / total) * 1e4 + 0.5) END AS upper,
+        floor(whole * ((sum_to - weight) / total) * 1e4 + 0.5) AS lower
+    FROM running
+)
+SELECT order_id, user_id, sku, ((upper - lower) / 1e4)::DECIMAL(18,4) AS amount, qty, price, created_at, date
+FROM share
+"""
+
+ORDER_ITEMS = """
+SELECT order_id, unnest(range(1, len(items) + 1))::INTEGER AS line_number, unnest(items, max_depth := 2), date
+FROM version WHERE rowid NOT IN (SELECT id FROM loser)
+"""
+
+
+def copy(con: duckdb.DuckDBPyConnection, query: str, folder: Path, name: str) -> None:
+    """One Parquet file or more per date of the query's rows: folder/date=D/name_N.parquet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    con.execute(
+        f"COPY ({query}) TO '{folder}' (FORMAT parquet, PARTITION_BY (date), WRITE_PARTITION_COLUMNS true, "
+        f"OVERWRITE_OR_IGNORE true, FILENAME_PATTERN '{name}_{{i}}')"
+    )
+
+
+def main(dump: str, out: Path) -> None:
+    """Write the three layers of `dump` below `out`."""
+    out.mkdir(parents=True)
+    con = duckdb.connect()
+    con.execute(SETTINGS)
+    con.execute(RAW.format(out=out), {"dump": dump})
+    con.execute(VERSION, {"dump": dump})
+    con.execute(LOSER)
+    copy(con, ORDERS, out / "normalized", "orders")
+    copy(con, ITEMS, out / "normalized", "items")
+    copy(con, FACT_ORDER, out / "curated", "fact_order")
+    copy(con, ORDER_ITEMS, out / "curated", "order_items")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,23 @@
+"""A Luigi pipeline that keeps an orders lake true."""
+
+import luigi.tools.range  # noqa: F401  makes RangeDaily known to `luigi --module pipeline RangeDaily`
+
+from pipeline.events import configure_logging
+from pipeline.frames import dedupe, normalize_orders
+from pipeline.tasks.dims import SeedDims, init_database
+from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
+from pipeline.tasks.run_all import RunAll
+
+__all__ = [
+    "FetchOrders",
+    "NormalizeOrders",
+    "RunAll",
+    "SeedDims",
+    "WriteFactOrder",
+    "WriteOrderItems",
+    "dedupe",
+    "init_database",
+    "normalize_orders",
+]
+
+configure_logging()

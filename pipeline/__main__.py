@@ -1,0 +1,78 @@
+"""python -m pipeline: run, plan and views, for people."""
+
+import argparse
+import sys
+
+from luigi.cmdline_parser import CmdlineParser
+from luigi.retcodes import run_with_retcodes
+
+from pipeline.errors import PipelineError
+from pipeline.tasks.base import open_lake
+from pipeline.tasks.dims import warehouse_path
+from pipeline.tasks.plan import plan
+from pipeline.tasks.run_all import RunAll
+from pipeline.warehouse.views import refresh_views
+
+COMMANDS = ("run", "plan", "views")
+EPILOG = """\
+Times are ISO 8601, UTC unless they say otherwise: 2025-01-15, 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00.
+Settings come from luigi.cfg in this folder (or the file LUIGI_CONFIG_PATH names); each can be given here as
+--section-key, for example --storage-root /srv/lake or --orders-api-url dump.json.gz.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of python -m pipeline."""
+    top = argparse.ArgumentParser(
+        prog="python -m pipeline",
+        description="Keeps an orders lake true: one Parquet partition per UTC date, extracted, normalized, checked.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(dest="command", metavar="{run,plan,views}")
+    running = commands.add_parser("run", help="build what is incomplete (the default command)", epilog=EPILOG)
+    planning = commands.add_parser("plan", help="say what run would build, skip, and why; write nothing", epilog=EPILOG)
+    commands.add_parser("views", help="create the views of warehouse.db again", epilog=EPILOG)
+    for command in (running, planning):
+        command.add_argument("--since", help="first instant; its whole UTC date is run (default: from the start)")
+        command.add_argument("--until", help="end of the range, not in it (default: now)")
+        command.add_argument("--force", action="store_true", help="extract the chosen dates again and rebuild them")
+        command.add_argument("--reprocess", action="store_true", help="rebuild them from the landed raw files")
+        command.add_argument(
+            "--allow-shrink", action="store_true", help="accept an extraction that lacks many landed orders"
+        )
+    running.add_argument("--workers", help="tasks at a time (default: 1; DuckDB uses all cores in each)")
+    planning.add_argument("--all", action="store_true", help="name the dates that are skipped, too")
+    return top
+
+
+def main(argv: list[str]) -> None:
+    """Run a command; exits with luigi's [retcode] codes, 2 for a mistake on the command line."""
+    if not argv or argv[0] not in (*COMMANDS, "-h", "--help"):
+        argv = ["run", *argv]
+    options, settings = parser().parse_known_args(argv)
+    luigi_argv = ["--module", "pipeline", "RunAll", "--local-scheduler", *settings]
+    for name in ("since", "until", "workers"):
+        value = getattr(options, name, None)
+        luigi_argv += [f"--{name}", value] if value is not None else []
+    luigi_argv += [f"--{name}" for name in ("force", "reprocess", "allow-shrink") if getattr(options, name.replace("-", "_"), False)]
+    if options.command == "run":
+        run_with_retcodes(luigi_argv)
+    try:
+        with CmdlineParser.global_instance(luigi_argv) as parsed:
+            _answer(options, parsed.get_task_obj())
+    except PipelineError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+def _answer(options: argparse.Namespace, task: RunAll) -> None:
+    if options.command == "plan":
+        print(*plan(task, everything=options.all), sep="\n")
+    else:
+        lake = open_lake()
+        with lake.locked():
+            refresh_views(lake, warehouse_path())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

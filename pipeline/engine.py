@@ -1,0 +1,68 @@
+"""Runs the SQL of pipeline/sql on DuckDB, in memory, and hands over Arrow tables."""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+MACROS = ("text", "identifier", "instant", "money", "whole_number")
+ROWS_PER_SCAN = 8192
+
+
+class Engine:
+    """One DuckDB connection without files of its own: rows come from Arrow tables and Parquet files.
+
+    Results keep the order of their input rows (DuckDB's preserve_insertion_order) unless the SQL sorts.
+    """
+
+    def __init__(self, *, memory_limit: str, threads: int, temp_directory: str) -> None:
+        self._connection = duckdb.connect()
+        for name, value in {
+            "memory_limit": memory_limit,
+            "temp_directory": temp_directory,
+            "TimeZone": "UTC",
+            "preserve_insertion_order": True,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }.items():
+            self._connection.execute(f"SET {name} = ?", [value])
+        if threads:
+            self._connection.execute("SET threads = ?", [threads])
+        for macro in MACROS:
+            self._connection.execute(sql(f"macros/{macro}"))
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def bind(self, **relations: pa.Table) -> None:
+        """Give Arrow tables the names by which the SQL reads them. Cut into batches, so that two cores share a scan."""
+        for name, table in relations.items():
+            batches = table.to_batches(max_chunksize=ROWS_PER_SCAN)
+            self._connection.register(name, pa.Table.from_batches(batches, schema=table.schema))
+
+    def keep(self, name: str, params: Mapping[str, Any] | None = None) -> None:
+        """Run sql/<name>.sql and keep its rows as the temporary table <name>."""
+        self._connection.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {sql(name)}', dict(params or {}))
+
+    def query(self, name: str, params: Mapping[str, Any] | None = None) -> pa.Table:
+        """The rows of sql/<name>.sql."""
+        return self._connection.sql(sql(name), params=dict(params or {})).to_arrow_table()
+
+
+@cache
+def sql(name: str) -> str:
+    """The text of pipeline/sql/<name>.sql."""
+    return resources.files("pipeline").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+
+
+def check_names() -> list[str]:
+    """The data checks of pipeline/sql/checks, sorted."""
+    folder = resources.files("pipeline").joinpath("sql", "checks")
+    return sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".sql"))

@@ -1,0 +1,73 @@
+"""Every deliberate error of the pipeline; each message says what was found, what was expected and what to do.
+
+PipelineError
+├── BadSetting            a parameter or a key of luigi.cfg with a value that cannot be meant
+├── StorageUnusable       [storage] root or a file in it cannot be read or written
+├── LakeBusy              another run held the lake's lock for longer than lock_timeout_seconds
+├── SourceUnreadable      the source has no answer: no such dump, not a file, broken compression
+│   └── UnreadableDump    a dump that is not JSON as a whole; nothing of it was published
+├── DateFailed            one date that cannot be built; the other dates are
+│   ├── NotLanded         --reprocess of a date that has no landed raw file
+│   ├── ShrunkDate        an extraction without many of the order_ids that are landed
+│   └── CorruptPartition  a published file that is not what its manifest says
+├── UnreadableDimension   users_csv or products_csv cannot be read as a table
+├── UnusableWarehouse     warehouse.db is not a DuckDB database that can be rebuilt in place
+├── CheckFailed           a data check found rows that break it
+└── RunFailed             what could be published is; the message names all that could not
+"""
+
+
+class PipelineError(Exception):
+    """A mistake or a condition that the user can mend: shown in one line, without a traceback."""
+
+
+class BadSetting(PipelineError):
+    """A parameter or setting whose value cannot be used."""
+
+
+class StorageUnusable(PipelineError):
+    """The lake's folder, or a file in it, cannot be read or written."""
+
+
+class LakeBusy(PipelineError):
+    """Another run holds the lake's lock."""
+
+
+class SourceUnreadable(PipelineError):
+    """The orders' source gave no answer that can be read."""
+
+
+class UnreadableDump(SourceUnreadable):
+    """A dump that is not JSON as a whole: nothing of it was published."""
+
+
+class DateFailed(PipelineError):
+    """One date that cannot be built; the others are."""
+
+
+class NotLanded(DateFailed):
+    """A date to reprocess that was never extracted."""
+
+
+class ShrunkDate(DateFailed):
+    """An extraction that lacks too many of a date's landed orders."""
+
+
+class CorruptPartition(DateFailed):
+    """A published file that differs from what its manifest says."""
+
+
+class UnreadableDimension(PipelineError):
+    """A dimension's CSV that cannot be read as the table it should hold."""
+
+
+class UnusableWarehouse(PipelineError):
+    """A warehouse.db that DuckDB cannot open."""
+
+
+class CheckFailed(PipelineError):
+    """A data check that found rows."""
+
+
+class RunFailed(PipelineError):
+    """The end of a run in which something could not be published."""

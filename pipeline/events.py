@@ -1,0 +1,53 @@
+"""Log lines as events: one line each, an event name and key=value fields, on the logger `pipeline`."""
+
+import json
+import logging
+import sys
+import traceback
+
+from pipeline.errors import PipelineError
+
+logger = logging.getLogger("pipeline")
+
+
+def emit(event: str, *, level: int = logging.INFO, **fields: object) -> None:
+    """Log one event. Fields that are None are left out; never pass row values or secrets."""
+    shown = [f"{key}={_shown(value)}" for key, value in fields.items() if value is not None]
+    logger.log(level, " ".join([f"event={event}", *shown]))
+
+
+def _shown(value: object) -> str:
+    text = f"{value:.2f}" if isinstance(value, float) else str(value)
+    return text if text and not any(char in text for char in ' "=\n') else json.dumps(text, ensure_ascii=False)
+
+
+class _OneLineErrors(logging.Filter):
+    """Turns luigi's traceback of a PipelineError into one line, since it is the user's to mend, not ours."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        cause = _pipeline_error(error)
+        if cause is not None:
+            record.msg, record.args, record.exc_info = f"{type(cause).__name__}: {cause}", (), None
+        elif error is not None:
+            record.exc_text = "".join(traceback.format_exception(error))
+        return True
+
+
+def _pipeline_error(error: BaseException | None) -> PipelineError | None:
+    while error is not None and not isinstance(error, PipelineError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def configure_logging() -> None:
+    """Send events to stderr, unless the program has set up the logger itself; shorten luigi's errors."""
+    if not logger.handlers and not logging.getLogger().handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+    luigi_logger = logging.getLogger("luigi-interface")
+    if not any(isinstance(known, _OneLineErrors) for known in luigi_logger.filters):
+        luigi_logger.addFilter(_OneLineErrors())

@@ -1,0 +1,111 @@
+"""When a partition is complete, and otherwise why not: the one rule for luigi, `plan` and the stages alike."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pipeline.contract import RAW_STAGE, Stage
+from pipeline.storage import Lake
+
+AS_OF_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What a run is asked to do. `as_of` is naive UTC; a date is open until its end plus `settle`."""
+
+    as_of: datetime
+    force: bool = False
+    reprocess: bool = False
+    allow_shrink: bool = False
+    keep_going: bool = False
+    settle: timedelta = timedelta(hours=6)
+    max_vanished_share: float = 0.2
+
+    @property
+    def stamp(self) -> str:
+        """as_of as text that sorts like the instant."""
+        return self.as_of.strftime(AS_OF_FORMAT)
+
+    def failures(self) -> str:
+        """The folder, in the lake, of what failed in this run."""
+        return f"runs/{run_name(self.as_of)}/failed"
+
+
+def run_name(as_of: datetime) -> str:
+    """as_of in ISO 8601's basic format, since a colon is no character for a file name everywhere."""
+    return as_of.strftime("%Y%m%dT%H%M%S.%fZ")
+
+
+def settled_at(date: str, settle: timedelta) -> str:
+    """The stamp from which on an extraction of the date is final."""
+    return (datetime.fromisoformat(date) + timedelta(days=1) + settle).strftime(AS_OF_FORMAT)
+
+
+def failure(stage: Stage, date: str, intent: Intent) -> str:
+    """The name of the marker that says that the stage of a date failed in this run."""
+    return f"{intent.failures()}/{date}.{stage.name}.json"
+
+
+def missing(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | None:
+    """Why the stage of a date has to be built; None when it is complete for this run.
+
+    With keep_going, what failed in this run counts as complete, and so does what is made from it.
+    """
+    if intent.keep_going and _failed(lake, stage, date, intent):
+        return None
+    return _raw_missing(lake, date, intent) if stage.upstream is None else _made_missing(lake, stage, date, intent)
+
+
+def _failed(lake: Lake, stage: Stage | None, date: str, intent: Intent) -> bool:
+    while stage is not None:
+        if lake.read(failure(stage, date, intent)) is not None:
+            return True
+        stage = stage.upstream
+    return False
+
+
+def _raw_missing(lake: Lake, date: str, intent: Intent) -> str | None:
+    manifest = lake.manifest(RAW_STAGE, date)
+    if manifest is None or manifest.get("id") is None:
+        return "not landed" if manifest is None else "interrupted"
+    if not lake.whole(manifest):
+        return "raw file lost"
+    if intent.reprocess:
+        return None
+    if intent.force and manifest["extracted_at"] < intent.stamp:
+        return "--force"
+    if manifest["extracted_at"] < min(intent.stamp, settled_at(date, intent.settle)):
+        return "open"
+    return None
+
+
+def _made_missing(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | None:
+    assert stage.upstream is not None
+    reason = missing(lake, stage.upstream, date, intent)
+    if reason is not None:
+        return reason
+    manifest = lake.manifest(stage, date)
+    reason = stale(lake, stage, date)
+    if reason is None and manifest is not None and (intent.force or intent.reprocess):
+        if manifest["as_of"] < intent.stamp:
+            return "--force" if intent.force else "--reprocess"
+    return reason
+
+
+def stale(lake: Lake, stage: Stage, date: str) -> str | None:
+    """Why what was made from the upstream of a date is not what its upstream is now; None when it is."""
+    assert stage.upstream is not None
+    manifest, upstream = lake.manifest(stage, date), lake.manifest(stage.upstream, date)
+    if manifest is None:
+        return "not built"
+    if manifest.get("id") is None:
+        return "interrupted"
+    if upstream is None or manifest["made_from"] != upstream["id"]:
+        return f"{stage.upstream.name} changed"
+    return None if lake.whole(manifest) else f"{stage.name} file lost"
+
+
+def settled(lake: Lake, date: str, intent: Intent) -> bool:
+    """Whether what is landed of a date was extracted after it was final."""
+    manifest = lake.manifest(RAW_STAGE, date)
+    return manifest is not None and manifest.get("extracted_at", "") >= settled_at(date, intent.settle)

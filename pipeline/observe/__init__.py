@@ -1,0 +1,1 @@
+"""What happened in a run: its counts, its checks, its summary."""

@@ -1,0 +1,44 @@
+"""The data checks of pipeline/sql/checks over what a run has touched; each returns the rows that break it."""
+
+import pyarrow as pa
+
+from pipeline.contract import FACT_ORDER, FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS, ORDERS
+from pipeline.engine import Engine, check_names, sql
+from pipeline.observe.counts import PartitionCounts
+from pipeline.storage import Lake, partition
+
+SHOWN_ROWS = 5
+UNKNOWN = {"unknown_user": "orders", "unknown_sku": "lines"}
+
+
+def run_checks(lake: Lake, engine: Engine, touched: list[PartitionCounts]) -> dict[str, list[str]]:
+    """The first rows that break each check, by the check's name; empty lists where the lake is true."""
+    files = _files(lake, [counts.date for counts in touched])
+    engine.bind(partition_counts=pa.Table.from_pylist([counts.totals() for counts in touched]))
+    found = {}
+    for name in check_names():
+        rows = engine.query(f"checks/{name}", _named(f"checks/{name}", files))
+        found[name] = [str(row) for row in rows.slice(0, SHOWN_ROWS).to_pylist()]
+    return found
+
+
+def late_arriving(lake: Lake, engine: Engine, touched: list[PartitionCounts]) -> dict[str, int]:
+    """How many orders and lines of what was touched name a user or sku that the dimensions do not have."""
+    files = _files(lake, [counts.date for counts in touched])
+    files |= {name: [lake.path(f"curated/{name}.parquet")] for name in ("dim_user", "dim_product")}
+    return {name: engine.query(name, _named(name, files))[column][0].as_py() for name, column in UNKNOWN.items()}
+
+
+def _named(name: str, files: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {key: value for key, value in files.items() if f"${key})" in sql(name) or f"${key}," in sql(name)}
+
+
+def _files(lake: Lake, dates: list[str]) -> dict[str, list[str]]:
+    everywhere = [d for d in lake.partitions("curated") if lake.whole(lake.manifest(FACT_ORDER_STAGE, d))]
+    normalized = [d for d in dates if lake.whole(lake.manifest(NORMALIZED_STAGE, d))]
+    return {
+        "fact_order": [lake.path(partition("curated", date, FACT_ORDER.file)) for date in dates],
+        "order_items": [lake.path(partition("curated", date, ORDER_ITEMS.file)) for date in dates],
+        "orders": [lake.path(partition("normalized", date, ORDERS.file)) for date in normalized],
+        "all_fact_order": [lake.path(partition("curated", date, FACT_ORDER.file)) for date in everywhere],
+    }

@@ -1,0 +1,128 @@
+"""The end of a run: a table on the terminal and the same as runs/<as_of>.json."""
+
+import sys
+from itertools import groupby
+from typing import Any
+
+from pipeline.observe.counts import PartitionCounts
+
+FOLD_ABOVE_DATES = 31
+
+
+def summarize(
+    partitions: list[PartitionCounts],
+    *,
+    undated: dict[str, Any],
+    differing: list[str],
+    unknown: dict[str, int],
+    checks: dict[str, list[str]],
+    options: dict[str, Any],
+) -> dict[str, Any]:
+    """The run as JSON: options, per-date counts, what was built and why, totals, checks and failures."""
+    dates = {
+        part.date: part.counts | {"built": part.built, "skipped": not part.built and not part.error, "error": part.error}
+        for part in partitions
+    }
+    currencies = sorted({currency for part in partitions for currency in part.counts.get("currencies", [])})
+    return {
+        **options,
+        "dates": dates,
+        "undated": undated,
+        "currencies": currencies,
+        "settled_dates_that_differ": differing,
+        "late_arriving": unknown,
+        "checks": checks,
+        "failed": {part.date: part.error for part in partitions if part.error},
+    }
+
+
+def show(partitions: list[PartitionCounts], summary: dict[str, Any], path: str) -> None:
+    """Print the summary's table to stdout."""
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+    grid = Grid(title=f"RunAll as of {summary['as_of']}", title_justify="left")
+    for name in ("date", "extracted", "kept", "superseded here", "elsewhere", "discarded", "rows", "what was done"):
+        grid.add_column(name, justify="left" if name in ("date", "discarded", "what was done") else "right")
+    for label, parts in _rows(partitions):
+        grid.add_row(label, *_figures(parts), _done(parts))
+    if summary["undated"]:
+        reasons = summary["undated"]["discarded"]
+        grid.add_row("undated", str(summary["undated"]["extracted"]), "0", "0", "0", _reasons(reasons), "0", "quarantined")
+    if len(partitions) > 1:
+        grid.add_section()
+        undated = summary["undated"]
+        grid.add_row("all", *_figures(partitions, undated), _done(partitions))
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 140)
+    console.print(grid)
+    for line in _notes(summary, path):
+        console.print(line, markup=False, highlight=False)
+
+
+def _rows(partitions: list[PartitionCounts]) -> list[tuple[str, list[PartitionCounts]]]:
+    """A row a date; in a long run, neighbouring dates with which the same was done share one."""
+    if len(partitions) <= FOLD_ABOVE_DATES:
+        return [(part.date, [part]) for part in partitions]
+    rows = []
+    for _, group in groupby(partitions, key=lambda part: (part.date[:7], _done([part]))):
+        parts = list(group)
+        label = parts[0].date if len(parts) == 1 else f"{parts[0].date}..{parts[-1].date} ({len(parts)})"
+        rows.append((label, parts))
+    return rows
+
+
+def _figures(parts: list[PartitionCounts], undated: dict[str, Any] | None = None) -> list[str]:
+    totals = [part.totals() for part in parts]
+    reasons: dict[str, int] = {}
+    for counted in [part.counts.get("discarded", {}) for part in parts] + [(undated or {}).get("discarded", {})]:
+        for reason, count in counted.items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    extracted = sum(total["extracted"] for total in totals) + (undated or {}).get("extracted", 0)
+    columns = [sum(total[key] for total in totals) for key in ("kept", "superseded_here", "superseded_elsewhere")]
+    rows = sum(part.counts.get("rows", 0) for part in parts)
+    return [f"{extracted:,}", *(f"{column:,}" for column in columns), _reasons(reasons), f"{rows:,}"]
+
+
+def _reasons(reasons: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items())) or "0"
+
+
+def _done(parts: list[PartitionCounts]) -> str:
+    """What was done with the dates and why, in a few words."""
+    if len(parts) > 1:
+        told = {_done([part]) for part in parts}
+        return told.pop() if len(told) == 1 else _mixed(parts)
+    part = parts[0]
+    if part.error:
+        return "failed"
+    made = {stage: why for stage, why in part.built.items() if stage != "raw"}
+    if made:
+        why = part.built.get("raw") or next(iter(made.values()))
+        return f"built ({why})" if "normalized" in made else f"rewrote {', '.join(made)} ({why})"
+    return f"asked again ({part.built['raw']}), unchanged" if part.built else "skipped (settled, complete)"
+
+
+def _mixed(parts: list[PartitionCounts]) -> str:
+    failed = sum(part.error is not None for part in parts)
+    built = sum(part.error is None and any(stage != "raw" for stage in part.built) for part in parts)
+    told = {"built": built, "skipped or unchanged": len(parts) - built - failed, "failed": failed}
+    return ", ".join(f"{count:,} {what}" for what, count in told.items() if count)
+
+
+def _notes(summary: dict[str, Any], path: str) -> list[str]:
+    notes = []
+    if len(summary["currencies"]) > 1:
+        notes.append(f"currencies: {', '.join(summary['currencies'])}; sum amounts of one currency only")
+    unknown = summary["late_arriving"]
+    if any(unknown.values()):
+        notes.append(
+            f"late-arriving dimensions: {unknown['unknown_user']:,} orders with an unknown user, "
+            f"{unknown['unknown_sku']:,} lines with an unknown sku; kept"
+        )
+    differing = summary["settled_dates_that_differ"]
+    if differing:
+        notes.append(
+            f"{len(differing)} settled date(s) differ in the source and were skipped: {', '.join(differing[:10])}"
+            f"{', …' if len(differing) > 10 else ''}; extract them again with --force"
+        )
+    return [*notes, f"summary: {path}"]

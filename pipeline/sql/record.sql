@@ -1,0 +1,59 @@
+-- record: one row per raw line, typed by the grammar of the contract; reason is null for a record that is kept.
+-- A line is null when it is no JSON object; exact lines bring the metadata that their own text left out.
+WITH field AS (
+    SELECT
+        position,
+        date AS partition_date,
+        extracted_at,
+        exact,
+        exact_metadata,
+        dropped_items,
+        CASE WHEN json_valid(line) AND ltrim(line, e' \t\n\r')[1] = '{' THEN json_transform(
+            line,
+            '{"order_id": "JSON", "user_id": "JSON", "amount": "JSON", "currency": "JSON", "created_at": "JSON",
+              "updated_at": "JSON", "metadata": "JSON", "items": [{"sku": "JSON", "qty": "JSON", "price": "JSON"}]}'
+        ) END AS json
+    FROM line
+),
+
+typed AS (
+    SELECT
+        position,
+        partition_date,
+        extracted_at,
+        exact,
+        exact_metadata,
+        dropped_items,
+        json,
+        identifier(json.order_id) AS order_id,
+        instant(json.created_at) AS created_at,
+        instant(json.updated_at) AS updated_at
+    FROM field
+)
+
+SELECT
+    position,
+    partition_date,
+    CASE
+        WHEN json IS NULL THEN 'malformed_json'
+        WHEN order_id IS NULL THEN 'missing_order_id'
+        WHEN created_at IS NULL AND (
+            json.created_at IS NULL OR trim(text(json.created_at), e' \t\n\r\f\x0B') = ''
+        ) THEN 'missing_created_at'
+        WHEN created_at IS NULL THEN 'invalid_created_at'
+        WHEN created_at > extracted_at + INTERVAL 1 DAY THEN 'future_created_at'
+        WHEN CAST(created_at AS DATE) <> partition_date THEN 'outside_window'
+    END AS reason,
+    order_id,
+    identifier(json.user_id) AS user_id,
+    money(json.amount) AS amount,
+    text(json.currency) AS currency,
+    created_at,
+    CASE WHEN updated_at <= extracted_at + INTERVAL 1 DAY THEN updated_at END AS updated_at,
+    json.user_id IS NOT NULL AS user_id_present,
+    json.updated_at IS NOT NULL AS updated_at_present,
+    CASE WHEN exact THEN exact_metadata ELSE CAST(json.metadata AS VARCHAR) END AS metadata,
+    json.items AS items,
+    exact,
+    dropped_items
+FROM typed

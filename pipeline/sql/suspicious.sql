@@ -1,0 +1,8 @@
+-- suspicious: one row per raw line that DuckDB's JSON reader may round or accept wrongly, to be read exactly instead:
+-- numbers of 16 characters or more, with an exponent or a leading -0; NaN, Infinity; a comma before a closing bracket
+SELECT position
+FROM line
+WHERE regexp_matches(
+    line,
+    '[\[:,]\s*(?:-?[\d.]{16}|-?[\d.]+[eE]|-0|-?(?i:nan|inf))|,\s*[\]}]'
+)

@@ -1,0 +1,1 @@
+"""What a task does, as functions of plain values: land, normalize, curate, seed."""

@@ -1,0 +1,272 @@
+"""WriteFactOrder and WriteOrderItems: normalized partitions minus the orders another partition holds in a later version."""
+
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.allocation import shares
+from pipeline.contract import (
+    CURATED_STAGES,
+    FACT_ORDER,
+    FACT_ORDER_STAGE,
+    ITEMS,
+    NORMALIZED_STAGE,
+    ORDER_ITEMS,
+    ORDER_ITEMS_STAGE,
+    ORDERS,
+    Stage,
+)
+from pipeline.engine import Engine
+from pipeline.errors import CorruptPartition
+from pipeline.events import emit
+from pipeline.freshness import Intent, missing, stale
+from pipeline.parquet import write_table
+from pipeline.stages.normalize import BAD_DATE, WRITERS, by_date
+from pipeline.stages.outcome import Outcome, corrupt
+from pipeline.stages.spool import OpenEngine
+from pipeline.storage import Lake, Publication, partition
+
+BATCH_BYTES = 24 << 20
+
+Jobs = dict[str, dict[Stage, str]]
+
+
+def curate(lake: Lake, stage: Stage, dates: list[str], intent: Intent, open_engine: OpenEngine) -> None:
+    """Publish the stage of each date that is not complete, and both tables of every partition of the lake that is stale.
+
+    Raises RunFailed naming the dates that failed, unless the intent is to keep going.
+    """
+    if not any(missing(lake, stage, date, intent) for date in dates):
+        return
+    started = time.monotonic()
+    outcome = Outcome(stage)
+    with lake.locked():
+        jobs = _jobs(lake, stage, dates, intent)
+        with open_engine() as engine:
+            build = _Build(lake, engine, intent, outcome, jobs)
+            build.stage()
+            outcome.fail_all(lake.publish(build.in_order()))
+        outcome.close(lake, intent)
+    build.report(time.monotonic() - started)
+
+
+def _jobs(lake: Lake, stage: Stage, dates: list[str], intent: Intent) -> Jobs:
+    jobs: Jobs = {}
+    for date in dates:
+        reason = missing(lake, stage, date, intent)
+        if reason is not None:
+            jobs[date] = {stage: reason}
+    for date in lake.partitions("normalized"):
+        if lake.whole(lake.manifest(NORMALIZED_STAGE, date)):
+            for table in CURATED_STAGES:
+                reason = stale(lake, table, date)
+                if reason is not None:
+                    jobs.setdefault(date, {}).setdefault(table, reason)
+    return jobs
+
+
+@dataclass
+class _Build:
+    """One pass over the partitions to curate: staged first, then published, those that lose orders first."""
+
+    lake: Lake
+    engine: Engine
+    intent: Intent
+    outcome: Outcome
+    jobs: Jobs
+    publications: dict[str, list[Publication]] = field(default_factory=dict)
+    losers: dict[str, pa.Table] = field(default_factory=dict)
+    winners: dict[str, set[str]] = field(default_factory=dict)
+
+    def stage(self) -> None:
+        """Write every file where it can be published from; a batch is written while the next one is made."""
+        self._find_losers()
+        with ThreadPoolExecutor(WRITERS) as writers:
+            pending: dict[str, Future[list[Publication]]] = {}
+            for batch in self._batches():
+                made = self._stage_batch(batch, writers)
+                self._finish(pending)
+                pending = made
+            self._finish(pending)
+
+    def _finish(self, pending: dict[str, Future[list[Publication]]]) -> None:
+        for date, future in pending.items():
+            try:
+                self.publications[date] = future.result()
+            except BAD_DATE as error:
+                self.outcome.fail(date, error)
+
+    def _find_losers(self) -> None:
+        """Only partitions that share an order, as normalizing has noted, can hold one in different versions."""
+        sharing = {date for date in self.jobs if self._manifest(date)["neighbours"]}
+        among = sharing.union(*(self._manifest(date)["neighbours"] for date in sharing))
+        whole = [date for date in sorted(among) if self.lake.whole(self.lake.manifest(NORMALIZED_STAGE, date))]
+        files = [self._file(date, ORDERS.file) for date in whole]
+        if files:
+            self.engine.keep("key", {"files": files})
+            self.engine.keep("loser")
+            self.losers = by_date(self.engine.query("losers"))
+        for date, rows in self.losers.items():
+            self.winners[date] = {str(day) for day in rows["winner"].unique().to_pylist()}
+
+    def _manifest(self, date: str) -> dict[str, Any]:
+        return self.lake.manifest(NORMALIZED_STAGE, date) or {"neighbours": [], "id": None, "counts": {}}
+
+    def _file(self, date: str, file: str) -> str:
+        return self.lake.path(partition("normalized", date, file))
+
+    def _batches(self) -> Iterator[list[str]]:
+        batch: list[str] = []
+        size = 0
+        for date in sorted(self.jobs):
+            batch.append(date)
+            size += sum(self._manifest(date).get("files", {}).values())
+            if size >= BATCH_BYTES:
+                yield batch
+                batch, size = [], 0
+        if batch:
+            yield batch
+
+    def _stage_batch(self, dates: list[str], writers: ThreadPoolExecutor) -> dict[str, Future[list[Publication]]]:
+        try:
+            facts = self._facts([date for date in dates if FACT_ORDER_STAGE in self.jobs[date]])
+        except (*BAD_DATE, CorruptPartition) as error:
+            if len(dates) == 1:
+                self.outcome.fail(dates[0], error)
+                return {}
+            alone = [self._stage_batch([date], writers) for date in dates]
+            return {date: future for made in alone for date, future in made.items()}
+        return {date: writers.submit(self._write, date, facts.get(date)) for date in dates}
+
+    def _facts(self, dates: list[str]) -> dict[str, pa.Table]:
+        if not dates:
+            return {}
+        headers = self.engine.query("order_header", {"files": [self._file(date, ORDERS.file) for date in dates]})
+        lines = self.engine.query("order_line", {"files": [self._file(date, ITEMS.file) for date in dates]})
+        return by_date(fact_order(self._kept(headers), self._kept(lines)))
+
+    def _kept(self, rows: pa.Table) -> pa.Table:
+        """The rows, ordered by date, without the orders that their date loses."""
+        parts = by_date(rows)
+        if not parts.keys() & self.losers.keys():
+            return rows
+        return pa.concat_tables([self._kept_of_date(date, part) for date, part in parts.items()])
+
+    def _kept_of_date(self, date: str, rows: pa.Table) -> pa.Table:
+        if date not in self.losers:
+            return rows
+        gone = self.losers[date]["order_id"].combine_chunks()
+        return rows.filter(pc.invert(pc.is_in(rows["order_id"], value_set=gone)))
+
+    def _write(self, date: str, facts: pa.Table | None) -> list[Publication]:
+        publications = []
+        if FACT_ORDER_STAGE in self.jobs[date]:
+            facts = facts if facts is not None else FACT_ORDER.schema.empty_table()
+            publication = self._publication(FACT_ORDER_STAGE, date, facts.num_rows)
+            write_table(FACT_ORDER, facts, self.lake.stage(partition("curated", date, FACT_ORDER.file)))
+            publications.append(publication)
+        if ORDER_ITEMS_STAGE in self.jobs[date]:
+            publications.append(self._write_order_items(date))
+        return publications
+
+    def _write_order_items(self, date: str) -> Publication:
+        """Without orders to leave out, the normalized items are the curated ones to the byte, so they are copied."""
+        target = self.lake.stage(partition("curated", date, ORDER_ITEMS.file))
+        source = self._file(date, ITEMS.file)
+        if date not in self.losers:
+            shutil.copyfile(source, target)
+            return self._publication(ORDER_ITEMS_STAGE, date, self._manifest(date)["counts"]["lines"])
+        items = self._kept_of_date(date, pq.read_table(source, partitioning=None))
+        write_table(ORDER_ITEMS, items, target)
+        return self._publication(ORDER_ITEMS_STAGE, date, items.num_rows)
+
+    def _publication(self, stage: Stage, date: str, rows: int) -> Publication:
+        upstream = self._manifest(date)
+        gone = self.losers[date]["order_id"].to_pylist() if date in self.losers else []
+        before = (self.lake.manifest(stage, date) or {}).get("superseded", [])
+        back = set(before).difference(gone)
+        resurfaced = len(back.intersection(self._orders_of(date))) if back else 0
+        name = partition("curated", date, stage.files[0])
+        return Publication(
+            partition("curated", date, stage.manifest),
+            {
+                "id": upstream["id"],
+                "made_from": upstream["id"],
+                "as_of": self.intent.stamp,
+                "because": self.jobs[date][stage],
+                "superseded": gone,
+                "counts": {
+                    "kept": upstream["counts"]["normalized"] - len(gone),
+                    "superseded_elsewhere": len(gone),
+                    "resurfaced": resurfaced,
+                    "rows": rows,
+                },
+            },
+            {name: self.lake.stage(name)},
+        )
+
+    def _orders_of(self, date: str) -> set[str]:
+        orders = pq.read_table(self._file(date, ORDERS.file), columns=["order_id"], partitioning=None)
+        return set(orders["order_id"].to_pylist())
+
+    def in_order(self) -> list[Publication]:
+        """Losers first, so that a reader sees a moving order nowhere rather than twice; swaps have no such order."""
+        graph = {date: self.winners.get(date, set()) & self.publications.keys() for date in sorted(self.publications)}
+        try:
+            dates = list(reversed(list(TopologicalSorter(graph).static_order())))
+        except CycleError:
+            dates = sorted(graph, key=lambda date: (date not in self.losers, date))
+        return [publication for date in dates for publication in self.publications[date]]
+
+    def report(self, seconds: float) -> None:
+        counts = [p.body["counts"] for date in self.publications for p in self.publications[date]]
+        emit(
+            "written",
+            stage="curated",
+            partitions=len(self.publications),
+            files=len(counts),
+            rows=sum(count["rows"] for count in counts),
+            seconds=seconds,
+        )
+        resurfaced = sum(count["resurfaced"] for count in counts)
+        if resurfaced:
+            emit("resurfaced", level=logging.WARNING, orders=resurfaced)
+
+
+def fact_order(headers: pa.Table, lines: pa.Table) -> pa.Table:
+    """fact_order's rows of orders and their lines, both in one order of order_id without repeats across dates.
+
+    Raises CorruptPartition when a line belongs to no order.
+    """
+    ids = lines["order_id"].combine_chunks()
+    runs = pc.run_end_encode(ids)
+    has_lines = np.asarray(pc.is_in(headers["order_id"], value_set=runs.values).combine_chunks())
+    if not headers["order_id"].filter(pa.array(has_lines)).combine_chunks().equals(runs.values):
+        raise corrupt(f"normalized/{ITEMS.file}", "its lines are not those of the orders in orders.parquet, in one order")
+    size = np.ones(len(has_lines), np.int64)
+    size[has_lines] = np.diff(runs.run_ends.to_numpy(), prepend=0)
+    order = pa.array(np.repeat(np.arange(len(size)), size))
+    line = _line_of(has_lines, size)
+    expanded = headers.select(["order_id", "user_id", "created_at", "date"]).take(order)
+    detail = lines.select(["sku", "qty", "price"]).take(line)
+    amount = shares(headers["amount"], detail["qty"], detail["price"], size)
+    for name in ("sku", "qty", "price"):
+        expanded = expanded.append_column(name, detail[name])
+    return expanded.append_column("amount", amount)
+
+
+def _line_of(has_lines: np.ndarray, size: np.ndarray) -> pa.Array:
+    """For each row of fact_order its line's index; null for the row of an order without lines."""
+    real = np.repeat(has_lines, size)
+    index = np.cumsum(real) - 1
+    return pa.array(index, mask=~real)

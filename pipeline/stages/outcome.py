@@ -1,0 +1,55 @@
+"""What a stage did: what it built, and which dates failed with which error."""
+
+from dataclasses import dataclass, field
+
+from pipeline.contract import Stage
+from pipeline.errors import CorruptPartition, DateFailed, PipelineError, RunFailed
+from pipeline.events import emit
+from pipeline.freshness import Intent, failure
+from pipeline.storage import Lake
+
+NAMED_FAILURES = 20
+
+
+@dataclass
+class Outcome:
+    """Failures by date; the other dates of the stage are published."""
+
+    stage: Stage
+    failed: dict[str, PipelineError] = field(default_factory=dict)
+
+    def fail(self, date: str, error: Exception) -> None:
+        """Note that a date failed; an error that is none of ours is told as what it means for the date."""
+        self.failed[date] = (
+            error
+            if isinstance(error, PipelineError)
+            else DateFailed(f"{self.stage.name} date={date}: {error}; mend that and run again")
+        )
+
+    def fail_all(self, unpublished: dict[str, OSError]) -> None:
+        """Note what could not be published, by the name of its manifest."""
+        for name, error in unpublished.items():
+            self.fail(name.split("date=")[1].split("/")[0], error)
+
+    def close(self, lake: Lake, intent: Intent) -> None:
+        """Record the failures so that the run can go on (keep_going), or raise them as one. Call it under the lock."""
+        for date, error in self.failed.items():
+            emit("date_failed", stage=self.stage.name, date=date, error=str(error))
+        if intent.keep_going:
+            for date, error in self.failed.items():
+                lake.write(
+                    failure(self.stage, date, intent), {"stage": self.stage.name, "date": date, "error": str(error)}
+                )
+        elif self.failed:
+            raise RunFailed(told(list(self.failed.values())))
+
+
+def told(errors: list[PipelineError]) -> str:
+    """Several errors in one line, the first ones in full."""
+    named = "; ".join(str(error) for error in errors[:NAMED_FAILURES])
+    more = len(errors) - NAMED_FAILURES
+    return named + (f"; and {more} more, see the run's summary" if more > 0 else "")
+
+
+def corrupt(name: str, found: str) -> CorruptPartition:
+    return CorruptPartition(f"{name}: {found}; delete the file and run again, it is then made anew from its source")

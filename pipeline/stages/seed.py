@@ -1,0 +1,118 @@
+"""SeedDims: users.csv and products.csv into the warehouse, and out again as dim_user and dim_product."""
+
+import csv
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.contract import DIM_PRODUCT, DIM_USER, DISCARDED, Table
+from pipeline.errors import UnreadableDimension
+from pipeline.events import emit
+from pipeline.freshness import Intent
+from pipeline.parquet import write_table
+from pipeline.stages.spool import OpenEngine
+from pipeline.storage import Lake, Publication
+from pipeline.warehouse.database import is_empty, rebuilt, upsert
+
+MANIFEST = "curated/_dims.json"
+SETTINGS = {DIM_USER: "users_csv", DIM_PRODUCT: "products_csv"}
+
+Sources = dict[Table, str]
+
+
+def seeded(lake: Lake, warehouse: str, sources: Sources) -> bool:
+    """Whether the dimensions are what the CSVs, as they are now, last made of them."""
+    manifest = lake.read(MANIFEST)
+    return (
+        manifest is not None
+        and lake.whole(manifest)
+        and manifest["warehouse"] == warehouse
+        and os.path.exists(warehouse)
+        and manifest["made_from"] == {table.name: _digest(path) for table, path in sources.items()}
+    )
+
+
+def seed(lake: Lake, warehouse: str, sources: Sources, intent: Intent, open_engine: OpenEngine) -> None:
+    """Upsert the CSVs by key into the warehouse (the last row of a key wins) and publish the dimensions.
+
+    Rows without a key or with unreadable values are counted and quarantined. Raises UnreadableDimension.
+    """
+    with lake.locked():
+        if seeded(lake, warehouse, sources):
+            return
+        publication = Publication(MANIFEST, {"as_of": intent.stamp, "warehouse": warehouse, "counts": {}})
+        made_from = {table.name: _digest(path) for table, path in sources.items()}
+        read = {table: _read(table, path, open_engine) for table, path in sources.items()}
+        with rebuilt(warehouse) as connection:
+            for table, (rows, discarded) in read.items():
+                everything = upsert(connection, table, rows)
+                _stage(lake, publication, table, everything, discarded)
+        publication.body |= {"id": hashlib.sha256(json.dumps(made_from).encode()).hexdigest(), "made_from": made_from}
+        for error in lake.publish([publication]).values():
+            raise error
+        emit("seeded", **{f"{name}_{kind}": n for name, c in publication.body["counts"].items() for kind, n in c.items()})
+
+
+def init_database(path: str, sources: Sources, open_engine: OpenEngine) -> None:
+    """Create the warehouse with its tables; seed from its CSV each table that is empty."""
+    with rebuilt(path) as connection:
+        for table, source in sources.items():
+            if is_empty(connection, table):
+                upsert(connection, table, _read(table, source, open_engine)[0])
+
+
+def _stage(lake: Lake, publication: Publication, table: Table, rows: pa.Table, discarded: pa.Table) -> None:
+    name, quarantine = f"curated/{table.file}", f"quarantine/{table.file}"
+    write_table(table, rows, lake.stage(name))
+    publication.staged[name] = lake.stage(name)
+    publication.staged[quarantine] = None
+    if discarded.num_rows:
+        write_table(DISCARDED, discarded, lake.stage(quarantine))
+        publication.staged[quarantine] = lake.stage(quarantine)
+    publication.body["counts"][table.name] = {"rows": rows.num_rows, "discarded": discarded.num_rows}
+
+
+def _digest(path: str) -> str:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        return str(error.strerror)
+
+
+def _read(table: Table, path: str, open_engine: OpenEngine) -> tuple[pa.Table, pa.Table]:
+    """The accepted rows, the last of each key, and the discarded ones, of one CSV."""
+    rows = _csv_rows(table, path)
+    columns: dict[str, Any] = {name: pa.array([row.get(name) for row in rows], pa.string()) for name in table.schema.names}
+    columns["position"] = pa.array(range(len(rows)), pa.int64())
+    columns["ragged"] = pa.array([None in row or None in row.values() for row in rows], pa.bool_())
+    with open_engine() as engine:
+        engine.bind(csv_row=pa.table(columns))
+        typed = engine.query(table.name)
+    accepted = typed.filter(pc.is_null(typed["reason"]))
+    last = accepted.group_by(table.key[0]).aggregate([("position", "max")])["position_max"]
+    accepted = accepted.filter(pc.is_in(accepted["position"], value_set=last.combine_chunks()))
+    discarded = typed.filter(pc.is_valid(typed["reason"])).select(["position", "reason"])
+    records = [json.dumps(rows[position]).encode() for position in discarded["position"].to_pylist()]
+    return accepted.select(table.schema.names), discarded.append_column("record", pa.array(records, pa.binary()))
+
+
+def _csv_rows(table: Table, path: str) -> list[dict[Any, Any]]:
+    setting = f"[warehouse] {SETTINGS[table]} = {path}"
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            found = reader.fieldnames or []
+            lacking = [name for name in table.schema.names if name not in found]
+            if lacking:
+                raise UnreadableDimension(f"{setting}: no column {', '.join(lacking)}; expected the header "
+                                          f"{','.join(table.schema.names)}")
+            return list(reader)
+    except OSError as error:
+        raise UnreadableDimension(f"{setting}: {error.strerror}; expected a CSV file") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UnreadableDimension(f"{setting}: {error}; expected a CSV file in UTF-8") from None

@@ -1,0 +1,33 @@
+"""A partition as a luigi target: whole, valid and fresh for this run, or absent."""
+
+import luigi
+
+from pipeline.contract import Stage
+from pipeline.freshness import Intent, missing
+from pipeline.storage import Lake
+
+
+class PartitionTarget(luigi.Target):
+    """One stage of one date."""
+
+    def __init__(self, lake: Lake, stage: Stage, date: str, intent: Intent) -> None:
+        self.lake, self.stage, self.date, self.intent = lake, stage, date, intent
+
+    def exists(self) -> bool:
+        return missing(self.lake, self.stage, self.date, self.intent) is None
+
+    def __str__(self) -> str:
+        return f"{self.stage.layer}/date={self.date}/{', '.join(self.stage.files)}"
+
+
+class FileTarget(luigi.Target):
+    """A file of the lake that is written once, whole."""
+
+    def __init__(self, lake: Lake, name: str) -> None:
+        self.lake, self.name = lake, name
+
+    def exists(self) -> bool:
+        return self.lake.read(self.name) is not None
+
+    def __str__(self) -> str:
+        return self.name

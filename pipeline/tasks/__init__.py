@@ -1,0 +1,1 @@
+"""Luigi shells: what a task needs, makes and calls."""

@@ -1,0 +1,88 @@
+"""What all tasks share: the run's intent, the lake and the engine, as plain values for the stages."""
+
+import os
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import luigi
+
+from pipeline import config
+from pipeline.contract import Stage
+from pipeline.engine import Engine
+from pipeline.errors import BadSetting, PipelineError
+from pipeline.freshness import Intent
+from pipeline.storage import Lake
+from pipeline.targets import PartitionTarget
+from pipeline.tasks.parameters import DatesParameter, StampParameter
+
+
+class LakeTask(luigi.Task):
+    """A task of the lake. `stamp` is what the run is as of; it is part of the id, so that two runs never merge."""
+
+    stamp = StampParameter(positional=False, description="internal: when the run is as of; set [run] as_of instead")
+    force = luigi.BoolParameter(positional=False, description="extract the chosen dates again and rebuild them")
+    reprocess = luigi.BoolParameter(positional=False, description="rebuild the chosen dates from the landed raw files")
+    allow_shrink = luigi.BoolParameter(
+        positional=False, description="accept an extraction that lacks many landed orders"
+    )
+    keep_going = luigi.BoolParameter(positional=False, description="internal: record a failed date and go on")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.force and self.reprocess:
+            raise BadSetting("--force with --reprocess: expected one; --force asks the source, --reprocess does not")
+
+    @classmethod
+    @cache
+    def get_params(cls) -> list[tuple[str, luigi.Parameter]]:
+        """luigi's own, remembered: it walks dir() at every call."""
+        return super().get_params()
+
+    @property
+    def intent(self) -> Intent:
+        return Intent(
+            as_of=self.stamp,
+            force=self.force,
+            reprocess=self.reprocess,
+            allow_shrink=self.allow_shrink,
+            keep_going=self.keep_going,
+            settle=timedelta(hours=config.orders_api().settle_hours),
+            max_vanished_share=config.orders_api().max_vanished_share,
+        )
+
+    def on_failure(self, exception: BaseException) -> Any:
+        return str(exception) if isinstance(exception, PipelineError) else super().on_failure(exception)
+
+
+class PartitionTask(LakeTask):
+    """A task of one date or several: it builds those that are incomplete, in one pass."""
+
+    date = DatesParameter(description="2025-01-15, 2025-01-15..2025-01-31 or several with commas")
+    stage: Stage
+
+    def output(self) -> list[PartitionTarget]:
+        lake, intent = open_lake(), self.intent
+        return [PartitionTarget(lake, self.stage, date, intent) for date in self.date]
+
+    @classmethod
+    def bulk_complete(cls, parameter_tuples: Any) -> list[Any]:
+        """Of bare dates, those that are complete: so luigi's RangeDaily asks the targets."""
+        return [value for value in parameter_tuples if cls(value).complete()]
+
+
+def open_lake() -> Lake:
+    """The lake of [storage]."""
+    settings = config.storage()
+    return Lake(Path(os.path.abspath(settings.root)), settings.lock_timeout_seconds, settings.fsync)
+
+
+def open_engine() -> Engine:
+    """An engine as [engine] says; close it after use."""
+    settings = config.engine()
+    return Engine(
+        memory_limit=settings.memory_limit,
+        threads=settings.threads,
+        temp_directory=open_lake().path(".staging/duckdb"),
+    )

@@ -1,0 +1,69 @@
+"""SeedDims, and init_database for people."""
+
+import os
+
+import luigi
+
+from pipeline import config
+from pipeline.contract import DIM_PRODUCT, DIM_USER
+from pipeline.errors import PipelineError
+from pipeline.events import emit
+from pipeline.stages.seed import Sources, seed, seeded
+from pipeline.stages.seed import init_database as seed_empty
+from pipeline.tasks.base import LakeTask, open_engine, open_lake
+
+FAILURE = "dimensions"
+
+
+def sources() -> Sources:
+    """The CSV of each dimension."""
+    settings = config.warehouse()
+    return {DIM_USER: settings.users_csv, DIM_PRODUCT: settings.products_csv}
+
+
+def warehouse_path() -> str:
+    return os.path.abspath(config.warehouse().path)
+
+
+class DimensionsTarget(luigi.Target):
+    """dim_user and dim_product, made from the CSVs as they are; with keep_going, also when making them failed."""
+
+    def __init__(self, task: "SeedDims") -> None:
+        self.task = task
+
+    def exists(self) -> bool:
+        lake = open_lake()
+        failed = self.task.keep_going and lake.read(self.task.failure()) is not None
+        return failed or seeded(lake, warehouse_path(), sources())
+
+    def __str__(self) -> str:
+        return "curated/dim_user.parquet, dim_product.parquet"
+
+
+class SeedDims(LakeTask):
+    """`users` and `products` of the warehouse, and `dim_user` and `dim_product`, from the CSVs."""
+
+    def output(self) -> DimensionsTarget:
+        return DimensionsTarget(self)
+
+    def failure(self) -> str:
+        return f"{self.intent.failures()}/{FAILURE}.json"
+
+    def run(self) -> None:
+        lake = open_lake()
+        try:
+            seed(lake, warehouse_path(), sources(), self.intent, open_engine)
+        except PipelineError as error:
+            if not self.keep_going:
+                raise
+            emit("dimensions_failed", error=str(error))
+            with lake.locked():
+                lake.write(self.failure(), {"stage": FAILURE, "error": str(error)})
+
+
+def init_database(path: str) -> None:
+    """Create warehouse.db at path with tables users and products, each seeded from its CSV if it is empty.
+
+    The CSVs are those of [warehouse] in luigi.cfg. Raises UnreadableDimension and UnusableWarehouse.
+    """
+    seed_empty(os.path.abspath(path), sources(), open_engine)

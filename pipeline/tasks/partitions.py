@@ -1,0 +1,56 @@
+"""The tasks of a date: fetch, normalize, write."""
+
+from typing import Any
+
+from pipeline import config
+from pipeline.contract import FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS_STAGE, RAW_STAGE
+from pipeline.sources.dump import Dump
+from pipeline.stages.curate import curate
+from pipeline.stages.land import land
+from pipeline.stages.normalize import normalize
+from pipeline.tasks.base import PartitionTask, open_engine, open_lake
+
+
+class FetchOrders(PartitionTask):
+    """`raw`: the date's orders as the source gives them, one record a line."""
+
+    stage = RAW_STAGE
+
+    def run(self) -> None:
+        land(open_lake(), lambda: Dump.at(config.orders_api().url), list(self.date), self.intent, open_engine)
+
+
+class NormalizeOrders(PartitionTask):
+    """`orders` and `items`: typed, judged and deduplicated; what is discarded goes to quarantine."""
+
+    stage = NORMALIZED_STAGE
+
+    def requires(self) -> Any:
+        return self.clone(FetchOrders)
+
+    def run(self) -> None:
+        normalize(open_lake(), list(self.date), self.intent, open_engine)
+
+
+class WriteFactOrder(PartitionTask):
+    """`fact_order`: one row per order line of the date, amounts allocated so that they add up."""
+
+    stage = FACT_ORDER_STAGE
+
+    def requires(self) -> Any:
+        return self.clone(NormalizeOrders)
+
+    def run(self) -> None:
+        curate(open_lake(), self.stage, list(self.date), self.intent, open_engine)
+
+
+class WriteOrderItems(PartitionTask):
+    """`order_items`: one row per order line of the date."""
+
+    stage = ORDER_ITEMS_STAGE
+
+    def requires(self) -> Any:
+        return self.clone(NormalizeOrders)
+
+    def run(self) -> None:
+        curate(open_lake(), self.stage, list(self.date), self.intent, open_engine)

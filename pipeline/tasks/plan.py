@@ -1,0 +1,34 @@
+"""What a run would do, date by date, and why; it writes nothing."""
+
+from pipeline import config
+from pipeline.contract import FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS_STAGE, RAW_STAGE, UNDATED
+from pipeline.freshness import missing
+from pipeline.sources.dump import Dump
+from pipeline.stages.spool import peek
+from pipeline.tasks.base import open_engine, open_lake
+from pipeline.tasks.run_all import RunAll, chosen, differs
+
+VERBS = {RAW_STAGE: "fetch", NORMALIZED_STAGE: "normalize", FACT_ORDER_STAGE: "write", ORDER_ITEMS_STAGE: "write"}
+
+
+def plan(task: RunAll, *, everything: bool) -> list[str]:
+    """A line a date that the run would build, or, with everything, a line a date; then a line that counts them."""
+    lake, intent = open_lake(), task.intent
+    dates, inventory = set(lake.partitions("raw")) - {UNDATED}, None
+    if not task.reprocess:
+        inventory = peek(lake, Dump.at(config.orders_api().url), intent, open_engine)
+        dates |= set(inventory.dates())
+    lines, skipped = [], 0
+    for date in chosen(dates, task.since, task.end):
+        why = {stage: reason for stage in VERBS if (reason := missing(lake, stage, date, intent))}
+        other = inventory is not None and differs(lake, inventory, date)
+        skipped += not why
+        if why:
+            first, reason = next(iter(why.items()))
+            lines.append(f"{date}  {VERBS[first]:<9}  {reason}")
+        elif other:
+            lines.append(f"{date}  skip       settled, complete; the source differs: --force extracts it again")
+        elif everything:
+            lines.append(f"{date}  skip       settled, complete")
+    built = len(chosen(dates, task.since, task.end)) - skipped
+    return [*lines, f"{built} date(s) to build, {skipped} to skip"]

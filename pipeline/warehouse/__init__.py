@@ -1,0 +1,1 @@
+"""The embedded warehouse: warehouse.db, its tables and views."""

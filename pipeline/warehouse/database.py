@@ -1,0 +1,93 @@
+"""warehouse.db: the tables users and products, and views over the lake. Built beside and replaced, never changed.
+
+DuckDB lets one process write a file that nobody else has open. So that an analyst's open shell never blocks a run, a
+change is made to a copy, which then takes the file's place; the shell goes on with the old one until it reconnects.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from string import Template
+
+import duckdb
+import pyarrow as pa
+
+from pipeline.contract import DIM_PRODUCT, DIM_USER, FACT_ORDER, ORDER_ITEMS, ORDERS, Table
+from pipeline.engine import sql
+from pipeline.errors import UnusableWarehouse
+
+TABLES = {
+    "users": "user_id VARCHAR PRIMARY KEY, email VARCHAR, created_at TIMESTAMP, country VARCHAR",
+    "products": "sku VARCHAR PRIMARY KEY, name VARCHAR, category VARCHAR, price DECIMAL(18, 4)",
+}
+DIMENSION_TABLES = {DIM_USER: "users", DIM_PRODUCT: "products"}
+VIEWS: tuple[Table, ...] = (FACT_ORDER, ORDER_ITEMS, ORDERS, DIM_USER, DIM_PRODUCT)
+
+
+@contextmanager
+def rebuilt(path: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to a copy of the warehouse at path, with its tables; it takes the file's place unless you raise.
+
+    Raises UnusableWarehouse when the file is no DuckDB database, or its folder cannot be written.
+    """
+    building = f"{path}.building"
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(building).unlink(missing_ok=True)
+        if os.path.exists(path):
+            shutil.copyfile(path, building)
+        with duckdb.connect(building) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            for name, columns in TABLES.items():
+                connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
+            yield connection
+        os.replace(building, path)
+    except (OSError, duckdb.Error) as error:
+        raise UnusableWarehouse(
+            f"[warehouse] path = {path}: {str(error).splitlines()[0]}; expected a DuckDB file in a folder that can be "
+            "written; delete the file if it is damaged: it is made anew from the CSVs and the lake"
+        ) from error
+    finally:
+        for leftover in (building, f"{building}.wal"):
+            Path(leftover).unlink(missing_ok=True)
+
+
+def upsert(connection: duckdb.DuckDBPyConnection, table: Table, rows: pa.Table) -> pa.Table:
+    """Insert or replace the dimension's rows by key, delete nothing; all rows of the table, ordered by key."""
+    name, columns = DIMENSION_TABLES[table], ", ".join(table.schema.names)
+    connection.register("arriving", rows)
+    connection.execute(f"INSERT OR REPLACE INTO {name} ({columns}) SELECT {columns} FROM arriving")
+    connection.unregister("arriving")
+    return connection.sql(f"SELECT {columns} FROM {name} ORDER BY {table.key[0]}").to_arrow_table()
+
+
+def is_empty(connection: duckdb.DuckDBPyConnection, table: Table) -> bool:
+    return connection.execute(f"SELECT 1 FROM {DIMENSION_TABLES[table]} LIMIT 1").fetchone() is None
+
+
+def view_definitions(root: str, present: set[str]) -> dict[str, str]:
+    """CREATE VIEW statements over the lake at root, an absolute path, so that they work from any folder.
+
+    DuckDB binds no parameter in a view, so the path is put in as a quoted literal. A view over files that are not
+    there cannot be created: tables not present get a view of the same columns without rows.
+    """
+    literal = "'" + root.replace("'", "''") + "'"
+    return {
+        table.name: f"CREATE OR REPLACE VIEW {table.name} AS "
+        + (Template(sql(f"views/{table.name}")).substitute(root=literal) if table.name in present else _no_rows(table))
+        for table in VIEWS
+    }
+
+
+def _no_rows(table: Table) -> str:
+    types = {
+        pa.string(): "VARCHAR",
+        pa.int32(): "INTEGER",
+        pa.int64(): "BIGINT",
+        pa.date32(): "DATE",
+        pa.timestamp("us"): "TIMESTAMP",
+    }
+    columns = [f"CAST(NULL AS {types.get(field.type, 'DECIMAL(18, 4)')}) AS {field.name}" for field in table.schema]
+    return f"SELECT {', '.join(columns)} WHERE false"

@@ -1,0 +1,42 @@
+"""Keeps the views of warehouse.db over the lake, and leaves the file alone when they are what they should be."""
+
+import hashlib
+import json
+import os
+
+from pipeline.contract import FACT_ORDER, ORDER_ITEMS, ORDERS
+from pipeline.events import emit
+from pipeline.storage import Lake, partition
+from pipeline.warehouse.database import rebuilt, view_definitions
+
+STATE = "curated/_warehouse.json"
+
+
+def refresh_views(lake: Lake, warehouse: str) -> None:
+    """Create the views unless this very file has them already. Call it under the lake's lock."""
+    definitions = view_definitions(str(lake.root), _present(lake))
+    digest = hashlib.sha256(json.dumps(definitions).encode()).hexdigest()
+    if lake.read(STATE) == {"views": digest, "file": _identity(warehouse)}:
+        return
+    with rebuilt(warehouse) as connection:
+        for definition in definitions.values():
+            connection.execute(definition)
+    lake.write(STATE, {"views": digest, "file": _identity(warehouse)})
+    emit("views_created", warehouse=warehouse)
+
+
+def _present(lake: Lake) -> set[str]:
+    present = {"dim_user", "dim_product"}
+    for table in (FACT_ORDER, ORDER_ITEMS, ORDERS):
+        dates = lake.partitions(table.layer)
+        if any(os.path.exists(lake.path(partition(table.layer, date, table.file))) for date in dates):
+            present.add(table.name)
+    return present
+
+
+def _identity(path: str) -> list[int] | None:
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ino]
