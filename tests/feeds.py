@@ -757,8 +757,10 @@ def records(
     """Order dicts, to be written by `dump` (values may be `Raw`); the two keys of the lake can be given."""
     return st.fixed_dictionaries(
         {
-            "order_id": order_ids or _mostly(st.sampled_from([f"o_{n}" for n in range(8)]), _odd(IDENTIFIERS)),
-            "created_at": created_at or _mostly(st.sampled_from(_GOOD_TIMES), _odd(TIMESTAMPS)),
+            "order_id": _mostly(st.sampled_from([f"o_{n}" for n in range(8)]), _odd(IDENTIFIERS))
+            if order_ids is None
+            else order_ids,
+            "created_at": _mostly(st.sampled_from(_GOOD_TIMES), _odd(TIMESTAMPS)) if created_at is None else created_at,
         },
         optional={
             "user_id": _mostly(st.sampled_from(["u_1", "u_2"]), _odd(IDENTIFIERS)),
@@ -806,7 +808,7 @@ def lines(draw: st.DrawFn, of: st.SearchStrategy[dict[str, Any]] | None = None) 
     colon = draw(st.sampled_from([":", ": ", " : "]))
     ascii_only = draw(st.booleans())
     around = draw(st.sampled_from(["{}", "{}", " {}", "{}\r", "\t{} "]))
-    line = around.format("\0").replace("\0", dump(draw(of or records()), comma, colon, ascii_only=ascii_only)).encode()
+    line = around.format("\0").replace("\0", dump(draw(records() if of is None else of), comma, colon, ascii_only=ascii_only)).encode()
     return _safe(draw(_mutated(line)) if draw(st.integers(0, 4)) == 4 else line)
 
 

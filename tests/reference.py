@@ -350,12 +350,6 @@ class Raw(NamedTuple):
     extracted_at: dt.datetime
 
 
-class Built(NamedTuple):
-    rows: Normalized
-    lines: list[bytes]  # the raw lines it was made from
-    as_of: dt.datetime  # the run that made it
-
-
 class Options(NamedTuple):
     force: bool = False
     reprocess: bool = False
@@ -376,7 +370,7 @@ class Lake:
     def __init__(self) -> None:
         self.raw: dict[dt.date, Raw] = {}
         self.undated = Raw([], FIRST)
-        self.normalized: dict[dt.date, Built] = {}
+        self.normalized: dict[dt.date, Normalized] = {}
         self.curated: dict[dt.date, Curated] = {}
 
     def run(self, dump_lines, as_of, since=None, until=None, **options) -> set[dt.date]:
@@ -387,7 +381,7 @@ class Lake:
         dates = {d for d in partitions.keys() | self.raw.keys() if d and _meets(d, since or FIRST, until or as_of)}
         failed = {date for date in dates if not self._fetch(date, dump_lines, as_of, chosen)}
         for date in dates - failed:
-            self._normalize(date, as_of, chosen)
+            self._normalize(date)
         self._curate()
         return failed
 
@@ -397,7 +391,7 @@ class Lake:
         if not self._fetch(date, dump_lines, as_of, chosen):
             return {date}
         if through != "raw":
-            self._normalize(date, as_of, chosen)
+            self._normalize(date)
         if through == "curated":
             self._curate()
         return set()
@@ -426,14 +420,12 @@ class Lake:
         self.raw[date] = Raw(partitions.get(date, []), as_of)
         return True
 
-    def _normalize(self, date: dt.date, as_of: dt.datetime, chosen: Options) -> None:
-        raw, built = self.raw[date], self.normalized.get(date)
-        asked = chosen.force or chosen.reprocess
-        if built is None or built.lines != raw.lines or (asked and built.as_of < as_of):
-            self.normalized[date] = Built(normalize(raw.lines, raw.extracted_at), raw.lines, as_of)
+    def _normalize(self, date: dt.date) -> None:
+        raw = self.raw[date]
+        self.normalized[date] = normalize(raw.lines, raw.extracted_at)
 
     def _curate(self) -> None:
-        self.curated = curate({date: built.rows for date, built in self.normalized.items()})
+        self.curated = curate(self.normalized)
 
 
 def _midnight(date: dt.date) -> dt.datetime:

@@ -1,9 +1,9 @@
 -- order_ids: one row per order_id of the lines
 SELECT DISTINCT identifier(json.order_id) AS order_id
 FROM (
-    SELECT CASE WHEN json_valid(line) AND ltrim(line, e' \t\n\r')[1] = '{' THEN json_transform(
+    SELECT CASE WHEN starts_with(ltrim(line, e' \t\n\r'), '{') THEN TRY(json_transform(
         line, '{"order_id": "JSON"}'
-    ) END AS json
+    )) END AS json
     FROM line
 )
 WHERE identifier(json.order_id) IS NOT NULL

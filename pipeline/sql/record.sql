@@ -8,11 +8,11 @@ WITH field AS (
         exact,
         exact_metadata,
         dropped_items,
-        CASE WHEN json_valid(line) AND ltrim(line, e' \t\n\r')[1] = '{' THEN json_transform(
+        CASE WHEN starts_with(ltrim(line, e' \t\n\r'), '{') THEN TRY(json_transform(
             line,
             '{"order_id": "JSON", "user_id": "JSON", "amount": "JSON", "currency": "JSON", "created_at": "JSON",
               "updated_at": "JSON", "metadata": "JSON", "items": [{"sku": "JSON", "qty": "JSON", "price": "JSON"}]}'
-        ) END AS json
+        )) END AS json
     FROM line
 ),
 
@@ -53,7 +53,14 @@ SELECT
     json.user_id IS NOT NULL AS user_id_present,
     json.updated_at IS NOT NULL AS updated_at_present,
     CASE WHEN exact THEN exact_metadata ELSE CAST(json.metadata AS VARCHAR) END AS metadata,
-    json.items AS items,
+    list_transform(json.items, lambda item: {
+        'sku': identifier(item.sku),
+        'qty': whole_number(item.qty),
+        'price': money(item.price),
+        'sku_present': item.sku IS NOT NULL,
+        'qty_present': item.qty IS NOT NULL,
+        'price_present': item.price IS NOT NULL
+    }) AS items,
     exact,
     dropped_items
 FROM typed

@@ -1,7 +1,7 @@
 -- money(json): a number, or a string of the contract's grammar, rounded half away from zero at four decimals; else null
 CREATE OR REPLACE TEMP MACRO money(json) AS
 CASE
-    WHEN CAST(json AS VARCHAR)[1] <> '"' THEN TRY_CAST(CAST(json AS VARCHAR) AS DECIMAL(18, 4))
+    WHEN NOT starts_with(CAST(json AS VARCHAR), '"') THEN TRY_CAST(CAST(json AS VARCHAR) AS DECIMAL(18, 4))
     WHEN regexp_full_match(text(json), '-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?')
         THEN TRY_CAST(text(json) AS DECIMAL(18, 4))
 END

@@ -1,0 +1,302 @@
+"""`make bench`: the pipeline as users run it, beside two plain DuckDB scripts, with the goals it has to reach.
+
+Every figure is of a whole process, start and imports included. What is compared runs in one sitting, in turns; ratios
+are medians of the ratios inside each round. Dumps are made first and lie in the page cache; options make them smaller.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+PIPELINE = [sys.executable, "-m", "pipeline", "run"]
+START = date(2022, 1, 1)  # all dates are settled on any clock of today
+MIB = 1 << 20
+CHUNK_BYTES = 16 * MIB
+
+OURS, OURS_FSYNC, THREE_LAYERS, CURATED = "pipeline", "pipeline, fsync", "plain three layers", "plain curated only"
+COMPARED = (OURS, THREE_LAYERS, CURATED, OURS_FSYNC)
+LAKE, NOTHING, NEW_DATE, FIVE_MILLION = "pipeline, building the lake", "nothing to do", "one new date", "5 M orders"
+
+
+class BenchFailed(Exception):
+    """A command failed or two outputs differ: the figures mean nothing."""
+
+
+@dataclass
+class Measured:
+    """The runs of one thing: wall seconds and the peak resident bytes of its process."""
+
+    what: str
+    seconds: list[float] = field(default_factory=list)
+    peak_bytes: list[int] = field(default_factory=list)
+
+    def ratios(self, other: "Measured") -> list[float]:
+        """How many times the other's seconds this took, round by round."""
+        return [mine / theirs for mine, theirs in zip(self.seconds, other.seconds, strict=True)]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure to reach: at most this much."""
+
+    what: str
+    found: float
+    limit: float
+    unit: str
+
+    def line(self) -> str:
+        """The goal, what was found, and whether that is enough."""
+        verdict = "[green]reached[/]" if self.found <= self.limit else "[bold red]not reached[/]"
+        return f"{self.what}: {self.found:.2f}{self.unit}, goal ≤ {self.limit:g}{self.unit}: {verdict}"
+
+
+class Workshop:
+    """A folder with the dumps and the small CSVs, and a place where each run writes."""
+
+    def __init__(self, folder: Path, console: Console) -> None:
+        self.folder = folder
+        self.console = console
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.users = self.folder / "users.csv"
+        self.products = self.folder / "products.csv"
+        write_dimensions(self.users, self.products)
+
+    def dump(self, orders: int, dates: int, start: date = START, prefix: str = "o_") -> Path:
+        """A dump of this size, made unless it is there and no older than its generator."""
+        path = self.folder / f"{prefix}{orders}_{dates}_{start}.json"
+        generator = HERE / "generate.py"
+        if not path.exists() or path.stat().st_mtime < generator.stat().st_mtime:
+            part = path.with_suffix(".part")
+            size = ["--orders", str(orders), "--dates", str(dates), "--start", str(start), "--id-prefix", prefix]
+            self.check([sys.executable, str(generator), *size, "--out", str(part)], "generate")
+            part.replace(path)
+        warm(path)
+        return path
+
+    def check(self, command: list[str], name: str, env: dict[str, str] | None = None) -> tuple[float, int]:
+        """Run a command to its end; wall seconds and peak resident bytes. Its output goes to NAME.log."""
+        log = self.folder / f"{name.replace(' ', '_')}.log"
+        os.sync()  # what earlier runs left to be written is not this one's burden
+        with log.open("wb") as output:
+            begin = time.perf_counter()
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=os.environ | (env or {}), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+            _, status, usage = os.wait4(process.pid, 0)
+            seconds = time.perf_counter() - begin
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+            raise BenchFailed(f"{' '.join(command)} ended with {process.returncode}; the end of {log}:\n{tail}")
+        return seconds, usage.ru_maxrss * 1024
+
+    def measure(self, measured: Measured, command: list[str], config: Path | None = None) -> None:
+        """Run a command and add its figures."""
+        env = {"LUIGI_CONFIG_PATH": str(config)} if config else None
+        seconds, peak_bytes = self.check(command, measured.what, env)
+        measured.seconds.append(seconds)
+        measured.peak_bytes.append(peak_bytes)
+        self.console.print(f"  {measured.what}: {seconds:.2f} s, {peak_bytes / MIB:,.0f} MiB", style="dim")
+
+    def config(self, name: str, *, dump: Path, out: Path, fsync: bool = False) -> Path:
+        """A luigi.cfg that makes the pipeline read `dump` and write below `out`."""
+        path = self.folder / f"{name}.cfg"
+        path.write_text(
+            f"[orders_api]\nurl = {dump}\n\n[storage]\nroot = {out}/output\nfsync = {str(fsync).lower()}\n\n"
+            f"[warehouse]\npath = {out}/duckdb_db/warehouse.db\nusers_csv = {self.users}\n"
+            f"products_csv = {self.products}\n",
+            encoding="utf-8",
+        )
+        return path
+
+    def fresh(self, name: str) -> Path:
+        """A path where nothing is."""
+        path = self.folder / name
+        shutil.rmtree(path, ignore_errors=True)
+        return path
+
+    def same(self, a: Path, b: Path) -> None:
+        """Insist that two lakes hold equal rows."""
+        self.check([sys.executable, str(HERE / "compare.py"), str(a), str(b)], "compare")
+        for line in (self.folder / "compare.log").read_text(encoding="utf-8").splitlines():
+            self.console.print(f"  {a.parent.name} = {b.name}: {line}", style="dim")
+
+
+def write_dimensions(users: Path, products: Path) -> None:
+    """Small CSVs that know every sku and some of the users of the dumps."""
+    rows = [f"u_{n:07d},user{n}@example.com,2021-01-01T00:00:00Z,{('DE', 'FR', 'US')[n % 3]}" for n in range(2_000)]
+    users.write_text("\n".join(["user_id,email,created_at,country", *rows, ""]), encoding="utf-8")
+    rows = [f"sku_{n:05d},Product {n},category {n % 20},{n % 90 + 1}.50" for n in range(5_000)]
+    products.write_text("\n".join(["sku,name,category,price", *rows, ""]), encoding="utf-8")
+
+
+def warm(path: Path) -> None:
+    """Read a file once, so that no run pays for the disk."""
+    with path.open("rb") as file:
+        while file.read(CHUNK_BYTES):
+            pass
+
+
+def plain(script: str, dump: Path, out: Path) -> list[str]:
+    """The command of a plain script."""
+    return [sys.executable, str(HERE / script), str(dump), str(out)]
+
+
+def against_plain_scripts(shop: Workshop, *, orders: int, dates: int, runs: int) -> dict[str, Measured]:
+    """The pipeline and the plain scripts on one dump, in turns; the last round's outputs are compared."""
+    shop.console.print(f"[bold]{orders:,} orders, {dates:,} dates")
+    dump = shop.dump(orders, dates)
+    folders = {OURS: "ours", OURS_FSYNC: "ours_fsync", THREE_LAYERS: "three_layers", CURATED: "curated_only"}
+    out = {what: shop.folder / name for what, name in folders.items()}
+    ours = shop.config("ours", dump=dump, out=out[OURS])
+    ours_fsync = shop.config("ours_fsync", dump=dump, out=out[OURS_FSYNC], fsync=True)
+    contenders = {
+        OURS: (PIPELINE, ours),
+        THREE_LAYERS: (plain("plain_three_layers.py", dump, out[THREE_LAYERS]), None),
+        CURATED: (plain("plain_curated_only.py", dump, out[CURATED]), None),
+        OURS_FSYNC: (PIPELINE, ours_fsync),
+    }
+    measured = {what: Measured(what) for what in contenders}
+    for turn in range(runs):
+        for what, (command, config) in list(contenders.items())[:: -1 if turn % 2 else 1]:
+            shop.fresh(folders[what])
+            shop.measure(measured[what], command, config)
+    for what in (THREE_LAYERS, CURATED, OURS_FSYNC):
+        shop.same(out[OURS] / "output", out[what] / "output" if what == OURS_FSYNC else out[what])
+    for name in folders.values():
+        shop.fresh(name)
+    return measured
+
+
+def published(root: Path) -> set[tuple[str, int, int]]:
+    """Path, size and time of every data file of a lake."""
+    files = (path for layer in ("raw", "normalized", "curated") for path in (root / layer).rglob("*.*"))
+    return {(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files if path.is_file()}
+
+
+def on_a_lake(shop: Workshop, *, orders: int, dates: int, runs: int) -> dict[str, Measured]:
+    """A large lake, built once; then runs with nothing to do, and runs that each add a new date from its own dump."""
+    shop.console.print(f"[bold]A lake of {orders:,} orders, {dates:,} dates")
+    measured = {what: Measured(what) for what in (LAKE, NOTHING, NEW_DATE)}
+    out = shop.fresh("lake")
+    config = shop.config("lake", dump=shop.dump(orders, dates), out=out)
+    shop.measure(measured[LAKE], PIPELINE, config)
+    before = published(out / "output")
+    for _ in range(runs):
+        shop.measure(measured[NOTHING], PIPELINE, config)
+    if published(out / "output") != before:
+        raise BenchFailed("a run with nothing to do changed published files")
+    for turn in range(runs):
+        day = START + timedelta(days=dates + turn)
+        dump = shop.dump(max(orders // dates, 1), 1, day, prefix=f"n{turn}_")
+        shop.measure(measured[NEW_DATE], [*PIPELINE, "--since", str(day)], shop.config("new_date", dump=dump, out=out))
+        if not (out / "output" / "curated" / f"date={day}" / "fact_order.parquet").is_file():
+            raise BenchFailed(f"the run for the new date {day} published no fact_order")
+    shop.fresh("lake")
+    return measured
+
+
+def at_five_million(shop: Workshop, *, dates: int) -> dict[str, Measured]:
+    """The pipeline once on 5 M orders, for its peak memory."""
+    shop.console.print(f"[bold]5,000,000 orders, {dates:,} dates, once")
+    measured = {FIVE_MILLION: Measured(FIVE_MILLION)}
+    config = shop.config("five_million", dump=shop.dump(5_000_000, dates), out=shop.fresh("five_million"))
+    shop.measure(measured[FIVE_MILLION], PIPELINE, config)
+    shop.fresh("five_million")
+    return measured
+
+
+def goals(measured: dict[str, Measured]) -> Iterator[Goal]:
+    """The goals that what was measured can tell about."""
+    if OURS in measured:
+        ours = measured[OURS]
+        yield Goal(f"against {THREE_LAYERS}", median(ours.ratios(measured[THREE_LAYERS])), 1.0, "x")
+        yield Goal(f"against {CURATED}", median(ours.ratios(measured[CURATED])), 2.0, "x")
+        yield Goal("peak memory", max(ours.peak_bytes) / (1 << 30), 1, " GiB")
+    for what, limit in ((NOTHING, 1.5), (NEW_DATE, 3)):
+        if what in measured:
+            yield Goal(what, median(measured[what].seconds), limit, " s")
+    if FIVE_MILLION in measured:
+        yield Goal("peak memory at 5 M orders", max(measured[FIVE_MILLION].peak_bytes) / (1 << 30), 2, " GiB")
+
+
+def figures(measured: dict[str, Measured]) -> Table:
+    """One row per thing that was measured."""
+    table = Table("what", "runs", "wall s: median (min-max)", "peak MiB", "x three layers", "x curated only")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in measured.values():
+        seconds = f"{median(row.seconds):.2f} ({min(row.seconds):.2f}-{max(row.seconds):.2f})"
+        beside = [
+            f"{median(row.ratios(measured[other])):.2f}" if row.what in COMPARED else ""
+            for other in (THREE_LAYERS, CURATED)
+        ]
+        table.add_row(row.what, str(len(row.seconds)), seconds, f"{max(row.peak_bytes) / MIB:,.0f}", *beside)
+    return table
+
+
+def machine() -> str:
+    """What the figures were taken on, and how busy it was just now: the load should be well below the cores."""
+    load = os.getloadavg()[0]
+    return f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, load average {load:.2f}"
+
+
+def options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--orders", type=int, default=1_000_000, help="orders of the comparison; 0 leaves it out")
+    parser.add_argument("--dates", type=int, default=365)
+    parser.add_argument("--lake-orders", type=int, default=3_000_000, help="orders of the large lake; 0 leaves it out")
+    parser.add_argument("--lake-dates", type=int, default=1_095)
+    parser.add_argument("--five-million", action="store_true", help="also run once on 5 M orders (2.7 GB of dump)")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--work", type=Path, help="folder that keeps dumps and logs for the next time")
+    return parser.parse_args()
+
+
+def run(chosen: argparse.Namespace, folder: Path, console: Console) -> None:
+    """Measure what was chosen and print the figures and the goals."""
+    shop = Workshop(folder.resolve(), console)
+    measured: dict[str, Measured] = {}
+    console.print(machine())
+    if chosen.orders:
+        measured |= against_plain_scripts(shop, orders=chosen.orders, dates=chosen.dates, runs=chosen.runs)
+    if chosen.lake_orders:
+        measured |= on_a_lake(shop, orders=chosen.lake_orders, dates=chosen.lake_dates, runs=chosen.runs)
+    if chosen.five_million:
+        measured |= at_five_million(shop, dates=chosen.dates)
+    console.print(figures(measured))
+    for goal in goals(measured):
+        console.print(goal.line())
+    console.print("Goals are for 1,000,000 orders / 365 dates and a lake of 3,000,000 / 1,095.", machine(), style="dim")
+
+
+def main() -> int:
+    """0, whether goals are reached or not; 1 when a command failed or outputs differ."""
+    chosen = options()
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    try:
+        with tempfile.TemporaryDirectory(prefix="bench_") as temporary:
+            run(chosen, chosen.work or Path(temporary), console)
+    except BenchFailed as failure:
+        console.print(f"bench: {failure}", style="bold red", markup=False)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

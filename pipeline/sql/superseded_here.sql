@@ -1,0 +1,3 @@
+-- superseded_here: the rows of superseded
+SELECT position
+FROM superseded

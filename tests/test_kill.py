@@ -1,0 +1,182 @@
+"""Law 5: a run killed at any moment leaves whole files, and the next plain run finishes its work."""
+
+import os
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from processes import Forker, Reader, Shop, Snapshot
+
+# KILLS=all: before and after every call that changes a published state, and 500 random moments
+THOROUGH = os.environ.get("KILLS") == "all"
+RANDOM_MOMENTS = 500 if THOROUGH else 50
+RENAMES = ("os.replace", "os.rename")
+OTHER_STEPS = ("os.remove", "os.mkdir", "shutil.copyfile", "shutil.rmtree", "pyarrow.parquet.write_table")
+
+# o_1 and o_4 will swap dates, o_3 will change, o_6 will be new; o_5 without an id will be gone, another one be there
+OLD = """
+    order_id | user_id | amount | created_at           | updated_at           | items
+    o_1      | u_1     | 10     | 2025-01-15T10:00:00Z |                      | [{"sku": "s_1", "qty": 1, "price": 4}]
+    o_2      | u_1     | 20     | 2025-01-15T11:00:00Z |                      | [{"sku": "s_1"}, {"sku": "s_2"}]
+    o_4      | u_2     | 40     | 2025-01-16T10:00:00Z |                      | []
+    o_3      | u_1     | 30     | 2025-01-17T10:00:00Z |                      | [{"sku": "s_1", "qty": 2, "price": 5}]
+             | u_5     | 50     | 2025-01-17T11:00:00Z |                      | []
+    o_7      | u_1     | 70     | yesterday            |                      | []
+"""
+NEW = """
+    order_id | user_id | amount | created_at           | updated_at           | items
+    o_4      | u_2     | 41     | 2025-01-15T10:30:00Z | 2025-01-18T00:00:00Z | [{"sku": "s_2", "qty": 1, "price": 1}]
+    o_2      | u_1     | 20     | 2025-01-15T11:00:00Z |                      | [{"sku": "s_1"}, {"sku": "s_2"}]
+    o_1      | u_1     | 11     | 2025-01-16T09:00:00Z | 2025-01-18T00:00:00Z | [{"sku": "s_1", "qty": 1, "price": 4}]
+             | u_5     | 50     | 2025-01-16T11:00:00Z |                      | []
+    o_3      | u_1     | 33     | 2025-01-17T10:00:00Z | 2025-01-18T00:00:00Z | [{"sku": "s_1", "qty": 3, "price": 5}]
+    o_6      | u_9     | 60     | 2025-01-17T12:00:00Z |                      | [{"sku": "s_9", "qty": 1, "price": 6}]
+    o_8      | u_1     | 80     |                      |                      | []
+"""
+MORE_USERS = "user_id,email,created_at,country\nu_1,ada@example.com,,DE\nu_2,bo@example.org,,FR\n,nobody,,\n"
+FIRST, SECOND, LATER, LAST = ("2025-02-01", "2025-02-02", "2025-02-03", "2025-02-04")
+
+
+class Trial:
+    """A shop in one folder, whose runs are killed; `undisturbed` is how the lake looks when they are not."""
+
+    def __init__(self, folder: Path, forker: Forker, **settings: Any) -> None:
+        self.shop, self.forker, self.folder = Shop(folder / "shop", **settings), forker, folder
+        self.oracles: dict[Any, dict[str, bytes]] = {}
+
+    def run(self, as_of: str, *arguments: str, moment: dict[str, Any] | None = None) -> dict[str, Any]:
+        return self.forker.run(["run", *arguments, *self.shop.options(run_as_of=as_of)], **(moment or {}))
+
+    def finish(self, as_of: str, *arguments: str) -> dict[str, Any]:
+        """A run that must succeed."""
+        ended = self.run(as_of, *arguments)
+        assert ended["status"] == 0, ended["output"]
+        return ended
+
+    def load_old(self) -> None:
+        self.shop.feed(OLD)
+        self.finish(FIRST)
+
+    def change(self) -> None:
+        self.shop.feed(NEW)
+        self.shop.users_csv.write_text(MORE_USERS)
+
+    def seen(self) -> list[Any]:
+        """What people see of the lake: its files, what their manifests say, the warehouse's tables and views."""
+        with duckdb.connect(self.shop.warehouse, read_only=True) as warehouse:
+            names = ("users", "products", "fact_order", "order_items", "orders", "dim_user", "dim_product")
+            tables = {name: sorted(map(repr, warehouse.table(name).fetchall())) for name in names}
+        return [self.shop.data(), self.shop.commitments(), tables]
+
+    def derived_from_raw(self) -> dict[str, bytes]:
+        """What a lake without a history makes of the raw partitions that this one has."""
+        raw = self.shop.data("raw")
+        key = tuple(raw.items())
+        if key not in self.oracles:
+            other = Shop(self.folder / f"oracle_{len(self.oracles)}", **self.shop.settings)
+            shutil.copytree(self.shop.root / "raw", other.root / "raw")
+            ended = self.forker.run(["run", "--reprocess", *other.options(run_as_of=LAST)])
+            assert ended["status"] == 0, ended["output"]
+            self.oracles[key] = dated(other.data("normalized", "curated", "quarantine"))
+        return self.oracles[key]
+
+
+def dated(files: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: content for name, content in files.items() if "date=2" in name}
+
+
+@pytest.fixture(scope="module")
+def forker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forker]:
+    with Forker(tmp_path_factory.mktemp("forker") / "log") as server:
+        yield server
+
+
+def moments_of_death(trial: Trial, before: Snapshot, reader: Reader, plan: list[Any], *argv: str) -> Iterator[str]:
+    """Put the lake back and kill the run at its next moment, until it outlives the moment, for each kind of moment."""
+    for calls, when, every in plan:
+        nth, status = 1, -9
+        while status == -9:
+            with reader.paused():
+                before.restore()
+            status = trial.run(*argv, moment={"calls": calls, "nth": nth, "when": when})["status"]
+            if status == -9:
+                yield f"{when} call {nth} of {', '.join(calls)}"
+            nth += every
+        assert status == 0
+
+
+def plan_of(when: str) -> list[Any]:
+    """Moments before each rename stand for those after the one before: what is published is the same."""
+    if THOROUGH:
+        return [(RENAMES, "before", 1), (RENAMES, "after", 1), (OTHER_STEPS, "before", 1), (OTHER_STEPS, "after", 1)]
+    return [(RENAMES, when, 1), (OTHER_STEPS, "after", 4)]
+
+
+def test_a_first_load_killed_around_any_rename_is_finished_by_a_plain_run(tmp_path: Path, forker: Forker) -> None:
+    trial = Trial(tmp_path, forker, run_dates_per_task=31)
+    trial.shop.feed(OLD)
+    before = Snapshot(trial.shop, tmp_path / "before")
+    trial.finish(FIRST)
+    undisturbed = trial.seen()
+    with Reader(trial.shop.root) as reader:
+        for moment in moments_of_death(trial, before, reader, plan_of("before"), FIRST):
+            trial.finish(SECOND)
+            assert trial.seen() == undisturbed, moment
+            assert trial.shop.litter() == [], moment
+    assert reader.torn == []
+    assert reader.reads > 0
+
+
+def test_a_forced_run_that_moves_orders_and_is_killed_around_any_rename_leaves_what_its_raw_partitions_say(
+    tmp_path: Path, forker: Forker
+) -> None:
+    trial = Trial(tmp_path, forker, run_dates_per_task=31)
+    trial.load_old()
+    old = trial.shop.data("raw")
+    trial.change()
+    before = Snapshot(trial.shop, tmp_path / "before")
+    force = ("--force", "--since", "2025-01-16")  # 15 January is a neighbour: it shares o_1 and o_4, and is not forced
+    trial.finish(SECOND, *force)
+    new, undated = trial.shop.data("raw"), "raw/date=__HIVE_DEFAULT_PARTITION__/orders_raw.json"
+    with Reader(trial.shop.root) as reader:
+        for moment in moments_of_death(trial, before, reader, plan_of("after"), SECOND, *force):
+            trial.finish(LATER)
+            raw = trial.shop.data("raw")
+            assert all(raw[name] in (old[name], new[name]) for name in new), moment
+            assert raw[undated] == new[undated], moment
+            assert dated(trial.shop.data("normalized", "curated", "quarantine")) == trial.derived_from_raw(), moment
+            assert trial.shop.litter() == [], moment
+    assert reader.torn == []
+    assert reader.raw <= {*old.values(), *new.values()}
+    assert len(trial.oracles) > 1
+
+
+@pytest.mark.parametrize("dates_per_task", [1, 31])
+def test_a_forced_run_killed_at_random_and_again_while_healing_ends_in_the_lake_of_an_undisturbed_one(
+    tmp_path: Path, forker: Forker, dates_per_task: int
+) -> None:
+    # 10,000 hours: every date is open yet, so plain runs too bring what is new in the source
+    trial = Trial(tmp_path, forker, run_dates_per_task=dates_per_task, orders_api_settle_hours=10_000)
+    trial.load_old()
+    trial.change()
+    before = Snapshot(trial.shop, tmp_path / "before")
+    seconds = trial.finish(SECOND, "--force")["seconds"]
+    undisturbed, chance, killed = trial.seen(), random.Random(dates_per_task), 0
+    with Reader(trial.shop.root) as reader:
+        for number in range(RANDOM_MOMENTS // 2):
+            with reader.paused():
+                before.restore()
+            moment = {"kill_after_seconds": seconds * (number + chance.random()) / (RANDOM_MOMENTS // 2)}
+            killed += trial.run(SECOND, "--force", moment=moment)["status"] == -9
+            if number % 2:
+                again = {"kill_after_seconds": seconds * chance.random()}
+                killed += trial.run(LATER, moment=again)["status"] == -9
+            trial.finish(LAST)
+            assert trial.seen() == undisturbed, moment
+            assert trial.shop.litter() == [], moment
+    assert reader.torn == []
+    assert killed > RANDOM_MOMENTS / 4

@@ -1,0 +1,273 @@
+"""Laws 1, 2, 3, 4 and 6 over any history: a shop that changes, time that passes, runs of all kinds, files that get lost."""
+
+import datetime as dt
+import os
+import shutil
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import feeds
+import reference as ref
+from hypothesis import note, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+from lake import DATA_FILE, MANIFEST, UNDATED, LakeUnderTest
+
+from pipeline import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
+
+START = dt.datetime(2025, 1, 15, 12, 34, 56)  # no order has this second: a run a second later judges them alike
+DATES = [dt.date(2025, 1, day) for day in (14, 15, 16, 17)]
+MAX_VANISHED_SHARE = 0.4
+FAR = dt.timedelta(days=400_000)
+
+ids = st.sampled_from([f"o_{n}" for n in range(6)])
+times = st.builds("2025-01-{}T{}Z".format, st.sampled_from([14, 15, 16, 17]), st.sampled_from(["00:00", "23:59:59.5"]))
+lines = feeds.lines(feeds.records(order_ids=ids, created_at=times)) | feeds.lines()
+minutes = st.sampled_from([1, 90, 600, 1440, 3000])
+flags = st.sampled_from([{}, {}, {"force": True}, {"reprocess": True}, {"allow_shrink": True}])
+both_flags = st.sampled_from([{}, {"allow_shrink": True}]).flatmap(lambda more: flags.map(lambda one: one | more))
+workers = st.sampled_from([1] * 24 + [2])
+instants = st.none() | st.builds(dt.datetime, st.just(2025), st.just(1), st.integers(13, 18), st.sampled_from([0, 12]))
+
+
+class Expected(ref.Lake):
+    """The reference, which also knows that files were lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lost_raw: set[dt.date] = set()
+        self.lost_normalized: set[dt.date] = set()
+        self.lost_curated: set[dt.date] = set()
+
+    def run_dates(self, dates, dump_lines, as_of, through, **options) -> set[dt.date]:
+        """One task of several dates: luigi goes on to the next stage only when all of one are there."""
+        chosen = ref.Options(max_vanished_share=MAX_VANISHED_SHARE, **options)
+        failed = {date for date in dates if not self._fetch(date, dump_lines, as_of, chosen)}
+        if through != "raw" and not failed:
+            for date in dates:
+                self._normalize(date)
+        self._curate()
+        return failed
+
+    def lose_raw(self, date: dt.date, still_there: list[bytes]) -> None:
+        """It must be landed again, whatever its age; what is still there counts for the shrink guard."""
+        self.raw[date] = ref.Raw(still_there, ref.FIRST)
+        self.lost_raw.add(date)
+
+    def _fetch(self, date, dump_lines, as_of, chosen) -> bool:
+        if chosen.reprocess and date in self.lost_raw:
+            return False
+        fetched = super()._fetch(date, dump_lines, as_of, chosen)
+        self.lost_raw -= {date} if fetched else set()
+        return fetched
+
+    def _normalize(self, date: dt.date) -> None:
+        super()._normalize(date)
+        self.lost_normalized.discard(date)
+
+
+class LakeMachine(RuleBasedStateMachine):
+    """The lake and what the reference expects of it, side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="lake-"))
+        self.lake = LakeUnderTest(self.folder / "one", max_vanished_share=MAX_VANISHED_SHARE)
+        self.expected = Expected()
+        self.shop: list[bytes] = []
+        self.as_of = START
+        self.is_curated = True  # whether all that is normalized has been curated since
+
+    # The shop
+
+    @rule(new=st.lists(lines, min_size=1, max_size=6))
+    def orders_are_created(self, new):
+        self.shop += new
+
+    @rule(order_id=ids, created=times, updated=st.none() | times, amount=feeds.money_texts(), keep=st.booleans())
+    def an_order_changes_or_moves(self, order_id, created, updated, amount, keep):
+        if not keep:
+            self.shop = [line for line in self.shop if order_id not in ref.order_ids([line])]
+        self.shop.append(feeds.order(order_id, created_at=created, updated_at=updated, amount=amount))
+
+    @rule(gone=ids)
+    def an_order_vanishes(self, gone):
+        self.shop = [line for line in self.shop if gone not in ref.order_ids([line])]
+
+    @rule(share=st.sampled_from([2, 3]))
+    def many_lines_vanish(self, share):
+        del self.shop[::share]
+
+    # Runs
+
+    @rule(since=instants, until=instants, minutes=minutes, flags=both_flags, cut=st.sampled_from([0, 2, 9]), workers=workers)
+    def all_is_run(self, since, until, minutes, flags, cut, workers):
+        self.as_of += dt.timedelta(minutes=minutes)
+        if (since or ref.FIRST) < (until or self.as_of):
+            self.run_all(since, until, flags, workers=workers, dates_per_task=cut)
+
+    @rule(
+        task=st.sampled_from([FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems]),
+        dates=st.sets(st.sampled_from(DATES), min_size=1, max_size=3),
+        minutes=minutes,
+        flags=both_flags,
+    )
+    def dates_are_run(self, task, dates, minutes, flags):
+        self.as_of += dt.timedelta(minutes=minutes)
+        before = dict(self.expected.normalized)
+        succeeded = self.lake.run_date(task, sorted(dates), self.dump(), self.as_of, **flags)
+        through = {FetchOrders: "raw", NormalizeOrders: "normalized"}.get(task, "curated")
+        failed = self.expected.run_dates(sorted(dates), self.dump(), self.as_of, through, **flags)
+        assert succeeded == (not failed)
+        self.is_curated = self.is_curated and self.expected.normalized == before
+        self.note_curated()
+        self.check()
+        if succeeded and through == "curated":
+            table = "fact_order" if task is WriteFactOrder else "order_items"
+            self.check_curated(dates if not self.is_curated else None, table)
+
+    @rule(pick=st.integers(0, 10**6), cut=st.booleans())
+    def a_file_is_lost_or_cut(self, pick, cut):
+        names = [*self.lake.names(DATA_FILE), *self.lake.names(MANIFEST)]
+        names = [n for n in names if "/date=2" in n or n == "raw/_inventory.json"]
+        if names:
+            self.lose(names[pick % len(names)], cut=cut)
+
+    # Steps
+
+    def dump(self) -> list[bytes]:
+        """The shop's lines; the first one is an order, since a first line of `[` would make an array of it all."""
+        return [feeds.order("anchor", created_at="2025-01-14T08:00:00Z"), *self.shop] if self.shop else []
+
+    def run_all(self, since, until, flags, **how) -> None:
+        before, written = dict(self.expected.normalized), self.lake.written()
+        rested = self.is_curated and not (self.expected.lost_raw or self.expected.lost_normalized or flags)
+        succeeded = self.lake.run(self.dump(), self.as_of, since, until, **flags, **how)
+        known = [] if flags.get("reprocess") else self.dump()  # then the source is not asked
+        options = flags | {"max_vanished_share": MAX_VANISHED_SHARE}
+        failed = self.expected.run(known, self.as_of, since, until, **options)
+        note(f"as of {self.as_of}: failed {failed}")
+        assert succeeded == (not failed)
+        self.is_curated = True
+        self.note_curated()
+        self.check()
+        self.check_curated(None, "fact_order", "order_items")
+        self.check_summary(failed, differ=not flags.get("reprocess"))
+        assert self.lake.litter() == []
+        if rested and self.expected.normalized == before and not self.expected.lost_curated:
+            unchanged = {name: self.lake.written()[name] for name in written if "curated/date" in name or "normal" in name}
+            assert unchanged.items() <= written.items(), "law 6: rebuilt without need"
+
+    def lose(self, name: str, *, cut: bool) -> None:
+        path = self.lake.root / name
+        if cut:
+            os.truncate(path, path.stat().st_size // 2)
+        else:
+            path.unlink()
+        note(f"{'cut' if cut else 'lost'}: {name}")
+        if "/date=" in name:
+            layer, date = name.split("/")[0], dt.date.fromisoformat(name.split("date=")[1][:10])
+            if layer == "raw":
+                self.expected.lose_raw(date, self.lake.raw().get(str(date), []))
+            elif layer == "curated":
+                self.expected.lost_curated.add(date)
+            else:
+                self.expected.lost_normalized.add(date)
+
+    def note_curated(self) -> None:
+        """Whoever curates anything curates all that is stale."""
+        stamp = self.as_of.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        names = [name for name in self.lake.names(MANIFEST) if name.endswith(("_fact_order.json", "_order_items.json"))]
+        if any(f'"as_of": "{stamp}"' in (self.lake.root / name).read_text() for name in names):
+            self.is_curated = True
+            self.expected.lost_curated.clear()
+
+    # Laws
+
+    def check(self) -> None:
+        """Raw, normalized and quarantine are the reference's, and the counts of law 1 add up."""
+        expected = self.expected
+        raw = {date: raw.lines for date, raw in expected.raw.items() if date not in expected.lost_raw}
+        found = self.lake.raw()
+        assert {date: found[str(date)] for date in raw} == raw
+        assert found.get(UNDATED, []) == expected.undated.lines
+        rows = {date: rows for date, rows in expected.normalized.items() if date not in expected.lost_normalized}
+        orders, items, quarantine = self.lake.normalized("orders"), self.lake.normalized("items"), self.lake.quarantine()
+        for date, normalized in rows.items():
+            metadata = [(*row[:6], ref.canonical_text(row[6]), row[7]) for row in orders[date]]
+            assert metadata == normalized.orders
+            assert items[date] == normalized.items
+            assert quarantine.get(str(date), []) == normalized.discards
+            check_counts(self.lake.manifest("normalized", date)["counts"], normalized.counts)
+        undated = [(ref.judge(line, expected.undated.extracted_at).reason, line) for line in expected.undated.lines]
+        assert quarantine.get(UNDATED, []) == undated
+
+    def check_curated(self, dates: set[dt.date] | None, *tables: str) -> None:
+        """Law 2: the rows are those of the latest versions; dates: of these at least, None: of the whole lake."""
+        if self.expected.lost_normalized:
+            return  # what is lost is not normalized until its date is run again
+        wanted = {d: c for d, c in self.expected.curated.items() if d not in self.expected.lost_curated}
+        wanted = {date: rows for date, rows in wanted.items() if dates is None or date in dates}
+        for table in ("fact_order", "order_items") if dates is None else tables:
+            found = self.lake.curated(table)
+            for date, curated in wanted.items():
+                assert found[date] == getattr(curated, table), f"law 2: {table} of {date}"
+                counts = self.lake.manifest(table, date)["counts"]
+                assert counts["kept"] == curated.kept
+                assert counts["superseded_elsewhere"] == curated.superseded_elsewhere
+
+    def check_summary(self, failed: set[dt.date], *, differ: bool) -> None:
+        summary = self.lake.summary(self.as_of)
+        assert summary["failed"].keys() == {str(date) for date in failed}
+        now = ref.land(self.dump(), self.as_of)
+        for text, counts in summary["dates"].items():
+            date = dt.date.fromisoformat(text)
+            if date not in failed | self.expected.lost_normalized:
+                check_counts(counts, self.expected.normalized[date].counts)
+            other = self.expected.raw[date].lines != now.get(date, [])
+            if differ and date not in failed:
+                assert (text in summary["settled_dates_that_differ"]) == other
+
+    def teardown(self) -> None:
+        try:
+            if self.expected.raw:
+                self.check_end()
+        finally:
+            shutil.rmtree(self.folder)
+
+    def check_end(self) -> None:
+        """A run over all heals everything, a second one does nothing, and another history has the same bytes."""
+        self.as_of += dt.timedelta(hours=1)
+        until = self.as_of + dt.timedelta(days=3)
+        self.run_all(None, until, {"allow_shrink": True}, dates_per_task=9)
+        files, written = self.lake.files(), self.lake.written()
+        self.as_of += dt.timedelta(seconds=1)
+        self.run_all(None, until, {}, dates_per_task=9)
+        assert (self.lake.files(), self.lake.written()) == (files, written), "law 6: a second identical run"
+        fresh = LakeUnderTest(self.folder / "fresh")
+        shutil.copytree(self.lake.root / "raw", fresh.root / "raw")
+        assert fresh.run(self.dump(), self.as_of, until=until, reprocess=True, dates_per_task=2)
+        layers = ("curated/date=", "normalized/", "quarantine/date=2")
+        assert of(fresh.files(), layers) == of(files, layers), "law 3: another history, other bytes"
+
+
+def of(files: dict[str, bytes], layers: tuple[str, ...]) -> dict[str, bytes]:
+    return {name: content for name, content in files.items() if name.startswith(layers)}
+
+
+def check_counts(found: dict, expected: dict) -> None:
+    """Law 1, of a date; what was nulled, too."""
+    for name in ("extracted", "normalized", "superseded_here"):
+        assert found[name] == expected[name]
+    assert found["discarded"] == expected["discarded"]
+    assert found["extracted"] == found["normalized"] + found["superseded_here"] + sum(found["discarded"].values())
+    names = ("amount", "qty", "price", "price_absent", "user_id", "sku", "updated_at", "dropped_items")
+    nulled = Counter({name.replace("dropped_items", "items_dropped"): found.get(name, 0) for name in names})
+    assert +nulled == Counter(expected["nulled"])
+
+
+TestAnyHistory = LakeMachine.TestCase
+TestAnyHistory.settings = settings(
+    settings.default, max_examples=max(1, settings.default.max_examples // 2), stateful_step_count=12
+)
