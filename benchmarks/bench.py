@@ -25,7 +25,6 @@ ROOT = HERE.parent
 PIPELINE = [sys.executable, "-m", "pipeline", "run"]
 START = date(2022, 1, 1)  # all dates are settled on any clock of today
 MIB = 1 << 20
-CHUNK_BYTES = 16 * MIB
 
 OURS, OURS_FSYNC, THREE_LAYERS, CURATED = "pipeline", "pipeline, fsync", "plain three layers", "plain curated only"
 COMPARED = (OURS, THREE_LAYERS, CURATED, OURS_FSYNC)
@@ -89,7 +88,7 @@ class Workshop:
 
     def check(self, command: list[str], name: str, env: dict[str, str] | None = None) -> tuple[float, int]:
         """Run a command to its end; wall seconds and peak resident bytes. Its output goes to NAME.log."""
-        log = self.folder / f"{name.replace(' ', '_')}.log"
+        log = self.folder / f"{name.replace(',', '').replace(' ', '_')}.log"
         os.sync()  # what earlier runs left to be written is not this one's burden
         with log.open("wb") as output:
             begin = time.perf_counter()
@@ -129,11 +128,11 @@ class Workshop:
         shutil.rmtree(path, ignore_errors=True)
         return path
 
-    def same(self, a: Path, b: Path) -> None:
-        """Insist that two lakes hold equal rows."""
+    def same(self, what: str, a: Path, b: Path) -> None:
+        """Insist that two lakes hold equal rows; `what` they are, for the reader."""
         self.check([sys.executable, str(HERE / "compare.py"), str(a), str(b)], "compare")
         for line in (self.folder / "compare.log").read_text(encoding="utf-8").splitlines():
-            self.console.print(f"  {a.parent.name} = {b.name}: {line}", style="dim")
+            self.console.print(f"  {what}: {line}", style="dim")
 
 
 def write_dimensions(users: Path, products: Path) -> None:
@@ -147,7 +146,7 @@ def write_dimensions(users: Path, products: Path) -> None:
 def warm(path: Path) -> None:
     """Read a file once, so that no run pays for the disk."""
     with path.open("rb") as file:
-        while file.read(CHUNK_BYTES):
+        while file.read(16 * MIB):
             pass
 
 
@@ -176,7 +175,7 @@ def against_plain_scripts(shop: Workshop, *, orders: int, dates: int, runs: int)
             shop.fresh(folders[what])
             shop.measure(measured[what], command, config)
     for what in (THREE_LAYERS, CURATED, OURS_FSYNC):
-        shop.same(out[OURS] / "output", out[what] / "output" if what == OURS_FSYNC else out[what])
+        shop.same(f"{OURS} / {what}", out[OURS] / "output", out[what] / "output" if what == OURS_FSYNC else out[what])
     for name in folders.values():
         shop.fresh(name)
     return measured
@@ -288,7 +287,7 @@ def run(chosen: argparse.Namespace, folder: Path, console: Console) -> None:
 def main() -> int:
     """0, whether goals are reached or not; 1 when a command failed or outputs differ."""
     chosen = options()
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=120)
     try:
         with tempfile.TemporaryDirectory(prefix="bench_") as temporary:
             run(chosen, chosen.work or Path(temporary), console)

@@ -2,11 +2,15 @@
 
 import argparse
 import sys
+from typing import Any
 
 from luigi.cmdline_parser import CmdlineParser
+from luigi.parameter import ParameterException
 from luigi.retcodes import run_with_retcodes
+from luigi.task_register import Register
 
 from pipeline.errors import PipelineError
+from pipeline.events import one_line
 from pipeline.tasks.base import open_lake
 from pipeline.tasks.dims import warehouse_path
 from pipeline.tasks.plan import plan
@@ -28,11 +32,14 @@ def parser() -> argparse.ArgumentParser:
         description="Keeps an orders lake true: one Parquet partition per UTC date, extracted, normalized, checked.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     commands = top.add_subparsers(dest="command", metavar="{run,plan,views}")
-    running = commands.add_parser("run", help="build what is incomplete (the default command)", epilog=EPILOG)
-    planning = commands.add_parser("plan", help="say what run would build, skip, and why; write nothing", epilog=EPILOG)
-    commands.add_parser("views", help="create the views of warehouse.db again", epilog=EPILOG)
+    # an option cut short must not pass for another one: --all is no --allow-shrink
+    shared: dict[str, Any] = {"epilog": EPILOG, "allow_abbrev": False}
+    running = commands.add_parser("run", help="build what is incomplete (the default command)", **shared)
+    planning = commands.add_parser("plan", help="say what run would build, skip, and why; write nothing", **shared)
+    commands.add_parser("views", help="create the views of warehouse.db again", **shared)
     for command in (running, planning):
         command.add_argument("--since", help="first instant; its whole UTC date is run (default: from the start)")
         command.add_argument("--until", help="end of the range, not in it (default: now)")
@@ -51,18 +58,30 @@ def main(argv: list[str]) -> None:
     if not argv or argv[0] not in (*COMMANDS, "-h", "--help"):
         argv = ["run", *argv]
     options, settings = parser().parse_known_args(argv)
+    _refuse_unknown(settings)
     luigi_argv = ["--module", "pipeline", "RunAll", "--local-scheduler", *settings]
     for name in ("since", "until", "workers"):
         value = getattr(options, name, None)
         luigi_argv += [f"--{name}", value] if value is not None else []
-    luigi_argv += [f"--{name}" for name in ("force", "reprocess", "allow-shrink") if getattr(options, name.replace("-", "_"), False)]
+    flags = {"force": "--force", "reprocess": "--reprocess", "allow_shrink": "--allow-shrink"}
+    luigi_argv += [flag for name, flag in flags.items() if getattr(options, name, False)]
     if options.command == "run":
         run_with_retcodes(luigi_argv)
     try:
         with CmdlineParser.global_instance(luigi_argv) as parsed:
             _answer(options, parsed.get_task_obj())
-    except PipelineError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    except (PipelineError, ParameterException, ValueError) as error:
+        sys.exit(one_line(error))
+
+
+def _refuse_unknown(settings: list[str]) -> None:
+    """luigi would take an option cut short for the one that it begins, --all for --allow-shrink."""
+    names = {param if bare else f"{task}_{param}" for task, bare, param, _ in Register.get_all_params()}
+    known = {f"--{name.replace('_', '-')}" for name in names}
+    for option in settings:
+        if option.startswith("-") and option.split("=")[0] not in known:
+            print(f"{option}: no such option; see python -m pipeline run --help", file=sys.stderr)
+            sys.exit(2)
 
 
 def _answer(options: argparse.Namespace, task: RunAll) -> None:

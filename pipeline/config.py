@@ -1,5 +1,6 @@
 """The settings of luigi.cfg, one luigi.Config class a section, read once at the edge; units are in the key names."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +12,7 @@ from pipeline.errors import BadSetting
 INSTANT_FORMATS = "ISO 8601, such as 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00 or 2025-01-15"
 
 
-class Setting(luigi.Parameter):
+class Setting(luigi.Parameter[Any]):
     """A parameter whose text is checked where it is read; a bad value is one line that names the parameter."""
 
     def __init__(self, read: Callable[[str], Any], expected: str, **kwargs: Any) -> None:
@@ -22,8 +23,12 @@ class Setting(luigi.Parameter):
         try:
             return self._read(x)
         except ValueError:
-            name = str(self._attribute_name).replace("_", "-")
-            raise BadSetting(f"--{name} {x}: expected {self._expected}") from None
+            raise BadSetting(f"{self._option} {x}: expected {self._expected}") from None
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        super().__set_name__(owner, name)
+        prefix = f"{owner.__name__}-" if issubclass(owner, luigi.Config) else ""
+        self._option = f"--{prefix}{name}".replace("_", "-")
 
     def _warn_on_wrong_param_type(self, param_name: str, param_value: Any) -> None:
         """The value has been read already."""
@@ -65,6 +70,12 @@ def _flag(text: str) -> bool:
     return flags[text.strip().lower()]
 
 
+def _memory(text: str) -> str:
+    if not re.fullmatch(r"\d+(\.\d+)? ?[KMGT]i?B", text.strip()):
+        raise ValueError(text)
+    return text.strip()
+
+
 class orders_api(luigi.Config):
     """Where orders come from."""
 
@@ -92,7 +103,7 @@ class warehouse(luigi.Config):
 class engine(luigi.Config):
     """What DuckDB may use."""
 
-    memory_limit = luigi.Parameter(default="512MB", description="DuckDB's memory, such as 512MB")
+    memory_limit = Setting(_memory, "a size with its unit, such as 512MB or 2GiB", default="512MB")
     threads = Setting(_number(int, 0, 1024), "a whole number, 0 for all cores", default=0)
 
 
@@ -101,3 +112,9 @@ class run(luigi.Config):
 
     dates_per_task = Setting(_number(int, 0, 100_000), "a whole number, 0 for automatic", default=0)
     as_of = Instant(default=None)
+
+
+def validate() -> None:
+    """Read every setting. Raises BadSetting naming the first that cannot be used."""
+    for section in (orders_api, storage, warehouse, engine, run):
+        section()

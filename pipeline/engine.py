@@ -12,6 +12,8 @@ import pyarrow as pa
 MACROS = ("text", "identifier", "instant", "money", "whole_number")
 ROWS_PER_SCAN = 8192
 
+EngineError = duckdb.Error
+
 
 class Engine:
     """One DuckDB connection without files of its own: rows come from Arrow tables and Parquet files.

@@ -3,11 +3,15 @@
 import json
 import logging
 import sys
-import traceback
+
+from luigi.parameter import ParameterException
 
 from pipeline.errors import PipelineError
 
 logger = logging.getLogger("pipeline")
+
+# luigi's words for an error in reading parameters and settings, the user's to mend
+BEFORE_SCHEDULING = "Uncaught exception in luigi"
 
 
 def emit(event: str, *, level: int = logging.INFO, **fields: object) -> None:
@@ -28,10 +32,20 @@ class _OneLineErrors(logging.Filter):
         error = record.exc_info[1] if record.exc_info else None
         cause = _pipeline_error(error)
         if cause is not None:
-            record.msg, record.args, record.exc_info = f"{type(cause).__name__}: {cause}", (), None
-        elif error is not None:
-            record.exc_text = "".join(traceback.format_exception(error))
+            record.msg, record.args, record.exc_info = one_line(cause), (), None
+        elif isinstance(error, (ValueError, ParameterException)) and record.msg == BEFORE_SCHEDULING:
+            record.msg, record.args, record.exc_info = one_line(error), (), None
         return True
+
+
+def one_line(error: BaseException) -> str:
+    """An error and what caused it, without a traceback."""
+    found = _pipeline_error(error) or error
+    told = [f"{type(found).__name__}: {found}"]
+    while found.__cause__ is not None and not isinstance(found, PipelineError):
+        found = found.__cause__
+        told.append(str(found))
+    return "; ".join(told).replace("\n", " ")
 
 
 def _pipeline_error(error: BaseException | None) -> PipelineError | None:

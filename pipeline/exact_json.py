@@ -1,14 +1,15 @@
 """One JSON record read exactly, by hand: for the few that DuckDB's reader would round, accept or flatten wrongly.
 
-DuckDB keeps JSON numbers as doubles, accepts NaN and trailing commas, and cannot tell `1` from `{}` inside `items`.
-A record that may hold such a thing is rewritten here into one that means the same to the SQL: numbers become strings
-of their own text, items hold objects only.
+DuckDB keeps JSON numbers as doubles, errs with exponents, accepts NaN and trailing commas, and cannot tell `1` from
+`{}` inside `items`. A record that may hold such a thing is rewritten here into one that means the same to the SQL: numbers
+become strings of their own text, items hold objects only.
 """
 
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 
 _TOKEN = re.compile(
     r'[ \t\n\r]*(?:(?P<string>"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")'
@@ -23,6 +24,8 @@ _PAIRS = {"{": "}", "[": "]"}
 
 IDENTIFIERS = ("order_id", "user_id", "sku")
 NUMBERS = ("amount", "qty", "price")
+MONEY = ("amount", "price")
+_EXPONENT = re.compile(r"-?\d+(?:\.\d+)?[eE][+-]?\d{1,2}", re.ASCII)
 
 
 class NotJson(ValueError):
@@ -100,9 +103,17 @@ def _item(line: _Value) -> str:
 def _scalar(name: str, value: _Value | None) -> str:
     if value is None:
         return "null"
+    if name in MONEY and value.kind in ("number", "string"):
+        return _money(value)
     if value.kind == "number" and (name in NUMBERS or (name in IDENTIFIERS and _INTEGER.fullmatch(value.text))):
         return f'"{value.text}"'
     return value.text if value.kind in ("string", "word") else "false"
+
+
+def _money(value: _Value) -> str:
+    """The number as a string without an exponent, with which DuckDB's decimals overflow or lose digits."""
+    text = json.loads(value.text) if value.kind == "string" else value.text
+    return json.dumps(format(Decimal(text), "f") if _EXPONENT.fullmatch(text) else text)
 
 
 def tokens(text: str) -> Iterator[tuple[str, str, int]]:

@@ -10,13 +10,15 @@ import pyarrow as pa
 
 from pipeline.contract import ITEMS, ORDERS
 from pipeline.engine import Engine
+from pipeline.normalization import normalized
 from pipeline.records import same_instant, split_lines
-from pipeline.stages.normalize import normalized
 
 if TYPE_CHECKING:
     import pandas as pd
 
-IN_MEMORY = {"memory_limit": "1GB", "threads": 0, "temp_directory": ""}
+
+def _engine() -> Engine:
+    return Engine(memory_limit="1GB", threads=0, temp_directory="")
 
 
 def normalize_orders(records: Iterable[Any]) -> "tuple[pd.DataFrame, pd.DataFrame]":
@@ -28,7 +30,7 @@ def normalize_orders(records: Iterable[Any]) -> "tuple[pd.DataFrame, pd.DataFram
     data = "".join(json.dumps(record, default=str) + "\n" for record in records).encode()
     lines = split_lines(data)
     now = datetime.now(UTC).replace(tzinfo=None)
-    with Engine(**IN_MEMORY) as engine:
+    with _engine() as engine:
         rows = normalized(engine, lines, pa.nulls(lines.size, pa.date32()), same_instant(now, lines.size))
     return (
         rows.orders.select(ORDERS.schema.names).cast(ORDERS.schema).to_pandas(),
@@ -50,7 +52,7 @@ def dedupe(df: "pd.DataFrame", key: str = "order_id") -> "pd.DataFrame":
         "created_at": _instants(df["created_at"]),
         "updated_at": _instants(df["updated_at"]) if "updated_at" in df else pa.nulls(size, pa.timestamp("us")),
     }
-    with Engine(**IN_MEMORY) as engine:
+    with _engine() as engine:
         engine.bind(version=pa.table(versions))
         superseded = engine.query("superseded")["position"].to_numpy()
     stays = np.ones(size, bool)

@@ -86,9 +86,9 @@ def _made_missing(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | 
         return reason
     manifest = lake.manifest(stage, date)
     reason = stale(lake, stage, date)
-    if reason is None and manifest is not None and (intent.force or intent.reprocess):
-        if manifest["as_of"] < intent.stamp:
-            return "--force" if intent.force else "--reprocess"
+    asked = "--force" if intent.force else "--reprocess" if intent.reprocess else None
+    if reason is None and manifest is not None and manifest["as_of"] < intent.stamp:
+        return asked
     return reason
 
 

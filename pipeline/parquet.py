@@ -6,7 +6,8 @@ import pyarrow.parquet as pq
 from pipeline.contract import Table
 
 ROW_GROUP_ROWS = 122_880
-PLAIN_COLUMNS = {"order_id", "metadata", "created_at", "updated_at", "amount", "record", "position"}
+# few values a file: a dictionary pays; for the others it costs more time than it saves bytes (measured, 1 M orders)
+DICTIONARY_COLUMNS = ("date", "currency", "reason", "country", "category")
 
 
 def write_table(table: Table, rows: pa.Table, path: str) -> None:
@@ -21,7 +22,7 @@ def write_table(table: Table, rows: pa.Table, path: str) -> None:
         path,
         row_group_size=ROW_GROUP_ROWS,
         compression="snappy",
-        use_dictionary=[name for name in table.schema.names if name not in PLAIN_COLUMNS],
+        use_dictionary=[name for name in DICTIONARY_COLUMNS if name in table.schema.names] or False,
         store_decimal_as_integer=True,
         store_schema=False,
     )

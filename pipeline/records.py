@@ -1,6 +1,7 @@
 """Raw lines as the table `line` that the SQL reads: most as they are, the few that DuckDB would misread rewritten."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -107,10 +108,8 @@ def _rewritten(array: pa.LargeBinaryArray, plain: pa.Table, positions: np.ndarra
     lines, metadata, dropped = [], [], []
     for position in positions:
         record = None
-        try:
+        with suppress(NotJson, NotText):
             record = rewrite(array[position].as_py())
-        except (NotJson, NotText):
-            pass
         lines.append(record.line if record else None)
         metadata.append(record.metadata if record else None)
         dropped.append(record.dropped_items if record else 0)

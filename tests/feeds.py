@@ -808,7 +808,11 @@ def lines(draw: st.DrawFn, of: st.SearchStrategy[dict[str, Any]] | None = None) 
     colon = draw(st.sampled_from([":", ": ", " : "]))
     ascii_only = draw(st.booleans())
     around = draw(st.sampled_from(["{}", "{}", " {}", "{}\r", "\t{} "]))
-    line = around.format("\0").replace("\0", dump(draw(records() if of is None else of), comma, colon, ascii_only=ascii_only)).encode()
+    line = (
+        around.format("\0")
+        .replace("\0", dump(draw(records() if of is None else of), comma, colon, ascii_only=ascii_only))
+        .encode()
+    )
     return _safe(draw(_mutated(line)) if draw(st.integers(0, 4)) == 4 else line)
 
 

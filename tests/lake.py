@@ -126,26 +126,35 @@ class LakeUnderTest:
                 for key, value in before.get(section, []):
                     config.set(section, key, value)
 
+    @property
+    def errors(self) -> list[str]:
+        """What stopped the tasks of the last run in this process, with one worker."""
+        return [f"{type(error).__name__}: {error}" for error in _errors]
+
     # What lies in it
 
-    def curated(self, table: str) -> dict[dt.date, list[tuple]]:
-        """The rows of `fact_order` or `order_items` by date, as its files hold them."""
-        return self.rows("curated", table)
+    def curated(self, table: str, dates: Iterable[dt.date] | None = None) -> dict[dt.date, list[tuple]]:
+        """The rows of `fact_order` or `order_items` by date, as its files hold them; of all dates or of these."""
+        return self.rows("curated", table, dates)
 
-    def normalized(self, table: str) -> dict[dt.date, list[tuple]]:
+    def normalized(self, table: str, dates: Iterable[dt.date] | None = None) -> dict[dt.date, list[tuple]]:
         """The rows of `orders` or `items` by date."""
-        return self.rows("normalized", table)
+        return self.rows("normalized", table, dates)
 
-    def rows(self, layer: str, table: str) -> dict[dt.date, list[tuple]]:
-        paths = {_date_of(path): path for path in sorted(self.root.glob(f"{layer}/date=*/{table}.parquet"))}
-        return {dt.date.fromisoformat(date): _rows(path) for date, path in paths.items()}
+    def rows(self, layer: str, table: str, dates: Iterable[dt.date] | None = None) -> dict[dt.date, list[tuple]]:
+        paths = {
+            dt.date.fromisoformat(_date_of(p)): p for p in sorted(self.root.glob(f"{layer}/date=*/{table}.parquet"))
+        }
+        return {date: _rows(path) for date, path in paths.items() if dates is None or date in dates}
 
-    def quarantine(self) -> dict[str, list[tuple[str, bytes]]]:
+    def quarantine(self, dates: Iterable[dt.date] | None = None) -> dict[str, list[tuple[str, bytes]]]:
         """By date (or UNDATED) the reason and the record of each discard, in the order of the raw file."""
+        chosen = None if dates is None else {UNDATED, *map(str, dates)}
         found = {}
         for path in sorted(self.root.glob("quarantine/date=*/orders.parquet")):
-            rows = sorted(_rows(path))
-            found[_date_of(path)] = [(reason, record.removesuffix(b"\n")) for _, reason, record in rows]
+            if chosen is None or _date_of(path) in chosen:
+                rows = sorted(_rows(path))
+                found[_date_of(path)] = [(reason, record.removesuffix(b"\n")) for _, reason, record in rows]
         return found
 
     def raw(self) -> dict[str, list[bytes]]:
@@ -189,7 +198,16 @@ class LakeUnderTest:
         return sorted(str(path) for path in paths if pattern.fullmatch(str(path)))
 
 
+_errors: list[BaseException] = []
+
+
+@luigi.Task.event_handler(luigi.Event.FAILURE)
+def _note_error(_: luigi.Task, error: BaseException) -> None:
+    _errors.append(error)
+
+
 def _succeeds(task: luigi.Task, workers: int) -> bool:
+    _errors.clear()
     result = luigi.build([task], local_scheduler=True, workers=workers, detailed_summary=True, log_level="CRITICAL")
     return result.status is luigi.LuigiStatusCode.SUCCESS
 

@@ -4,11 +4,12 @@ import codecs
 import datetime as dt
 import gzip
 import json
-import os
+import subprocess
 import sys
 from pathlib import Path
 
 import feeds
+import pyarrow.parquet as pq
 import pytest
 import reference as ref
 import zstandard
@@ -16,12 +17,17 @@ from feeds import EXTRACTED_AT, order
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.engine import Engine
 from pipeline.errors import UnreadableDump
+from pipeline.exact_json import NotJson, NotText, rewrite
+from pipeline.freshness import Intent
 from pipeline.sources import array_scan
 from pipeline.sources import dump as dump_module
 from pipeline.sources.dump import Dump
+from pipeline.stages.land import land, learn
+from pipeline.stages.normalize import normalize
+from pipeline.storage import Lake
 
-ROOT = Path(__file__).parents[1]
 ORDERS = [order("o_1"), order("o_2", created_at="2025-01-16"), order("ö_3", metadata={"a": ["]", "\\", '"', {}, "[{,"]})]
 SHAPES = {
     "NDJSON": lambda lines: b"".join(line + b"\n" for line in lines),
@@ -47,11 +53,6 @@ def write(tmp_path):
         return Dump.at(str(path))
 
     return write
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("dumps")
 
 
 def records(dump: Dump) -> list[bytes]:
@@ -148,3 +149,163 @@ def test_a_compressed_dump_with_a_flipped_bit_is_refused(write):
     content[len(content) // 2] ^= 4
     with pytest.raises(UnreadableDump, match="nothing was published"):
         records(write(bytes(content)))
+
+
+SYNTAX_ERRORS = {
+    "comma at the end": b"[%s,]",
+    "comma at the start": b"[,%s]",
+    "two commas": b"[%s,,%s]",
+    "no comma": b"[%s %s]",
+    "no comma between numbers": b"[1 2,%s]",
+    "a word with a gap": b"[nu ll,%s]",
+    "NaN": b"[%s,NaN]",
+    "comment": b"[%s /* x */]",
+    "single quotes": b"[%s,{'a':1}]",
+    "brackets crossed": b'[%s,{"a":[}]]',
+    "a brace too many": b"[%s}]",
+    "closed by a brace": b"[%s}",
+    "closed twice": b"[%s]]",
+    "text after it": b"[%s] x",
+    "a second array": b"[%s][%s]",
+    "records after it": b"[%s]\n%s\n",
+    "a line break inside a text": b'[{"order_id":"a\nb","created_at":"2025-01-15"},%s]',
+    "a tab inside a text": b'[{"order_id":"a\tb","created_at":"2025-01-15"},%s]',
+    "comma at the end of the object": b'{"orders":[%s],}',
+    "object left open": b'{"orders":[%s]',
+    "text before the orders": b'{"a":1 "orders":[%s]}',
+    "two objects": b'{"orders":[%s]}{"orders":[%s]}',
+}
+
+
+@pytest.mark.parametrize("template", SYNTAX_ERRORS.values(), ids=SYNTAX_ERRORS.keys())
+def test_a_syntax_error_anywhere_in_an_array_publishes_nothing_and_names_the_dump(lake, template):
+    assert lake.partitions(lake.dump(template.replace(b"%s", order()))) == {}
+    assert lake.error.startswith(f"{lake.path}: ")
+    assert "nothing was published" in lake.error
+    assert "expected" in lake.error
+
+
+# Landed and normalized
+
+
+class SmallLake:
+    """A lake in a folder, filled by the stages that the tasks call."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.lake, self.error, self.path = folder, Lake(folder / "lake", fsync=False), "", ""
+        self.intent = Intent(EXTRACTED_AT)
+
+    def dump(self, content: bytes) -> Dump:
+        self.path = str(self.folder / "dump")
+        Path(self.path).write_bytes(content)
+        return Dump.at(self.path)
+
+    def open_engine(self) -> Engine:
+        return Engine(memory_limit="512MB", threads=0, temp_directory=self.lake.path(".staging/duckdb"))
+
+    def partitions(self, dump: Dump) -> dict[str, tuple[list[dict], list[dict]]]:
+        """Lands and normalizes the dump; orders and items by date, and nothing when the dump is refused."""
+        try:
+            dates = learn(self.lake, dump, self.intent, self.open_engine).dates()
+            land(self.lake, lambda: dump, dates, self.intent, self.open_engine)
+        except UnreadableDump as error:
+            self.error = str(error)
+            dates = []
+        normalize(self.lake, dates, self.intent, self.open_engine)
+        return {date: (self.rows(date, "orders"), self.rows(date, "items")) for date in self.normalized_dates()}
+
+    def normalized_dates(self) -> list[str]:
+        return self.lake.partitions("normalized")
+
+    def rows(self, date: str, table: str) -> list[dict]:
+        return pq.read_table(self.lake.path(f"normalized/date={date}/{table}.parquet"), partitioning=None).to_pylist()
+
+    def files(self) -> dict[str, bytes]:
+        """Everything under the folder but the dump, the lock and the spool."""
+        paths = (path for path in self.folder.rglob("*") if path.is_file())
+        names = {str(path.relative_to(self.folder)): path for path in paths}
+        return {
+            name: path.read_bytes()
+            for name, path in names.items()
+            if name not in ("dump", "lake/.lock") and not name.startswith("lake/.spool")
+        }
+
+
+@pytest.fixture
+def lake(tmp_path):
+    return SmallLake(tmp_path)
+
+
+def test_a_refused_dump_leaves_what_was_published_as_it_was(lake):
+    lake.partitions(lake.dump(SHAPES["array"]([*ORDERS, b"7"])))
+    before = lake.files()
+    lake.intent = Intent(EXTRACTED_AT + dt.timedelta(hours=1), force=True)
+    lake.partitions(lake.dump(SHAPES["array"]([order("o_9"), b"8"])[:-1]))
+    assert "cut off" in lake.error
+    assert lake.files() == before
+    assert not (lake.folder / "lake" / ".staging").exists()
+
+
+def test_every_hostile_line_of_an_ndjson_dump_is_landed_and_normalized_inside_the_lake(lake):
+    got = lake.partitions(lake.dump(SHAPES["NDJSON"](feeds.HOSTILE)))
+    landed = ref.land(feeds.HOSTILE, EXTRACTED_AT)
+    assert set(got) == {str(date) for date in landed if date}
+    for date, lines in landed.items():
+        raw = f"lake/raw/date={date or '__HIVE_DEFAULT_PARTITION__'}/orders_raw.json"
+        assert (lake.folder / raw).read_bytes() == b"".join(line + b"\n" for line in lines)
+        if date:
+            orders, items = got[str(date)]
+            want = ref.normalize(lines, EXTRACTED_AT)
+            assert [row["order_id"] for row in orders] == [row[0] for row in want.orders]
+            assert [tuple(row.values()) for row in items] == want.items
+    assert {name.split("/")[0] for name in lake.files()} == {"lake"}
+    assert {name.split("/")[1] for name in lake.files()} == {"raw", "normalized", "quarantine"}
+
+
+@pytest.mark.parametrize("shape", ["array", "array with CRLF", "object with more in it"])
+@pytest.mark.parametrize("packed", [bytes, gzip.compress, zstandard.ZstdCompressor().compress], ids=["", "gz", "zst"])
+def test_hostile_records_make_the_same_partitions_as_elements_of_an_array(tmp_path, shape, packed):
+    lines = [line for line in feeds.HOSTILE if len(line) < 20_000 and is_json(line)]
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    plain, other = SmallLake(tmp_path / "a"), SmallLake(tmp_path / "b")
+    want = plain.partitions(plain.dump(SHAPES["NDJSON"](lines)))
+    assert other.partitions(other.dump(packed(SHAPES[shape](lines)))) == want
+    assert other.error == ""
+
+
+def is_json(line: bytes) -> bool:
+    try:
+        rewrite(line)
+    except NotText:
+        return True
+    except NotJson:
+        return False
+    return True
+
+
+LANDING = """
+import resource, sys
+import luigi
+import pipeline
+sections = {"storage": {"root": sys.argv[2], "fsync": "false"}, "orders_api": {"url": sys.argv[1]}}
+for section, options in sections.items():
+    for key, value in options.items():
+        luigi.configuration.get_config().set(section, key, value)
+assert luigi.build([pipeline.FetchOrders(date=["2025-01-15", "2025-01-16"])], local_scheduler=True)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_memory_does_not_grow_with_an_ndjson_dump(tmp_path):
+    block = b"".join(order(f"o_{n:06}", created_at=f"2025-01-{15 + n % 2}") + b"\n" for n in range(5000))
+    peak_kib = {}
+    for megabytes in (20, 160):
+        with open(tmp_path / "dump.json", "wb") as file:
+            for _ in range(megabytes * 1_000_000 // len(block)):
+                file.write(block)
+        command = [sys.executable, "-c", LANDING, tmp_path / "dump.json", tmp_path / f"lake_{megabytes}"]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert ran.returncode == 0, ran.stderr
+        peak_kib[megabytes] = int(ran.stdout)
+    assert peak_kib[160] < peak_kib[20] + 60_000

@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,7 @@ def moments_of_death(trial: Trial, before: Snapshot, reader: Reader, plan: list[
             with reader.paused():
                 before.restore()
             status = trial.run(*argv, moment={"calls": calls, "nth": nth, "when": when})["status"]
+            reader.sweep()
             if status == -9:
                 yield f"{when} call {nth} of {', '.join(calls)}"
             nth += every
@@ -172,6 +174,7 @@ def test_a_forced_run_killed_at_random_and_again_while_healing_ends_in_the_lake_
                 before.restore()
             moment = {"kill_after_seconds": seconds * (number + chance.random()) / (RANDOM_MOMENTS // 2)}
             killed += trial.run(SECOND, "--force", moment=moment)["status"] == -9
+            reader.sweep()
             if number % 2:
                 again = {"kill_after_seconds": seconds * chance.random()}
                 killed += trial.run(LATER, moment=again)["status"] == -9
@@ -180,3 +183,64 @@ def test_a_forced_run_killed_at_random_and_again_while_healing_ends_in_the_lake_
             assert trial.shop.litter() == [], moment
     assert reader.torn == []
     assert killed > RANDOM_MOMENTS / 4
+
+
+def failed_in_one_line(ended: dict[str, Any]) -> str:
+    """What a run that failed, by luigi.cfg's exit code and without a traceback, says of why."""
+    assert ended["status"] == 30, ended["output"]
+    assert "Traceback" not in ended["output"], ended["output"]
+    errors = [line for line in ended["output"].splitlines() if "Error: " in line or "RunFailed: " in line]
+    errors += [line for line in ended["output"].splitlines() if "Unusable: " in line or "UnusableWarehouse: " in line]
+    assert len(errors) == 1, ended["output"]
+    return errors[0]
+
+
+def test_a_disk_that_fills_up_at_any_step_fails_the_run_in_one_line_and_the_next_run_heals_the_lake(
+    tmp_path: Path, forker: Forker
+) -> None:
+    trial = Trial(tmp_path, forker, run_dates_per_task=31, orders_api_settle_hours=10_000)
+    trial.load_old()
+    trial.change()
+    before = Snapshot(trial.shop, tmp_path / "before")
+    trial.finish(SECOND)
+    undisturbed, nth, every = trial.seen(), 1, 1 if THOROUGH else 5
+    with Reader(trial.shop.root) as reader:
+        while True:
+            with reader.paused():
+                before.restore()
+            moment = {"calls": (*RENAMES, "pyarrow.parquet.write_table", "shutil.copyfile"), "nth": nth, "when": "full"}
+            ended = trial.run(SECOND, moment=moment)
+            if ended["status"] == 0:
+                break
+            assert "No space left on device" in failed_in_one_line(ended), ended["output"]
+            trial.finish(LATER)
+            assert trial.seen() == undisturbed, moment
+            assert trial.shop.litter() == [], moment
+            nth += every
+    assert reader.torn == []
+    assert nth > every
+
+
+@pytest.mark.parametrize("kilobytes", [8, 300, 600, 800, 1100])
+def test_a_disk_that_is_really_full_fails_the_run_in_one_line_and_the_next_run_heals_the_lake(
+    tmp_path: Path, forker: Forker, kilobytes: int
+) -> None:
+    trial = Trial(tmp_path, forker)
+    trial.shop.feed(OLD)
+    trial.finish(FIRST)
+    undisturbed = trial.seen()
+    shutil.rmtree(trial.shop.root)
+    trial.shop.warehouse.unlink()
+    trial.shop.root.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "none", str(trial.shop.root)]
+    if not shutil.which("mount") or subprocess.run(mounting, capture_output=True).returncode:
+        pytest.skip("no small disk can be mounted here")
+    try:
+        ended = trial.run(SECOND)
+        assert "No space left on device" in failed_in_one_line(ended)
+        subprocess.run(["mount", "-o", "remount,size=20m", str(trial.shop.root)], check=True)
+        trial.finish(LATER)
+        assert trial.seen() == undisturbed
+        assert trial.shop.litter() == []
+    finally:
+        subprocess.run(["umount", str(trial.shop.root)], check=True)

@@ -251,7 +251,9 @@ def test_every_exit_code_of_luigi_cfg_is_in_the_table_of_exit_codes():
     assert codes <= table
 
 
-@pytest.mark.parametrize("name", ["ORDERS", "ITEMS", "FACT_ORDER", "ORDER_ITEMS", "DISCARDED", "DIM_USER", "DIM_PRODUCT"])
+@pytest.mark.parametrize(
+    "name", ["ORDERS", "ITEMS", "FACT_ORDER", "ORDER_ITEMS", "DISCARDED", "DIM_USER", "DIM_PRODUCT"]
+)
 def test_the_columns_of_a_table_stand_in_the_readme_in_the_order_of_its_files(name):
     table = getattr(contract, name)
     rows = [line for line in README.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]

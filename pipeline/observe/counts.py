@@ -46,8 +46,8 @@ def partition_counts(lake: Lake, date: str, intent: Intent) -> PartitionCounts:
 
 def touched(lake: Lake, intent: Intent) -> list[PartitionCounts]:
     """Every partition of the lake with a curated file that was made in this run."""
-    found = []
-    for date in lake.partitions("curated"):
-        if any((lake.manifest(stage, date) or {}).get("as_of") == intent.stamp for stage in CURATED_STAGES):
-            found.append(partition_counts(lake, date, intent))
-    return found
+    return [
+        partition_counts(lake, date, intent)
+        for date in lake.partitions("curated")
+        if any((lake.manifest(stage, date) or {}).get("as_of") == intent.stamp for stage in CURATED_STAGES)
+    ]

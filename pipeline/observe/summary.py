@@ -20,7 +20,8 @@ def summarize(
 ) -> dict[str, Any]:
     """The run as JSON: options, per-date counts, what was built and why, totals, checks and failures."""
     dates = {
-        part.date: part.counts | {"built": part.built, "skipped": not part.built and not part.error, "error": part.error}
+        part.date: part.counts
+        | {"built": part.built, "skipped": not part.built and not part.error, "error": part.error}
         for part in partitions
     }
     currencies = sorted({currency for part in partitions for currency in part.counts.get("currencies", [])})
@@ -48,7 +49,9 @@ def show(partitions: list[PartitionCounts], summary: dict[str, Any], path: str) 
         grid.add_row(label, *_figures(parts), _done(parts))
     if summary["undated"]:
         reasons = summary["undated"]["discarded"]
-        grid.add_row("undated", str(summary["undated"]["extracted"]), "0", "0", "0", _reasons(reasons), "0", "quarantined")
+        grid.add_row(
+            "undated", str(summary["undated"]["extracted"]), "0", "0", "0", _reasons(reasons), "0", "quarantined"
+        )
     if len(partitions) > 1:
         grid.add_section()
         undated = summary["undated"]
@@ -116,8 +119,8 @@ def _notes(summary: dict[str, Any], path: str) -> list[str]:
     unknown = summary["late_arriving"]
     if any(unknown.values()):
         notes.append(
-            f"late-arriving dimensions: {unknown['unknown_user']:,} orders with an unknown user, "
-            f"{unknown['unknown_sku']:,} lines with an unknown sku; kept"
+            f"late-arriving dimensions: {unknown['unknown_user']:,} order(s) with an unknown user, "
+            f"{unknown['unknown_sku']:,} line(s) with an unknown sku; kept"
         )
     differing = summary["settled_dates_that_differ"]
     if differing:

@@ -2,8 +2,10 @@
 
 import numpy as np
 
-QUOTE, BACKSLASH, NEWLINE, SPACE, COMMA = (ord(char) for char in '"\\\n ,')
+QUOTE, BACKSLASH, NEWLINE, SPACE, COMMA, OPENING, CLOSING = (ord(char) for char in '"\\\n ,[]')
 BLANKS = b" \t\n\r"
+# what a buffer is never cut behind, since what it means depends on what follows
+RUNS = BLANKS + b"\\"
 STEP_BYTES = 2 << 20
 
 _DEPTH = np.zeros(256, np.int8)
@@ -20,7 +22,8 @@ _BLANK[list(BLANKS)] = True
 class ArrayScan:
     """Feed it an array from its opening bracket on. Whether each element is JSON is for the reader of the lines.
 
-    Line breaks inside an element become spaces (JSON allows none inside strings); blanks around it go. `closed` is
+    Line breaks between an element's tokens become spaces (inside a string they are a syntax error, and stay one);
+    blanks around an element go. `closed` is
     True once the array's closing bracket was seen; `rest` is then what
     follows the last element, that bracket included.
     """
@@ -33,6 +36,7 @@ class ArrayScan:
         self._held = b""
         self._empty = True
         self._unfinished = b""
+        self._last = OPENING
 
     def feed(self, data: bytes) -> bytes:
         """The elements that this buffer completes, each ended by a newline."""
@@ -46,8 +50,10 @@ class ArrayScan:
 
     def _step(self, data: bytes) -> bytes:
         data = self._held + data
-        whole = len(data) - _trailing_backslashes(data)
+        whole = len(data.rstrip(RUNS))
         data, self._held = data[:whole], data[whole:]
+        if not data:
+            return b""
         view = np.frombuffer(data, np.uint8).copy()
         watched = np.flatnonzero(_WATCHED[view])
         kinds = view[watched]
@@ -57,24 +63,35 @@ class ArrayScan:
         outside = (opened & 1 == 0) & ~quotes
         steps = np.where(outside, _DEPTH[kinds], 0)
         depth = self._depth + np.cumsum(steps, dtype=np.int64)
-        self._in_string = bool(opened[-1] & 1) if len(opened) else self._in_string
-        self._depth = int(depth[-1]) if len(depth) else self._depth
+        if len(watched):
+            self._in_string, self._depth = bool(opened[-1] & 1), int(depth[-1])
         end = np.flatnonzero(outside & (steps < 0) & (depth == 0))
         cut = len(view)
         if len(end):
             self.closed, cut = True, int(watched[end[0]])
             self.rest = data[cut:] + self._held
-        opening = outside & (steps > 0) & (depth == 1)
+        view[watched[outside & _LINE_BREAK[kinds]]] = SPACE
         between = outside & (depth == 1) & (watched < cut)
-        return self._lines(
-            view[:cut],
-            separators=watched[between & (kinds == COMMA)],
-            left_out=watched[between & (_BLANK[kinds] | opening)],
-        )
+        opening = watched[between & (steps > 0)]
+        separators = watched[between & (kinds == COMMA)]
+        left_out = np.concatenate((opening, self._around(view, watched[between & _BLANK[kinds]])))
+        self._last = int(view[-1])
+        return self._lines(view[:cut], separators=separators, left_out=left_out)
+
+    def _around(self, view: np.ndarray, blanks: np.ndarray) -> np.ndarray:
+        """Of the blanks between elements' tokens, those next to a separator or a bracket of the array."""
+        if not len(blanks):
+            return blanks
+        starts = np.flatnonzero(np.diff(blanks, prepend=-2) != 1)
+        ends = np.append(starts[1:], len(blanks)) - 1
+        before = np.where(blanks[starts] > 0, view[blanks[starts] - 1], self._last)
+        after = view[blanks[ends] + 1]
+        outer = (before == COMMA) | (before == OPENING) | (after == COMMA) | (after == CLOSING)
+        chosen: np.ndarray = blanks[np.repeat(outer, ends - starts + 1)]
+        return chosen
 
     def _lines(self, view: np.ndarray, *, separators: np.ndarray, left_out: np.ndarray) -> bytes:
-        """Separators become newlines; the array's opening bracket and the blanks between elements are left out."""
-        view[_LINE_BREAK[view]] = SPACE
+        """Separators become newlines; what is left out goes."""
         view[separators] = NEWLINE
         keep = np.ones(len(view), bool)
         keep[left_out] = False
@@ -87,19 +104,15 @@ class ArrayScan:
         return text[:done]
 
 
-def _trailing_backslashes(data: bytes) -> int:
-    return len(data) - len(data.rstrip(b"\\"))
-
-
 def _escaped(view: np.ndarray, quotes: np.ndarray) -> np.ndarray:
     """Which quotes follow an odd run of backslashes."""
-    after_backslash = (quotes > 0) & (view[quotes - 1] == BACKSLASH)
+    after_backslash: np.ndarray = (quotes > 0) & (view[quotes - 1] == BACKSLASH)
     if not after_backslash.any():
         return after_backslash
     backslashes = np.flatnonzero(view == BACKSLASH)
     starts = np.flatnonzero(np.diff(backslashes, prepend=-2) != 1)
     run_of = np.searchsorted(backslashes[starts], quotes[after_backslash]) - 1
     lengths = quotes[after_backslash] - backslashes[starts][run_of]
-    escaped = after_backslash.copy()
+    escaped: np.ndarray = after_backslash.copy()
     escaped[after_backslash] = lengths % 2 == 1
     return escaped

@@ -1,5 +1,5 @@
--- not_json: one row per line that DuckDB does not take for JSON, or that is null
+-- not_json: one row per line that DuckDB does not take for JSON, or that is null, or nothing but a NaN or Infinity
 SELECT position
 FROM line
-WHERE line IS NULL OR NOT json_valid(line)
+WHERE line IS NULL OR NOT json_valid(line) OR regexp_matches(line, '^\s*-?(?i:nan|inf)')
 ORDER BY position

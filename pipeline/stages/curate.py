@@ -1,4 +1,4 @@
-"""WriteFactOrder and WriteOrderItems: normalized partitions minus the orders another partition holds in a later version."""
+"""WriteFactOrder and WriteOrderItems: normalized partitions without orders that another one has in a later version."""
 
 import logging
 import shutil
@@ -30,8 +30,10 @@ from pipeline.engine import Engine
 from pipeline.errors import CorruptPartition
 from pipeline.events import emit
 from pipeline.freshness import Intent, missing, stale
+from pipeline.normalization import by_date
 from pipeline.parquet import write_table
-from pipeline.stages.normalize import BAD_DATE, WRITERS, by_date
+from pipeline.progress import progress
+from pipeline.stages.normalize import BAD_DATE, WRITERS
 from pipeline.stages.outcome import Outcome, corrupt
 from pipeline.stages.spool import OpenEngine
 from pipeline.storage import Lake, Publication, partition
@@ -42,7 +44,7 @@ Jobs = dict[str, dict[Stage, str]]
 
 
 def curate(lake: Lake, stage: Stage, dates: list[str], intent: Intent, open_engine: OpenEngine) -> None:
-    """Publish the stage of each date that is not complete, and both tables of every partition of the lake that is stale.
+    """Publish the stage of each date that is not complete, and both tables of every stale partition of the lake.
 
     Raises RunFailed naming the dates that failed, unless the intent is to keep going.
     """
@@ -93,10 +95,12 @@ class _Build:
         self._find_losers()
         with ThreadPoolExecutor(WRITERS) as writers:
             pending: dict[str, Future[list[Publication]]] = {}
-            for batch in self._batches():
-                made = self._stage_batch(batch, writers)
-                self._finish(pending)
-                pending = made
+            with progress("curating dates", len(self.jobs)) as advance:
+                for batch in self._batches():
+                    made = self._stage_batch(batch, writers)
+                    self._finish(pending)
+                    pending = made
+                    advance(len(batch))
             self._finish(pending)
 
     def _finish(self, pending: dict[str, Future[list[Publication]]]) -> None:
@@ -249,12 +253,13 @@ def fact_order(headers: pa.Table, lines: pa.Table) -> pa.Table:
     Raises CorruptPartition when a line belongs to no order.
     """
     ids = lines["order_id"].combine_chunks()
-    runs = pc.run_end_encode(ids)
-    has_lines = np.asarray(pc.is_in(headers["order_id"], value_set=runs.values).combine_chunks())
-    if not headers["order_id"].filter(pa.array(has_lines)).combine_chunks().equals(runs.values):
-        raise corrupt(f"normalized/{ITEMS.file}", "its lines are not those of the orders in orders.parquet, in one order")
+    starts = np.flatnonzero(np.append(True, pc.not_equal(ids[1:], ids[:-1]))) if len(ids) else np.zeros(0, np.int64)
+    ordered = ids.take(pa.array(starts))
+    has_lines = np.asarray(pc.is_in(headers["order_id"], value_set=ordered).combine_chunks())
+    if not headers["order_id"].filter(pa.array(has_lines)).combine_chunks().equals(ordered):
+        raise corrupt(f"normalized/{ITEMS.file}", "its lines are not those of orders.parquet, in its order")
     size = np.ones(len(has_lines), np.int64)
-    size[has_lines] = np.diff(runs.run_ends.to_numpy(), prepend=0)
+    size[has_lines] = np.diff(starts, append=len(ids))
     order = pa.array(np.repeat(np.arange(len(size)), size))
     line = _line_of(has_lines, size)
     expanded = headers.select(["order_id", "user_id", "created_at", "date"]).take(order)

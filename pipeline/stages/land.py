@@ -39,7 +39,7 @@ def learn(lake: Lake, dump: Dump, intent: Intent, open_engine: OpenEngine) -> In
     Reading it publishes the undated partition and the inventory. Raises UnreadableDump and SourceUnreadable.
     """
     inventory = read_inventory(lake)
-    if inventory is not None and inventory.holds(dump, intent):
+    if inventory is not None and inventory.holds(dump, intent) and _undated_is_landed(lake, inventory):
         return inventory
     with lake.locked():
         return _read(lake, dump, intent, open_engine)
@@ -47,19 +47,21 @@ def learn(lake: Lake, dump: Dump, intent: Intent, open_engine: OpenEngine) -> In
 
 def _read(lake: Lake, dump: Dump, intent: Intent, open_engine: OpenEngine) -> Inventory:
     spooled = read_dump(lake, dump, intent, open_engine)
-    if read_inventory(lake) != spooled.without_segments():
+    if not _undated_is_landed(lake, spooled):
         _publish_undated(lake, dump, spooled.parts.get(UNDATED, Part()), intent, open_engine)
+    if read_inventory(lake) != spooled.without_segments():
         lake.write(INVENTORY, asdict(spooled.without_segments()))
     return spooled
 
 
+def _undated_is_landed(lake: Lake, inventory: Inventory) -> bool:
+    part = inventory.parts.get(UNDATED, Part())
+    nothing_to_land = not part.count and lake.manifest(RAW_STAGE, UNDATED) is None
+    return nothing_to_land or _is_landed(lake, UNDATED, part)
+
+
 def _publish_undated(lake: Lake, dump: Dump, part: Part, intent: Intent, open_engine: OpenEngine) -> None:
     """Replace the undated partition by what the dump holds now; its records are discarded here and now."""
-    current = lake.manifest(RAW_STAGE, UNDATED)
-    if current is not None and lake.whole(current) and current["id"] == part.id:
-        return
-    if current is None and not part.count:
-        return
     publication = _publication(lake, dump, UNDATED, part, intent, because="dump read")
     raw = publication.staged[partition("raw", UNDATED, RAW_FILE)]
     assert raw is not None
@@ -72,9 +74,7 @@ def _publish_undated(lake: Lake, dump: Dump, part: Part, intent: Intent, open_en
     emit("discarded", date=UNDATED, **reasons)
 
 
-def land(
-    lake: Lake, find_dump: Callable[[], Dump], dates: list[str], intent: Intent, open_engine: OpenEngine
-) -> None:
+def land(lake: Lake, find_dump: Callable[[], Dump], dates: list[str], intent: Intent, open_engine: OpenEngine) -> None:
     """Publish the raw partition of each date that is not complete. One bad date does not stop the others.
 
     Raises RunFailed naming the dates that failed, unless the intent is to keep going.

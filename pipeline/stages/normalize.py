@@ -3,6 +3,7 @@
 import filecmp
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -10,18 +11,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.contract import DISCARDED, ITEMS, LOGIC_VERSION, NORMALIZED_STAGE, ORDERS, RAW_STAGE
-from pipeline.engine import Engine
+from pipeline.engine import Engine, EngineError
 from pipeline.errors import CorruptPartition
 from pipeline.events import emit
 from pipeline.freshness import Intent, missing
+from pipeline.normalization import Normalized, by_date, normalized
 from pipeline.parquet import write_table
-from pipeline.records import Lines, bind_lines, same_instant, split_lines
+from pipeline.progress import progress
+from pipeline.records import same_instant, split_lines
 from pipeline.stages.outcome import Outcome, corrupt
 from pipeline.stages.spool import OpenEngine
 from pipeline.storage import Lake, Manifest, Publication, partition
@@ -30,113 +32,7 @@ BATCH_BYTES = 48 << 20
 WRITERS = 2
 RAW_FILE = RAW_STAGE.files[0]
 QUARANTINE_FILE = "orders.parquet"
-BAD_DATE = (OSError, ValueError, duckdb.Error, pa.ArrowException)
-
-
-@dataclass
-class Normalized:
-    """Rows of orders and items, ordered by date and key; the discarded records; counts by date."""
-
-    orders: pa.Table
-    items: pa.Table
-    discarded: pa.Table
-    counts: dict[str, dict[str, Any]]
-
-
-def normalized(engine: Engine, lines: Lines, dates: pa.Array, extracted_at: pa.Array) -> Normalized:
-    """Apply the contract to raw lines, each with the date it landed under (null: any) and when it was extracted.
-
-    Lines of one date are adjacent. Without dates the lines are one partition.
-    """
-    record = _records(engine, lines, dates, extracted_at)
-    stays = pc.is_null(record["reason"])
-    day = pc.coalesce(record["partition_date"], pa.scalar(0, pa.date32()))
-    version = record.select(["position", "order_id", "created_at", "updated_at"]).append_column("partition_date", day)
-    engine.bind(version=version.filter(stays))
-    engine.keep("superseded")
-    kept = record.take(engine.query("kept")["position"])
-    kept = kept.append_column("date", kept["created_at"].cast(pa.date32()))
-    items = _items(kept)
-    superseded = record.take(engine.query("superseded_here")["position"])
-    discarded = _discarded(record.filter(pc.invert(stays)), lines, dates)
-    return Normalized(kept, items, discarded, _counts(dates, kept, items, superseded, discarded))
-
-
-def _records(engine: Engine, lines: Lines, dates: pa.Array, extracted_at: pa.Array) -> pa.Table:
-    """The lines typed, in their order. An item without sku, qty and price may be no object: its record is read exactly."""
-    exactly: list[int] = []
-    while True:
-        bind_lines(engine, lines, dates=dates, extracted_at=extracted_at, exactly=exactly)
-        record = engine.query("record")
-        if exactly or not (exactly := _shapeless(record)):
-            return record.take(pc.sort_indices(record["position"])) if pc.any(record["exact"]).as_py() else record
-
-
-def _shapeless(record: pa.Table) -> list[int]:
-    items = record["items"].combine_chunks()
-    fields = items.flatten()
-    present = [fields.field(f"{name}_present") for name in ("sku", "qty", "price")]
-    bare = pc.invert(pc.or_(pc.or_(present[0], present[1]), present[2]))
-    if not pc.any(bare).as_py():
-        return []
-    rows = pc.list_parent_indices(items).filter(bare).unique()
-    return sorted(row["position"] for row in record.take(rows).select(["position", "exact"]).to_pylist() if not row["exact"])
-
-
-def _items(kept: pa.Table) -> pa.Table:
-    """One row per order line, numbered from 1 in array order, in the order of kept."""
-    lists = kept["items"].combine_chunks()
-    order = pc.list_parent_indices(lists)
-    size = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
-    number = np.arange(len(order)) - np.repeat(np.cumsum(size) - size, size) + 1
-    fields = lists.flatten()
-    columns = {name: kept[name].take(order) for name in ("order_id", "date")}
-    columns["line_number"] = pa.array(number, pa.int32())
-    columns |= {name: fields.field(name) for name in ("sku", "qty", "price", "sku_present", "price_present")}
-    return pa.table(columns)
-
-
-def _discarded(record: pa.Table, lines: Lines, dates: pa.Array) -> pa.Table:
-    """The discarded records as they came, with their position in their date's raw file."""
-    position = record["position"].to_numpy()
-    day = dates.cast(pa.int32()).fill_null(0).to_numpy()
-    starts = np.flatnonzero(np.diff(day, prepend=day[:1] - 1)) if len(day) else day
-    start = starts[np.searchsorted(starts, position, side="right") - 1] if len(position) else position
-    records = lines.array().take(record["position"]).cast(pa.binary())
-    columns = {"position": position - start, "reason": record["reason"], "record": records}
-    return pa.table(columns | {"date": record["partition_date"]})
-
-
-def _counts(
-    dates: pa.Array, kept: pa.Table, items: pa.Table, superseded: pa.Table, discarded: pa.Table
-) -> dict[str, dict[str, Any]]:
-    """By date: law 1's figures, lines, currencies, and how many values were not accepted."""
-    counts: dict[str, dict[str, Any]] = {}
-
-    def note(name: str, rows: pa.Array | pa.ChunkedArray) -> None:
-        for row in rows.value_counts().to_pylist():
-            counts.setdefault(str(row["values"]), {})[name] = row["counts"]
-
-    note("extracted", dates)
-    note("normalized", kept["date"])
-    note("superseded_here", superseded["partition_date"])
-    note("lines", items["date"])
-    note("amount", kept.filter(pc.is_null(kept["amount"]))["date"])
-    for name in ("user_id", "updated_at"):
-        note(name, kept.filter(pc.and_(pc.is_null(kept[name]), kept[f"{name}_present"]))["date"])
-    for name in ("sku", "price"):
-        note(name, items.filter(pc.and_(pc.is_null(items[name]), items[f"{name}_present"]))["date"])
-    note("qty", items.filter(pc.is_null(items["qty"]))["date"])
-    note("price_absent", items.filter(pc.invert(items["price_present"]))["date"])
-    for row in kept.filter(pc.greater(kept["dropped_items"], 0)).select(["date", "dropped_items"]).to_pylist():
-        of_date = counts[str(row["date"])]
-        of_date["dropped_items"] = of_date.get("dropped_items", 0) + row["dropped_items"]
-    for row in kept.group_by("date").aggregate([("currency", "distinct")]).to_pylist():
-        counts[str(row["date"])]["currencies"] = sorted(c for c in row["currency_distinct"] if c is not None)
-    for row in discarded.select(["date", "reason"]).to_pylist():
-        reasons = counts[str(row["date"])].setdefault("discarded", {})
-        reasons[row["reason"]] = reasons.get(row["reason"], 0) + 1
-    return counts
+BAD_DATE = (OSError, ValueError, EngineError, pa.ArrowException)
 
 
 def normalize(lake: Lake, dates: list[str], intent: Intent, open_engine: OpenEngine) -> None:
@@ -157,6 +53,9 @@ def normalize(lake: Lake, dates: list[str], intent: Intent, open_engine: OpenEng
                 build.publish()
         outcome.close(lake, intent)
     counts = [publication.body["counts"] for publication in build.publications.values()]
+    reasons = sum((Counter(count["discarded"]) for count in counts), Counter())
+    if reasons:
+        emit("discarded", partitions=sum(bool(count["discarded"]) for count in counts), **reasons)
     emit(
         "written",
         stage="normalized",
@@ -183,10 +82,12 @@ class _Build:
         """Write every date's files where they can be published from; a batch is written while the next one is made."""
         with ThreadPoolExecutor(WRITERS) as writers:
             pending: dict[str, Future[Publication]] = {}
-            for batch in self._batches():
-                made = self._stage_batch(batch, writers)
-                self._finish(pending)
-                pending = made
+            with progress("normalizing dates", len(self.because)) as advance:
+                for batch in self._batches():
+                    made = self._stage_batch(batch, writers)
+                    self._finish(pending)
+                    pending = made
+                    advance(len(batch))
             self._finish(pending)
 
     def _finish(self, pending: dict[str, Future[Publication]]) -> None:
@@ -229,7 +130,7 @@ class _Build:
             return {date: future for made in alone for date, future in made.items()}
         tables = (by_date(rows.orders), by_date(rows.items), by_date(rows.discarded))
         return {
-            date: writers.submit(self._write, date, *(table.get(date) for table in tables), rows.counts.get(date, {}))
+            date: writers.submit(self._write, date, [table.get(date) for table in tables], rows.counts.get(date, {}))
             for date in batch
         }
 
@@ -248,23 +149,22 @@ class _Build:
     def _write(
         self,
         date: str,
-        orders: pa.Table | None,
-        items: pa.Table | None,
-        discarded: pa.Table | None,
+        rows: list[pa.Table | None],
         counts: dict[str, Any],
     ) -> Publication:
         """Stage one date's files. Without rows, orders and items are files with none and there is no quarantine."""
+        orders, items, discarded = rows
         quarantine = partition("quarantine", date, QUARANTINE_FILE)
         publication = Publication(
             partition("normalized", date, NORMALIZED_STAGE.manifest), self._body(date, counts), {quarantine: None}
         )
-        rows = {
+        files = {
             partition("normalized", date, ORDERS.file): (ORDERS, orders or ORDERS.schema.empty_table()),
             partition("normalized", date, ITEMS.file): (ITEMS, items or ITEMS.schema.empty_table()),
         }
         if discarded is not None:
-            rows[quarantine] = (DISCARDED, discarded)
-        for name, (table, part) in rows.items():
+            files[quarantine] = (DISCARDED, discarded)
+        for name, (table, part) in files.items():
             write_table(table, part, self.lake.stage(name))
             publication.staged[name] = self.lake.stage(name)
         return publication
@@ -342,29 +242,18 @@ def normalized_id(body: Manifest) -> str:
     return hashlib.sha256(source.encode()).hexdigest()
 
 
-def by_date(rows: pa.Table) -> dict[str, pa.Table]:
-    """The rows of each date of a table that is ordered by date."""
-    days = rows["date"].cast(pa.int32()).to_numpy()
-    assert (days[1:] >= days[:-1]).all(), "rows out of order"
-    found, firsts = np.unique(days, return_index=True)
-    lasts = [*firsts[1:], len(days)] if len(days) else []
-    return {
-        str(np.datetime64(int(day), "D")): rows.slice(first, last - first)
-        for day, first, last in zip(found, firsts, lasts, strict=True)
-    }
-
-
 def discards_of_file(engine: Engine, raw: str, extracted_at: datetime, target: str) -> dict[str, int]:
     """Quarantine every record of an undated raw file; how many for each reason. Writes nothing when there are none."""
     reasons: dict[str, int] = {}
     with open(raw, "rb") as file:
         pieces: list[pa.Table] = []
+        before = 0
         while block := file.read(BATCH_BYTES):
             lines = split_lines(block + file.readline())
-            rows = normalized(
-                engine, lines, pa.nulls(lines.size, pa.date32()), same_instant(extracted_at, lines.size)
-            )
-            pieces.append(rows.discarded)
+            rows = normalized(engine, lines, pa.nulls(lines.size, pa.date32()), same_instant(extracted_at, lines.size))
+            position = pc.add(rows.discarded["position"], before)
+            pieces.append(rows.discarded.set_column(0, "position", position))
+            before += lines.size
             for reason in rows.discarded["reason"].to_pylist():
                 reasons[reason] = reasons.get(reason, 0) + 1
     if reasons:

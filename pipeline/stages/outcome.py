@@ -1,5 +1,6 @@
 """What a stage did: what it built, and which dates failed with which error."""
 
+import logging
 from dataclasses import dataclass, field
 
 from pipeline.contract import Stage
@@ -34,7 +35,7 @@ class Outcome:
     def close(self, lake: Lake, intent: Intent) -> None:
         """Record the failures so that the run can go on (keep_going), or raise them as one. Call it under the lock."""
         for date, error in self.failed.items():
-            emit("date_failed", stage=self.stage.name, date=date, error=str(error))
+            emit("date_failed", level=logging.ERROR, stage=self.stage.name, date=date, error=str(error))
         if intent.keep_going:
             for date, error in self.failed.items():
                 lake.write(

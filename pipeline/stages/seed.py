@@ -55,7 +55,9 @@ def seed(lake: Lake, warehouse: str, sources: Sources, intent: Intent, open_engi
         publication.body |= {"id": hashlib.sha256(json.dumps(made_from).encode()).hexdigest(), "made_from": made_from}
         for error in lake.publish([publication]).values():
             raise error
-        emit("seeded", **{f"{name}_{kind}": n for name, c in publication.body["counts"].items() for kind, n in c.items()})
+        emit(
+            "seeded", **{f"{name}_{kind}": n for name, c in publication.body["counts"].items() for kind, n in c.items()}
+        )
 
 
 def init_database(path: str, sources: Sources, open_engine: OpenEngine) -> None:
@@ -87,7 +89,9 @@ def _digest(path: str) -> str:
 def _read(table: Table, path: str, open_engine: OpenEngine) -> tuple[pa.Table, pa.Table]:
     """The accepted rows, the last of each key, and the discarded ones, of one CSV."""
     rows = _csv_rows(table, path)
-    columns: dict[str, Any] = {name: pa.array([row.get(name) for row in rows], pa.string()) for name in table.schema.names}
+    columns: dict[str, Any] = {
+        name: pa.array([row.get(name) for row in rows], pa.string()) for name in table.schema.names
+    }
     columns["position"] = pa.array(range(len(rows)), pa.int64())
     columns["ragged"] = pa.array([None in row or None in row.values() for row in rows], pa.bool_())
     with open_engine() as engine:
@@ -109,8 +113,9 @@ def _csv_rows(table: Table, path: str) -> list[dict[Any, Any]]:
             found = reader.fieldnames or []
             lacking = [name for name in table.schema.names if name not in found]
             if lacking:
-                raise UnreadableDimension(f"{setting}: no column {', '.join(lacking)}; expected the header "
-                                          f"{','.join(table.schema.names)}")
+                raise UnreadableDimension(
+                    f"{setting}: no column {', '.join(lacking)}; expected the header {','.join(table.schema.names)}"
+                )
             return list(reader)
     except OSError as error:
         raise UnreadableDimension(f"{setting}: {error.strerror}; expected a CSV file") from None

@@ -18,6 +18,7 @@ from pipeline.errors import UnreadableDump
 from pipeline.events import emit
 from pipeline.exact_json import NotJson, NotText, rewrite
 from pipeline.freshness import AS_OF_FORMAT, Intent
+from pipeline.progress import progress
 from pipeline.records import Lines, bind_lines, same_instant, split_lines
 from pipeline.sources.dump import Dump
 from pipeline.storage import Lake
@@ -143,8 +144,10 @@ class _Splitter:
         self._past_until, self._future_from = _EPOCH, datetime.max
 
     def read(self, engine: Engine, dump: Dump, spool: BinaryIO) -> None:
-        for buffer, is_array in dump.records():
-            self._add(engine, split_lines(buffer), spool, array_in=dump.path if is_array else None)
+        with progress("reading MB of dump", dump.size >> 20) as advance:
+            for buffer, is_array in dump.records():
+                self._add(engine, split_lines(buffer), spool, array_in=dump.path if is_array else None)
+                advance(len(buffer) >> 20)
 
     def _add(self, engine: Engine, lines: Lines, spool: BinaryIO, *, array_in: str | None) -> None:
         """Append one buffer's lines to the spool, sorted by date. In an array every line must be JSON."""
@@ -196,8 +199,8 @@ class _Splitter:
         for date, part in self._parts.items():
             ahead = self._ahead[date] if date != UNDATED else 0
             part.id = self._digests[date].hexdigest() + (f"-{ahead}" if ahead else "")
-        valid = (self._past_until - AHEAD, self._future_from - AHEAD)
-        return Inventory(asdict(dump), self._stamp, *(bound.strftime(AS_OF_FORMAT) for bound in valid), self._parts)
+        first, last = ((bound - AHEAD).strftime(AS_OF_FORMAT) for bound in (self._past_until, self._future_from))
+        return Inventory(asdict(dump), self._stamp, first, last, self._parts)
 
 
 def _blank(lines: Lines, rows: np.ndarray, days: np.ndarray) -> np.ndarray:

@@ -30,13 +30,14 @@ class LakeTask(luigi.Task):
     keep_going = luigi.BoolParameter(positional=False, description="internal: record a failed date and go on")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        config.validate()
         super().__init__(*args, **kwargs)
         if self.force and self.reprocess:
             raise BadSetting("--force with --reprocess: expected one; --force asks the source, --reprocess does not")
 
     @classmethod
     @cache
-    def get_params(cls) -> list[tuple[str, luigi.Parameter]]:
+    def get_params(cls) -> Any:
         """luigi's own, remembered: it walks dir() at every call."""
         return super().get_params()
 
@@ -69,7 +70,7 @@ class PartitionTask(LakeTask):
     @classmethod
     def bulk_complete(cls, parameter_tuples: Any) -> list[Any]:
         """Of bare dates, those that are complete: so luigi's RangeDaily asks the targets."""
-        return [value for value in parameter_tuples if cls(value).complete()]
+        return [value for value in parameter_tuples if cls(date=value).complete()]
 
 
 def open_lake() -> Lake:

@@ -1,5 +1,6 @@
 """SeedDims, and init_database for people."""
 
+import logging
 import os
 
 import luigi
@@ -56,7 +57,7 @@ class SeedDims(LakeTask):
         except PipelineError as error:
             if not self.keep_going:
                 raise
-            emit("dimensions_failed", error=str(error))
+            emit("dimensions_failed", level=logging.ERROR, error=str(error))
             with lake.locked():
                 lake.write(self.failure(), {"stage": FAILURE, "error": str(error)})
 

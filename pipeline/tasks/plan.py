@@ -2,11 +2,13 @@
 
 from pipeline import config
 from pipeline.contract import FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS_STAGE, RAW_STAGE, UNDATED
+from pipeline.dates import chosen
 from pipeline.freshness import missing
 from pipeline.sources.dump import Dump
+from pipeline.stages.conclude import differs
 from pipeline.stages.spool import peek
 from pipeline.tasks.base import open_engine, open_lake
-from pipeline.tasks.run_all import RunAll, chosen, differs
+from pipeline.tasks.run_all import RunAll
 
 VERBS = {RAW_STAGE: "fetch", NORMALIZED_STAGE: "normalize", FACT_ORDER_STAGE: "write", ORDER_ITEMS_STAGE: "write"}
 

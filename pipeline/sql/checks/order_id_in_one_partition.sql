@@ -1,16 +1,26 @@
 -- order_id_in_one_partition: one row per order_id of the run that more than one curated partition holds
-WITH touched AS (
-    SELECT order_id
-    FROM read_parquet($fact_order)
+WITH repeated AS (
+    SELECT order_key
+    FROM checked_order
+    GROUP BY order_key
+    HAVING count(*) > 1
+),
+
+elsewhere AS (
+    SELECT other.order_id, other.date
+    FROM read_parquet($other_fact_order) AS other
+    SEMI JOIN (SELECT order_id FROM checked_order) AS checked USING (order_id)
 ),
 
 placed AS (
     SELECT order_id, date
-    FROM read_parquet($all_fact_order)
+    FROM checked_order
+    WHERE order_key IN (FROM repeated) OR order_id IN (SELECT order_id FROM elsewhere)
+    UNION ALL
+    FROM elsewhere
 )
 
 SELECT order_id, list_sort(list(DISTINCT date)) AS dates
 FROM placed
-SEMI JOIN touched USING (order_id)
 GROUP BY order_id
 HAVING min(date) <> max(date)

@@ -1,7 +1,8 @@
--- money(json): a number, or a string of the contract's grammar, rounded half away from zero at four decimals; else null
+-- money(json): a number, or a string of the contract's grammar, rounded half away from zero at four decimals; else null.
+-- Exponents have been written out before (see suspicious).
 CREATE OR REPLACE TEMP MACRO money(json) AS
 CASE
     WHEN NOT starts_with(CAST(json AS VARCHAR), '"') THEN TRY_CAST(CAST(json AS VARCHAR) AS DECIMAL(18, 4))
-    WHEN regexp_full_match(text(json), '-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?')
+    WHEN regexp_full_match(text(json), '-?[0-9]+(\.[0-9]+)?')
         THEN TRY_CAST(text(json) AS DECIMAL(18, 4))
 END

@@ -1,0 +1,46 @@
+"""Dates as ISO text: one, several, ranges; and which of them a run chooses."""
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+
+DAY = timedelta(days=1)
+TASK_A_DATE_UP_TO = 31
+
+
+def parse_dates(text: str) -> tuple[str, ...]:
+    """Sorted ISO dates of `2025-01-15`, `2025-01-15..2025-01-31`, or several with commas. Raises ValueError."""
+    found: set[str] = set()
+    for piece in text.split(","):
+        first, _, last = piece.strip().partition("..")
+        start, end = date.fromisoformat(first), date.fromisoformat(last or first)
+        if end < start or len(first) != 10:
+            raise ValueError(piece)
+        found.update(str(start + DAY * n) for n in range((end - start).days + 1))
+    return tuple(sorted(found))
+
+
+def fold_dates(dates: Iterable[str]) -> str:
+    """The inverse of parse_dates: consecutive dates folded into ranges."""
+    ranges: list[list[str]] = []
+    for day in dates:
+        if ranges and str(date.fromisoformat(ranges[-1][1]) + DAY) == day:
+            ranges[-1][1] = day
+        else:
+            ranges.append([day, day])
+    return ",".join(first if first == last else f"{first}..{last}" for first, last in ranges)
+
+
+def chosen(dates: Iterable[str], since: datetime | None, until: datetime) -> list[str]:
+    """The dates that meet [since, until), sorted: a date is chosen whole or not at all."""
+    first = since.date().isoformat() if since else ""
+    last = (until - timedelta(microseconds=1)).date().isoformat()
+    return sorted(day for day in dates if first <= day <= last)
+
+
+def grouped(dates: list[str], dates_per_task: int) -> list[list[str]]:
+    """Dates by task: [run] dates_per_task each, or one each up to 31 of them, or a calendar year each beyond."""
+    if dates_per_task:
+        return [dates[start : start + dates_per_task] for start in range(0, len(dates), dates_per_task)]
+    if len(dates) <= TASK_A_DATE_UP_TO:
+        return [[day] for day in dates]
+    return [[day for day in dates if day[:4] == year] for year in sorted({day[:4] for day in dates})]

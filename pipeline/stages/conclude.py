@@ -1,0 +1,102 @@
+"""The end of RunAll: checks over what it touched, views, summary, and one error that names all that failed."""
+
+import logging
+from typing import Any
+
+from pipeline.contract import RAW_STAGE, UNDATED
+from pipeline.dates import fold_dates
+from pipeline.errors import CheckFailed, PipelineError, RunFailed
+from pipeline.events import emit
+from pipeline.freshness import Intent, settled
+from pipeline.observe.checks import late_arriving, run_checks
+from pipeline.observe.counts import PartitionCounts, partition_counts, touched
+from pipeline.observe.summary import show, summarize
+from pipeline.stages.outcome import told
+from pipeline.stages.spool import Inventory, OpenEngine, Part, read_inventory, remove_spool
+from pipeline.storage import Lake
+from pipeline.warehouse.views import refresh_views
+
+
+def conclude(
+    lake: Lake,
+    dates: list[str],
+    intent: Intent,
+    *,
+    name: str,
+    warehouse: str,
+    options: dict[str, Any],
+    errors: list[PipelineError],
+    open_engine: OpenEngine,
+) -> None:
+    """Write the run's summary under `name`, last, and print it. Raises RunFailed for `errors` and all found here."""
+    with lake.locked():
+        partitions = [partition_counts(lake, date, intent) for date in dates]
+        curated = touched(lake, intent)
+        checks, unknown = _check(lake, curated, open_engine)
+        differing = _differing(lake, dates, intent)
+        options = options | {"as_of": intent.stamp, "chosen_dates": fold_dates(dates)}
+        summary = summarize(
+            partitions, undated=undated(lake), differing=differing, unknown=unknown, checks=checks, options=options
+        )
+        try:
+            refresh_views(lake, warehouse)
+        except PipelineError as error:
+            errors = [*errors, error]
+        remove_spool(lake)
+        lake.write(name, summary)
+    path = lake.path(name)
+    show(partitions, summary, path)
+    _log(partitions, differing)
+    errors = [*errors, *(RunFailed(part.error) for part in partitions if part.error), *_broken(checks)]
+    level = logging.ERROR if errors else logging.INFO
+    emit("run_end", level=level, as_of=intent.stamp, built=len(curated), failed=len(errors), summary=path)
+    if errors:
+        raise RunFailed(f"{told(errors)}; summary: {path}")
+
+
+def _check(
+    lake: Lake, curated: list[PartitionCounts], open_engine: OpenEngine
+) -> tuple[dict[str, list[str]], dict[str, int]]:
+    if not curated:
+        return {}, {}
+    with open_engine() as engine:
+        return run_checks(lake, engine, curated), late_arriving(lake, engine, curated)
+
+
+def _broken(checks: dict[str, list[str]]) -> list[PipelineError]:
+    return [
+        CheckFailed(
+            f"check {name}: rows break it, such as {', '.join(rows)}; mend the source or rebuild with --reprocess"
+        )
+        for name, rows in checks.items()
+        if rows
+    ]
+
+
+def _log(partitions: list[PartitionCounts], differing: list[str]) -> None:
+    skipped = [part.date for part in partitions if not part.built and not part.error]
+    if skipped:
+        emit("skipped", dates=len(skipped), reason="settled, complete")
+    if differing:
+        emit("source_differs", level=logging.WARNING, dates=fold_dates(differing), advice="--force extracts them again")
+
+
+def _differing(lake: Lake, dates: list[str], intent: Intent) -> list[str]:
+    """Settled dates whose landed records are not those of the source now, and that no error has named already."""
+    inventory = read_inventory(lake)
+    if intent.reprocess or inventory is None:
+        return []
+    quiet = [date for date in dates if settled(lake, date, intent) and not partition_counts(lake, date, intent).error]
+    return [date for date in quiet if differs(lake, inventory, date)]
+
+
+def differs(lake: Lake, inventory: Inventory, date: str) -> bool:
+    """Whether the source holds other records of a landed date than the landed ones."""
+    manifest = lake.manifest(RAW_STAGE, date)
+    return manifest is not None and manifest.get("id") not in (None, inventory.parts.get(date, Part()).id)
+
+
+def undated(lake: Lake) -> dict[str, Any]:
+    """The counts of the undated partition; empty when there is none."""
+    counts: dict[str, Any] = (lake.manifest(RAW_STAGE, UNDATED) or {}).get("counts", {})
+    return counts if counts.get("extracted") else {}

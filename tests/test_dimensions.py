@@ -1,0 +1,233 @@
+"""SeedDims and init_database: users and products from their CSV files, by key, with nothing deleted."""
+
+import datetime as dt
+import json
+from decimal import Decimal
+
+import duckdb
+import luigi
+import pyarrow.parquet as pq
+import pytest
+from feeds import order
+
+from pipeline import SeedDims, init_database
+from pipeline.errors import UnreadableDimension, UnusableWarehouse
+
+AS_OF = dt.datetime(2025, 1, 20, 12)
+ORDERS = [order("o_1"), order("o_2", created_at="2025-01-16")]
+USERS_HEADER = "user_id,email,created_at,country"
+PRODUCTS_HEADER = "sku,name,category,price"
+
+
+@pytest.fixture
+def seed(lake):
+    """Runs SeedDims after writing the CSV files given as rows; whether it succeeded."""
+    stamps = (AS_OF + dt.timedelta(hours=hour) for hour in range(99))
+
+    def seed(users=None, products=None) -> bool:
+        for path, header, rows in (
+            (lake.users_csv, USERS_HEADER, users),
+            (lake.products_csv, PRODUCTS_HEADER, products),
+        ):
+            if rows is not None:
+                path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+        with lake.configured():
+            return luigi.build([SeedDims(stamp=next(stamps))], local_scheduler=True, log_level="CRITICAL")
+
+    return seed
+
+
+def table(lake, name: str) -> list[tuple]:
+    with duckdb.connect(str(lake.warehouse), read_only=True) as connection:
+        return connection.execute(f"SELECT * FROM {name} ORDER BY 1").fetchall()
+
+
+def dimension(lake, name: str) -> list[tuple]:
+    return [tuple(row.values()) for row in pq.read_table(lake.root / f"curated/{name}.parquet").to_pylist()]
+
+
+def counts(lake) -> dict[str, dict[str, int]]:
+    return json.loads((lake.root / "curated/_dims.json").read_text())["counts"]
+
+
+def test_users_and_products_are_typed_and_published(lake, seed):
+    assert seed(["u_1,a@example.org,2025-01-01T23:30:00-05:00,DE"], ['s_1,"Mug, blue",kitchen,9.5'])
+    user = ("u_1", "a@example.org", dt.datetime(2025, 1, 2, 4, 30), "DE")
+    product = ("s_1", "Mug, blue", "kitchen", Decimal("9.5000"))
+    assert table(lake, "users") == dimension(lake, "dim_user") == [user]
+    assert table(lake, "products") == dimension(lake, "dim_product") == [product]
+
+
+def test_the_last_row_of_a_key_wins(lake, seed):
+    assert seed(["u_1,old@x,,DE", "u_2,b@x,,FR", "u_1,new@x,,IT"])
+    assert [row[:2] for row in table(lake, "users")] == [("u_1", "new@x"), ("u_2", "b@x")]
+
+
+def test_a_changed_csv_updates_and_adds_users_and_deletes_none(lake, seed):
+    assert seed(["u_1,a@x,,DE", "u_2,b@x,,FR"])
+    assert seed(["u_2,new@x,,IT", "u_3,c@x,,ES"])
+    assert [(row[0], row[1], row[3]) for row in table(lake, "users")] == [
+        ("u_1", "a@x", "DE"),
+        ("u_2", "new@x", "IT"),
+        ("u_3", "c@x", "ES"),
+    ]
+    assert dimension(lake, "dim_user") == table(lake, "users")
+
+
+def test_a_csv_that_did_not_change_is_not_seeded_again_until_it_does_and_then_wins_over_hand_edits(lake, seed):
+    assert seed(["u_1,a@x,,DE"])
+    with duckdb.connect(str(lake.warehouse)) as connection:
+        connection.execute("UPDATE users SET email = 'hand@x'")
+        connection.execute("INSERT INTO users VALUES ('u_9', 'hand@x', NULL, NULL)")
+    written = lake.written()
+    assert seed()
+    assert lake.written() == written
+    assert [row[1] for row in table(lake, "users")] == ["hand@x", "hand@x"]
+    assert seed(["u_1,a@x,,FR"])
+    assert [row[1] for row in table(lake, "users")] == ["a@x", "hand@x"]
+    assert [row[0] for row in dimension(lake, "dim_user")] == ["u_1", "u_9"]
+
+
+BAD_USERS = {
+    ",a@x,,DE": "missing_user_id",
+    "  ,a@x,,DE": "missing_user_id",
+    "u_2,a@x,yesterday,DE": "invalid_created_at",
+    "u_3,a@x,2025-02-30,DE": "invalid_created_at",
+    "u_4,a@x": "ragged_row",
+    "u_5,a@x,,DE,more": "ragged_row",
+}
+BAD_PRODUCTS = {
+    ",Mug,kitchen,1": "missing_sku",
+    "s_2,Mug,kitchen,NaN": "invalid_price",
+    "s_3,Mug,kitchen,1e14": "invalid_price",
+    's_4,Mug,kitchen,"1,5"': "invalid_price",
+}
+
+
+def test_rows_without_a_key_or_with_unreadable_values_are_quarantined_and_counted(lake, seed):
+    assert seed(["u_1,good@x,,DE", *BAD_USERS], [*BAD_PRODUCTS, "s_1,Mug,kitchen,"])
+    assert counts(lake) == {
+        "dim_user": {"rows": 1, "discarded": len(BAD_USERS)},
+        "dim_product": {"rows": 1, "discarded": len(BAD_PRODUCTS)},
+    }
+    for name, bad in (("dim_user", BAD_USERS), ("dim_product", BAD_PRODUCTS)):
+        rows = pq.read_table(lake.root / f"quarantine/{name}.parquet").to_pylist()
+        assert [row["reason"] for row in rows] == list(bad.values())
+        for row, text in zip(rows, bad, strict=True):
+            first = json.loads(row["record"])
+            assert text.split(",")[0] in first.values()
+
+
+def test_an_unreadable_row_leaves_what_the_warehouse_had_of_its_key(lake, seed):
+    assert seed(["u_1,a@x,2025-01-01,DE"])
+    assert seed(["u_1,b@x,never,DE"])
+    assert [row[1] for row in table(lake, "users")] == ["a@x"]
+
+
+def test_the_quarantine_goes_when_the_rows_are_mended(lake, seed):
+    assert seed([",a@x,,DE"])
+    assert (lake.root / "quarantine/dim_user.parquet").exists()
+    assert seed(["u_1,a@x,,DE"])
+    assert not (lake.root / "quarantine/dim_user.parquet").exists()
+
+
+def test_hostile_values_are_text_like_any_other(lake, seed):
+    nasty = ["'; DROP TABLE users; --", "../../etc/passwd", "=1+1", "😀", "NULL", "é"]
+    assert seed([f"{text},{text},,{text}" for text in nasty])
+    assert sorted(row[0] for row in table(lake, "users")) == sorted(nasty)
+    assert {row[0]: row[1] for row in table(lake, "users")} == {text: text for text in nasty}
+
+
+def test_columns_may_stand_in_any_order_with_others_and_a_byte_order_mark(lake, seed):
+    lake.users_csv.write_text("\ufeffcountry,extra,email,user_id,created_at\r\nDE,x,a@x,u_1,\r\n", encoding="utf-8")
+    assert seed()
+    assert table(lake, "users") == [("u_1", "a@x", None, "DE")]
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "no column user_id, email, created_at, country"),
+        (b"user_id,email,country\nu_1,a,DE\n", "no column created_at"),
+        (b"user_id,email,created_at,country\n\xff,a,,DE\n", "users.csv"),
+        (b'user_id,email,created_at,country\nu_1,"a,,DE\n', "users.csv"),
+        (b"\x00\x01\x02", "users.csv"),
+    ],
+)
+def test_a_csv_that_is_no_table_of_users_is_one_error_that_names_it_and_orders_are_built(lake, content, found):
+    lake.users_csv.write_bytes(content)
+    assert not lake.run(ORDERS, AS_OF)
+    (error,) = lake.errors
+    assert "[warehouse] users_csv" in error
+    assert found in error
+    assert "expected" in error
+    assert [len(rows) for rows in lake.curated("fact_order").values()] == [2, 2]
+
+
+def test_without_a_csv_orders_are_built_one_error_names_it_and_the_next_run_heals(lake):
+    lake.products_csv.unlink()
+    assert not lake.run(ORDERS, AS_OF)
+    (error,) = lake.errors
+    assert f"[warehouse] products_csv = {lake.products_csv}: No such file or directory" in error
+    assert sorted(lake.curated("fact_order")) == [dt.date(2025, 1, 15), dt.date(2025, 1, 16)]
+    lake.products_csv.write_text(f"{PRODUCTS_HEADER}\ns_1,Mug,kitchen,1\n")
+    written = lake.written()
+    assert lake.run(None, AS_OF + dt.timedelta(hours=1))
+    assert dimension(lake, "dim_product") == [("s_1", "Mug", "kitchen", Decimal("1.0000"))]
+    assert written.items() <= lake.written().items()
+
+
+def test_a_csv_that_goes_missing_leaves_the_dimensions_as_they_were(lake):
+    assert lake.run(ORDERS, AS_OF)
+    before = dimension(lake, "dim_user")
+    lake.users_csv.unlink()
+    assert not lake.run(None, AS_OF + dt.timedelta(hours=1))
+    assert dimension(lake, "dim_user") == before == table(lake, "users")
+
+
+def test_orders_of_unknown_users_and_skus_are_kept_and_counted(lake):
+    assert lake.run([order("o_1", user_id="nobody"), order("o_2"), order("o_3", user_id=None)], AS_OF)
+    assert lake.summary(AS_OF)["late_arriving"] == {"unknown_user": 1, "unknown_sku": 3}
+    assert len(lake.curated("fact_order")[dt.date(2025, 1, 15)]) == 6
+
+
+# init_database
+
+
+def test_init_database_creates_and_seeds_the_warehouse(lake, tmp_path):
+    path = tmp_path / "new" / "folder" / "warehouse.db"
+    with lake.configured():
+        init_database(str(path))
+    with duckdb.connect(str(path), read_only=True) as connection:
+        assert connection.execute("SELECT user_id FROM users").fetchall() == [("u_1",)]
+        assert connection.execute("SELECT sku, price FROM products").fetchall() == [("s_1", Decimal("10.0000"))]
+
+
+def test_init_database_seeds_only_tables_that_are_empty(lake):
+    with lake.configured():
+        init_database(str(lake.warehouse))
+        with duckdb.connect(str(lake.warehouse)) as connection:
+            connection.execute("UPDATE users SET email = 'hand@x'")
+            connection.execute("DELETE FROM products")
+        lake.users_csv.write_text(f"{USERS_HEADER}\nu_1,csv@x,,DE\nu_2,csv@x,,DE\n")
+        init_database(str(lake.warehouse))
+    assert [row[:2] for row in table(lake, "users")] == [("u_1", "hand@x")]
+    assert [row[0] for row in table(lake, "products")] == ["s_1"]
+
+
+def test_init_database_names_a_csv_that_is_missing_and_creates_nothing(lake):
+    lake.users_csv.unlink()
+    with lake.configured(), pytest.raises(UnreadableDimension, match=r"\[warehouse\] users_csv = .*users.csv: No such"):
+        init_database(str(lake.warehouse))
+    assert not lake.warehouse.exists()
+
+
+def test_a_file_that_is_no_database_is_refused_by_name_and_left_alone(lake):
+    lake.warehouse.write_text("user_id,email\n" * 1000)
+    with lake.configured(), pytest.raises(UnusableWarehouse, match=r"\[warehouse\] path = .*warehouse.db: .*expected"):
+        init_database(str(lake.warehouse))
+    assert lake.warehouse.read_text() == "user_id,email\n" * 1000
+    assert not lake.run(ORDERS, AS_OF)
+    assert all("[warehouse] path" in error for error in lake.errors)
+    assert len(lake.curated("fact_order")) == 2
+    assert lake.litter() == []

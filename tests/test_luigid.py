@@ -1,0 +1,87 @@
+"""Under a real luigid with two workers: what a run makes there is what it makes alone, to the byte."""
+
+import os
+import shutil
+import signal
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from processes import REPOSITORY, Shop, command, finished, until
+
+ORDERS = """
+    order_id | amount | created_at           | updated_at           | items
+    o_1      | 11     | 2025-01-16T09:00:00Z | 2025-01-18T00:00:00Z | [{"sku": "s_1", "qty": 1, "price": 4}]
+    o_1      | 10     | 2025-01-15T10:00:00Z |                      | [{"sku": "s_1", "qty": 1, "price": 4}]
+    o_2      | 20     | 2025-01-15T11:00:00Z |                      | [{"sku": "s_1"}, {"sku": "s_2"}]
+    o_3      | 30     | 2025-01-17T10:00:00Z |                      | []
+    o_4      | 40     | 2025-01-18T10:00:00Z |                      | [{"sku": "s_1", "qty": 2, "price": 3}]
+"""
+
+
+@pytest.fixture(scope="module")
+def luigid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """A luigid with the settings of luigi.cfg, as options that lead a run to it."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("luigid")
+    assert (REPOSITORY / "luigi.cfg").is_file()
+    server = command("luigid", "--address", "127.0.0.1", "--port", str(port), "--state-path", str(folder / "state"))
+
+    def answers() -> bool:
+        assert server.poll() is None, server.communicate()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/task_list?data={{}}", timeout=5) as answer:
+                return answer.status == 200
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            return False
+
+    try:
+        until(answers)
+        yield ["--scheduler-host", "127.0.0.1", "--scheduler-port", str(port)]
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        finished(server)
+
+
+def run_all(shop: Shop, *arguments: str) -> None:
+    code, output = finished(command("luigi", "--module", "pipeline", "RunAll", *arguments, *shop.options()))
+    assert code == 0, output
+
+
+@pytest.mark.parametrize("dates_per_task", [1, 2])
+def test_a_lake_built_under_luigid_by_two_workers_equals_one_built_alone(
+    tmp_path: Path, luigid: list[str], dates_per_task: int
+) -> None:
+    alone = Shop(tmp_path / "alone", run_dates_per_task=dates_per_task)
+    central = Shop(tmp_path / "central", run_dates_per_task=dates_per_task)
+    for shop in (alone, central):
+        shop.feed(ORDERS)
+    run_all(alone, "--local-scheduler")
+    run_all(central, *luigid, "--workers", "2")
+    assert central.data() == alone.data()
+    assert central.commitments() == alone.commitments()
+    assert central.litter() == []
+
+
+def test_runs_that_follow_one_another_under_luigid_are_never_taken_for_done(tmp_path: Path, luigid: list[str]) -> None:
+    shop = Shop(tmp_path / "shop")
+    shop.feed(ORDERS)
+    run_all(shop, *luigid, "--workers", "2")
+    first = shop.data()
+    shutil.rmtree(shop.root / "curated" / "date=2025-01-16")
+    run_all(shop, *luigid, "--workers", "2")
+    assert shop.data() == first
+    shop.feed(ORDERS.replace("| 40 ", "| 44 "))
+    run_all(shop, *luigid, "--workers", "2", "--force")
+    changed = {name for name, content in shop.data().items() if first[name] != content}
+    assert changed == {
+        "raw/date=2025-01-18/orders_raw.json",
+        "normalized/date=2025-01-18/orders.parquet",
+        "curated/date=2025-01-18/fact_order.parquet",
+    }
