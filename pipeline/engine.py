@@ -1,10 +1,10 @@
 """Runs the SQL of pipeline/sql on DuckDB, in memory, and hands over Arrow tables."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -13,6 +13,8 @@ MACROS = ("text", "identifier", "instant", "money", "whole_number")
 ROWS_PER_SCAN = 8192
 
 EngineError = duckdb.Error
+
+Files = Mapping[str, Sequence[str]]
 
 
 class Engine:
@@ -49,13 +51,22 @@ class Engine:
             batches = table.to_batches(max_chunksize=ROWS_PER_SCAN)
             self._connection.register(name, pa.Table.from_batches(batches, schema=table.schema))
 
-    def keep(self, name: str, params: Mapping[str, Any] | None = None) -> None:
-        """Run sql/<name>.sql and keep its rows as the temporary table <name>."""
-        self._connection.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {sql(name)}', dict(params or {}))
+    def keep(self, name: str, params: Files | None = None) -> None:
+        """Run sql/<name>.sql over files and keep its rows as the temporary table <name>."""
+        self._connection.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {sql(name)}', _literal(params))
 
-    def query(self, name: str, params: Mapping[str, Any] | None = None) -> pa.Table:
-        """The rows of sql/<name>.sql."""
-        return self._connection.sql(sql(name), params=dict(params or {})).to_arrow_table()
+    def query(self, name: str, params: Files | None = None) -> pa.Table:
+        """The rows of sql/<name>.sql over files."""
+        return self._connection.sql(sql(name), params=_literal(params)).to_arrow_table()
+
+
+def _literal(files: Files | None) -> dict[str, list[str]]:
+    return {name: [no_pattern(path) for path in paths] for name, paths in (files or {}).items()}
+
+
+def no_pattern(path: str) -> str:
+    """The path for DuckDB, which would take *, ? and [ in it for a pattern and read other folders' files."""
+    return re.sub(r"([*?\[])", r"[\1]", path)
 
 
 @cache

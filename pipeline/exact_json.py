@@ -1,8 +1,8 @@
 """One JSON record read exactly, by hand: for the few that DuckDB's reader would round, accept or flatten wrongly.
 
 DuckDB keeps JSON numbers as doubles, errs with exponents, accepts NaN and trailing commas, and cannot tell `1` from
-`{}` inside `items`. A record that may hold such a thing is rewritten here into one that means the same to the SQL: numbers
-become strings of their own text, items hold objects only.
+`{}` inside `items`. A record that may hold such a thing is rewritten here into one that means the same to the SQL:
+numbers become strings of their own text, items hold objects only.
 """
 
 import json

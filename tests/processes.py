@@ -14,8 +14,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -117,7 +117,8 @@ class Reader(threading.Thread):
     def __init__(self, root: Path) -> None:
         super().__init__(daemon=True)
         self.root, self.torn, self.reads, self.raw = root, [], 0, set()
-        self._stop_asked, self._sweeping, self._seen = threading.Event(), threading.Lock(), {}
+        self._stop_asked, self._seen = threading.Event(), {}
+        self.sweeping = threading.Lock()  # hold it while the test itself writes in the lake's folder
 
     def __enter__(self) -> Self:
         self.start()
@@ -127,19 +128,13 @@ class Reader(threading.Thread):
         self._stop_asked.set()
         self.join()
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """While a test itself writes in the lake's folder."""
-        with self._sweeping:
-            yield
-
     def run(self) -> None:
         while not self._stop_asked.wait(0.02):
             self.sweep()
 
     def sweep(self) -> None:
         """Read what has changed since the last sweep."""
-        with self._sweeping:
+        with self.sweeping:
             for folder, _, files in os.walk(self.root):
                 for file in files:
                     self._read(f"{folder}/{file}")
@@ -249,7 +244,7 @@ def _arm(calls: tuple[str, ...] = (), nth: int = 0, when: str = "before") -> Non
             if number == nth and when == "before":
                 os.killpg(0, signal.SIGKILL)
             if number >= nth and when == "full":
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(args[0]))
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             result = call(*args, **kwargs)
             if number == nth and when == "after":
                 os.killpg(0, signal.SIGKILL)
@@ -285,28 +280,6 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
         output, _ = process.communicate()
         raise AssertionError(f"{process.args} did not end:\n{output}") from None
     return process.returncode, output
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Ask until it is so, or fail at the deadline."""
-    end = time.monotonic() + DEADLINE_SECONDS
-    asked = threading.Event()
-    while not condition():
-        assert time.monotonic() < end, f"{condition.__name__}: not within {DEADLINE_SECONDS} s"
-        asked.wait(0.05)
-
-
-def said(process: subprocess.Popen[str], text: str) -> str:
-    """Read a process's output until a line with the text; all lines up to it."""
-    overdue = threading.Timer(DEADLINE_SECONDS, os.killpg, (process.pid, signal.SIGKILL))
-    overdue.start()
-    lines: list[str] = []
-    while not lines or text not in lines[-1]:
-        lines.append(process.stdout.readline())
-        assert lines[-1], f"{process.args} ended without saying {text}:\n{''.join(lines)}"
-    overdue.cancel()
-    overdue.join()
-    return "".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The command line as people use it: one clear line for a mistake, exit codes for cron, and a plan that writes nothing."""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from lake import LakeUnderTest
 REPOSITORY = Path(__file__).resolve().parents[1]
 LUIGI = str(Path(sys.executable).parent / "luigi")
 SENT = [order("o_1"), order("o_2", created_at="2025-01-16")]
+TASK_FAILED, UNHANDLED = 30, 40  # [retcode] of luigi.cfg
 
 
 class Said:
@@ -23,74 +23,244 @@ class Said:
 
     @property
     def errors(self) -> list[str]:
-        """The lines of stderr that are no events of a run and no chatter."""
+        """The lines of stderr that are no events of the run."""
         return [line for line in self.err.splitlines() if line.strip() and "event=" not in line]
 
 
 @pytest.fixture
 def shell(lake: LakeUnderTest, tmp_path: Path):
-    """Runs a command with this lake's settings from another folder; options given twice count as given last."""
+    """Runs `python -m pipeline …` or `luigi …` in another folder, with this lake's settings before the words given."""
     lake.offer(SENT)
 
-    def shell(*words: str, env: dict[str, str] | None = None, settings: bool = True) -> Said:
-        program = [sys.executable, "-m", "pipeline"] if words[0] != "luigi" else [LUIGI, "--module", "pipeline"]
-        arguments = [*words[1:]] if words[0] in ("luigi", "pipeline") else [*words]
-        command = [*program, *arguments, *(lake.options() if settings else [])]
-        environment = os.environ | {"LUIGI_CONFIG_PATH": str(REPOSITORY / "luigi.cfg")} | (env or {})
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    def shell(*words: str, config: str = "", bare: bool = False) -> Said:
+        program = [LUIGI, "--module", "pipeline"] if words[0] == "luigi" else [sys.executable, "-m", "pipeline", words[0]]
+        (tmp_path / "more.cfg").write_text((REPOSITORY / "luigi.cfg").read_text() + config)
+        done = subprocess.run(
+            [*program, *([] if bare else lake.options()), *words[1:]],
+            cwd=tmp_path,
+            env=os.environ | {"LUIGI_CONFIG_PATH": str(tmp_path / "more.cfg")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         return Said(done)
 
     return shell
 
 
-def tree(folder: Path) -> dict[str, tuple[int, int]]:
-    return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(folder.rglob("*"))}
+def tree(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """Every file and folder under it, with its size and when it was changed last."""
+    found = {str(path.relative_to(folder)): path.stat() for path in sorted(folder.rglob("*")) if path.name != "more.cfg"}
+    return {name: (stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in found.items()}
 
+
+# Mistakes: the words on the command line, and what the line must say
 
 MISTAKES = {
-    "since": ["--since", "yesterday"],
-    "since with a bad date": ["--since", "2025-02-30"],
-    "since with a bad hour": ["--since", "2025-01-15T25:00:00Z"],
-    "until": ["--until", "15.01.2025"],
-    "since after until": ["--since", "2025-01-17", "--until", "2025-01-15"],
-    "since equal to until": ["--since", "2025-01-15", "--until", "2025-01-15T00:00:00Z"],
-    "since in the future": ["--since", "2999-01-01"],
-    "force with reprocess": ["--force", "--reprocess"],
-    "workers": ["--workers", "many"],
-    "settle-hours": ["--orders-api-settle-hours", "soon"],
-    "settle-hours negative": ["--orders-api-settle-hours", "-1"],
-    "settle-hours not a number": ["--orders-api-settle-hours", "nan"],
-    "max-vanished-share": ["--orders-api-max-vanished-share", "20%"],
-    "max-vanished-share above one": ["--orders-api-max-vanished-share", "2"],
-    "lock-timeout-seconds": ["--storage-lock-timeout-seconds", "forever"],
-    "fsync": ["--storage-fsync", "maybe"],
-    "threads": ["--engine-threads", "1.5"],
-    "threads negative": ["--engine-threads", "-1"],
-    "memory-limit": ["--engine-memory-limit", "lots"],
-    "dates-per-task": ["--run-dates-per-task", "-3"],
-    "as-of": ["--run-as-of", "now"],
-    "as-of in the future": ["--run-as-of", "2999-01-01T00:00:00Z"],
-    "unknown option": ["--sinse", "2025-01-15"],
+    ("--since", "yesterday"): "--since yesterday: expected ISO 8601",
+    ("--since", "2025-02-30"): "--since 2025-02-30: expected ISO 8601",
+    ("--since", "2025-01-15T25:00:00Z"): "--since 2025-01-15T25:00:00Z: expected ISO 8601",
+    ("--since", "1736899200"): "--since 1736899200: expected ISO 8601",
+    ("--until", "15.01.2025"): "--until 15.01.2025: expected ISO 8601",
+    ("--since", "2025-01-17", "--until", "2025-01-15"): "--since 2025-01-17T00:00:00Z: expected a time before",
+    ("--since", "2025-01-15", "--until", "2025-01-15T01:00+01:00"): "--since 2025-01-15T00:00:00Z: expected a time",
+    ("--since", "2999-01-01"): "--since 2999-01-01T00:00:00Z: expected a time before",
+    ("--force", "--reprocess"): "--force with --reprocess",
+    ("--sinse", "2025-01-15"): "--sinse",
+    ("--storage-rot", "x"): "--storage-rot",
+    ("--orders-api-settle-hours", "soon"): "settle-hours soon: expected hours",
+    ("--orders-api-settle-hours", "-1"): "settle-hours -1: expected hours",
+    ("--orders-api-settle-hours", "nan"): "settle-hours nan: expected hours",
+    ("--orders-api-max-vanished-share", "20%"): "max-vanished-share 20%: expected a share",
+    ("--orders-api-max-vanished-share", "1.5"): "max-vanished-share 1.5: expected a share",
+    ("--storage-lock-timeout-seconds", "forever"): "lock-timeout-seconds forever: expected seconds",
+    ("--storage-fsync", "maybe"): "fsync maybe: expected true or false",
+    ("--engine-threads", "1.5"): "threads 1.5: expected a whole number",
+    ("--engine-memory-limit", "lots"): "memory-limit lots: expected",
+    ("--run-dates-per-task=-3",): "dates-per-task -3: expected a whole number",
+    ("--run-as-of", "now"): "as-of now: expected ISO 8601",
+    ("--run-as-of", "2999-01-01"): "as_of = 2999-01-01T00:00:00Z: expected a time that has passed",
 }
-NAMED = {"since": "since", "until": "until", "force": "--reprocess", "settle": "settle", "max": "vanished", "unknown": "sinse"}
 
 
-@pytest.mark.parametrize("command", ["run", "plan"])
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_line_that_names_it_and_nothing_is_written(shell, lake, command, mistake):
-    if command == "plan" and mistake == "workers":
-        pytest.skip("plan has no workers")
-    keys = {option.removeprefix("--"): value for option, value in zip(MISTAKES[mistake], MISTAKES[mistake][1:], strict=False)}
-    for section, settings in lake.settings.items():  # luigi takes the first of two equal options
-        for key in list(settings):
-            if f"{section}-{key}".replace("_", "-") in keys:
-                del settings[key]
-    said = shell(command, *MISTAKES[mistake])
+@pytest.mark.parametrize("words", MISTAKES, ids=" ".join)
+def test_a_mistake_in_a_run_is_one_line_that_names_it_and_nothing_is_written(shell, lake, words):
+    said = shell("run", *words)
+    assert said.code in (2, UNHANDLED)
+    assert len(said.errors) == 1, said.err
+    assert MISTAKES[words] in said.errors[0]
+    assert not lake.root.exists()
+
+
+@pytest.mark.parametrize("words", [("--since", "yesterday"), ("--force", "--reprocess"), ("--engine-threads", "x")], ids=" ".join)
+@pytest.mark.parametrize("command", ["plan", "luigi"])
+def test_plan_and_luigi_itself_refuse_a_mistake_alike(shell, lake, command, words):
+    said = shell(command, *(("RunAll", "--local-scheduler") if command == "luigi" else ()), *words)
     assert said.code not in (0, None)
-    assert "Traceback" not in said.err + said.out
-    named = [name for name in (MISTAKES[mistake][0].removeprefix("--"), *NAMED) if name in mistake or name in str(keys)]
-    assert named
-    wanted = re.compile(MISTAKES[mistake][0].removeprefix("--").split("-")[-1].replace("sinse", "sinse"))
-    told = [line for line in said.errors if wanted.search(line.replace("_", "-"))]
-    assert told, said.err
-    assert not (lake.root / "curated").exists()
+    assert len(said.errors) == 1, said.err
+    assert words[0] in said.errors[0]
+    assert not lake.root.exists()
+
+
+@pytest.mark.parametrize("text", ["2025-13-01", "2025-01-15..2025-01-14", "2025-01-15T00:00:00Z", "15", "2025-01-15,"])
+def test_a_date_that_is_none_is_one_line_that_names_it(shell, text):
+    said = shell("luigi", "WriteFactOrder", "--local-scheduler", "--date", text)
+    assert said.code == UNHANDLED
+    assert len(said.errors) == 1, said.err
+    assert f"--date {text}: expected a date" in said.errors[0]
+
+
+CONFIG_MISTAKES = {
+    "[orders_api]\nsettle_hours = soon": "settle",
+    "[orders_api]\nmax_vanished_share = 2": "max",
+    "[storage]\nlock_timeout_seconds = -1": "lock",
+    "[storage]\nfsync = perhaps": "fsync",
+    "[engine]\nthreads = many": "threads",
+    "[engine]\nmemory_limit = big": "memory",
+    "[run]\ndates_per_task = x": "dates",
+    "[run]\nas_of = tomorrow": "as",
+}
+
+
+@pytest.mark.parametrize("lines", CONFIG_MISTAKES, ids=lambda lines: lines.replace("\n", " "))
+def test_a_wrong_value_in_luigi_cfg_is_one_line_that_names_the_key(shell, tmp_path, lines):
+    section, key = lines.split("\n")
+    text = (REPOSITORY / "luigi.cfg").read_text().replace(f"\n{key.split(' ')[0]} =", f"\n# {key.split(' ')[0]} =")
+    (tmp_path / "wrong.cfg").write_text(text.replace(f"{section}\n", f"{section}\n{key}\n"))
+    said = Said(
+        subprocess.run(
+            [sys.executable, "-m", "pipeline", "run", "--storage-root", str(tmp_path / "lake")],
+            cwd=tmp_path,
+            env=os.environ | {"LUIGI_CONFIG_PATH": str(tmp_path / "wrong.cfg")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    )
+    assert said.code == UNHANDLED
+    assert len(said.errors) == 1, said.err
+    assert key.split(" = ")[0] in said.errors[0].replace("-", "_")
+    assert key.split(" = ")[1] in said.errors[0]
+    assert not (tmp_path / "lake").exists()
+
+
+# What the world may lack
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--orders-api-url", "nowhere.json"), "[orders_api] url = nowhere.json: No such file or directory; expected"),
+        (("--orders-api-url", "."), "[orders_api] url = .: not a file; expected"),
+        (("--storage-root", "/dev/null/lake"), "[storage] root = /dev/null/lake: "),
+        (("--warehouse-path", "/dev/null/x.db"), "[warehouse] path = /dev/null/x.db: "),
+        (("--warehouse-users-csv", "nowhere.csv"), "[warehouse] users_csv = nowhere.csv: No such file or directory"),
+    ],
+    ids=lambda part: " ".join(part) if isinstance(part, tuple) else "",
+)  # fmt: skip
+def test_what_is_missing_or_cannot_be_written_is_one_line_and_the_exit_code_of_a_failed_task(shell, words, told):
+    said = shell("run", *words)
+    assert said.code == TASK_FAILED
+    assert len(said.errors) == 1, said.err
+    assert told in said.errors[0]
+
+
+def test_a_dump_that_is_cut_off_is_one_line_and_the_exit_code_of_a_failed_task(shell, lake):
+    lake.dump.write_bytes(b"[" + SENT[0])
+    said = shell("run")
+    assert said.code == TASK_FAILED
+    assert len(said.errors) == 1, said.err
+    assert f"{lake.dump}: the array is not closed" in said.errors[0]
+    assert lake.files().keys() <= {"curated/dim_user.parquet", "curated/dim_product.parquet"}
+
+
+def test_reprocessing_a_date_that_is_not_landed_is_one_line_that_names_it(shell):
+    said = shell("luigi", "WriteFactOrder", "--local-scheduler", "--date", "2025-01-15", "--reprocess")
+    assert said.code == TASK_FAILED
+    assert len([line for line in said.errors if "2025-01-15: not landed" in line]) == 1, said.err
+    assert "Traceback" not in said.err
+
+
+# What works
+
+
+def test_a_run_exits_with_zero_shows_its_counts_and_the_next_one_has_nothing_to_do(shell, lake):
+    said = shell("run", "--since", "", "--run-as-of", "2025-01-20T12:00:00Z")
+    assert (said.code, said.errors) == (0, [])
+    assert "2025-01-15" in said.out
+    assert "built (not landed)" in said.out
+    written = lake.written()
+    said = shell("run", "--run-as-of", "2025-01-20T13:00:00+00:00")
+    assert (said.code, said.errors) == (0, [])
+    assert "skipped (settled, complete)" in said.out
+    assert lake.written() == written
+    assert len(list(lake.root.glob("runs/*.json"))) == 2
+
+
+def test_since_chooses_whole_dates_also_through_luigi_and_without_the_word_run(shell, lake):
+    lake.offer([order("early", created_at="2025-01-16T00:00:01Z"), *SENT])
+    command = ["RunAll", "--local-scheduler", "--since", "2025-01-16T13:00:00+01:00", "--until", "2025-01-16T12:00:00.5Z"]
+    assert shell("luigi", *command).code == 0
+    assert {str(day): [row[0] for row in rows[::2]] for day, rows in lake.curated("fact_order").items()} == {
+        "2025-01-16": ["early", "o_2"]
+    }
+
+
+def test_settings_may_come_from_the_file_that_luigi_config_path_names(shell, lake, tmp_path):
+    assert shell("run", "--storage-root", str(tmp_path / "other")).code == 0
+    assert (tmp_path / "other/curated/date=2025-01-15/fact_order.parquet").exists()
+    assert not lake.root.exists()
+
+
+def test_plan_writes_nothing_before_and_after_a_run_and_says_why(shell, lake, tmp_path):
+    as_of = ["--run-as-of", "2025-01-20T12:00:00Z"]
+    before = tree(tmp_path)
+    said = shell("plan", *as_of)
+    assert (said.code, said.errors) == (0, [])
+    assert said.out.splitlines() == [
+        "2025-01-15  fetch      not landed",
+        "2025-01-16  fetch      not landed",
+        "2 date(s) to build, 0 to skip",
+    ]
+    assert tree(tmp_path) == before
+    assert lake.run(None, _as_of("2025-01-16T12:00:00"))
+    (lake.root / "curated/date=2025-01-15/order_items.parquet").unlink()
+    lake.offer([*SENT, order("o_3")])
+    before = tree(tmp_path)
+    asked = [shell("plan", "--all", *as_of).out, shell("plan", "--force", *as_of).out, shell("plan", "--reprocess", *as_of).out]
+    assert tree(tmp_path) == before
+    assert "2025-01-15  write      order_items file lost" in asked[0]
+    assert "2025-01-16  fetch      open" in asked[0]
+    assert "2025-01-16  fetch      --force" in asked[1]
+    assert "2025-01-16  normalize  --reprocess" in asked[2]
+
+
+def test_plan_names_a_settled_date_that_differs_in_the_source_and_the_flag(shell, lake):
+    assert lake.run(None, _as_of("2025-01-20T12:00:00"))
+    lake.offer([*SENT, order("o_3")])
+    said = shell("plan", "--run-as-of", "2025-01-20T13:00:00Z")
+    assert "2025-01-15  skip       settled, complete; the source differs: --force extracts it again" in said.out
+    assert "2025-01-16" not in said.out
+    assert "0 date(s) to build, 2 to skip" in said.out
+
+
+def _as_of(text: str):
+    import datetime as dt
+
+    return dt.datetime.fromisoformat(text)
+
+
+@pytest.mark.parametrize("command", [(), ("run",), ("plan",)], ids=lambda words: " ".join(words) or "pipeline")
+def test_help_shows_the_commands_and_their_options(shell, command):
+    said = shell(*command, "--help", bare=True) if command else shell("--help", bare=True)
+    assert said.code == 0
+    expected = ("--since", "--until", "--force", "--reprocess", "--allow-shrink") if command else ("run", "plan", "views")
+    assert all(option in said.out for option in expected)
+    assert "--storage-root" in said.out
+
+
+def test_luigis_own_help_explains_the_options_of_run_all(shell):
+    said = shell("luigi", "RunAll", "--help", bare=True)
+    assert said.code == 0
+    assert "first instant; its whole date is run" in said.out
+    assert "rebuild the chosen dates from the landed raw files" in said.out

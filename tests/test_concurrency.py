@@ -1,12 +1,15 @@
 """Several runs of one lake at once: the lake's lock puts them one after the other, or says who is in the way."""
 
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import Popen
 
 from filelock import FileLock
-from processes import Shop, command, finished, said
+from processes import DEADLINE_SECONDS, Shop, command, finished
 
 SWAPPED = """
     order_id | amount | created_at           | updated_at           | items
@@ -15,6 +18,19 @@ SWAPPED = """
     o_2      | 20     | 2025-01-15T11:00:00Z |                      | [{"sku": "s_1"}, {"sku": "s_2"}]
     o_3      | 30     | 2025-01-17T10:00:00Z |                      | []
 """
+
+
+def said(process: Popen[str], text: str) -> str:
+    """Read a process's output until a line with the text; all lines up to it."""
+    overdue = threading.Timer(DEADLINE_SECONDS, os.killpg, (process.pid, signal.SIGKILL))
+    overdue.start()
+    lines: list[str] = []
+    while not lines or text not in lines[-1]:
+        lines.append(process.stdout.readline())
+        assert lines[-1], f"{process.args} ended without saying {text}:\n{''.join(lines)}"
+    overdue.cancel()
+    overdue.join()
+    return "".join(lines)
 
 
 @contextmanager

@@ -4,13 +4,15 @@ import os
 import shutil
 import signal
 import socket
+import threading
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from processes import REPOSITORY, Shop, command, finished, until
+from processes import DEADLINE_SECONDS, REPOSITORY, Shop, command, finished
 
 ORDERS = """
     order_id | amount | created_at           | updated_at           | items
@@ -20,6 +22,15 @@ ORDERS = """
     o_3      | 30     | 2025-01-17T10:00:00Z |                      | []
     o_4      | 40     | 2025-01-18T10:00:00Z |                      | [{"sku": "s_1", "qty": 2, "price": 3}]
 """
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Ask until it is so, or fail at the deadline."""
+    end = time.monotonic() + DEADLINE_SECONDS
+    asked = threading.Event()
+    while not condition():
+        assert time.monotonic() < end, f"{condition.__name__}: not within {DEADLINE_SECONDS} s"
+        asked.wait(0.05)
 
 
 @pytest.fixture(scope="module")

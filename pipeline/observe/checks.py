@@ -1,5 +1,7 @@
 """The data checks of pipeline/sql/checks over what a run has touched; each returns the rows that break it."""
 
+import re
+
 import pyarrow as pa
 
 from pipeline.contract import FACT_ORDER, FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS, ORDERS, Table
@@ -31,7 +33,8 @@ def late_arriving(lake: Lake, engine: Engine, touched: list[PartitionCounts]) ->
 
 
 def _named(name: str, files: dict[str, list[str]]) -> dict[str, list[str]]:
-    return {key: value for key, value in files.items() if f"${key})" in sql(name) or f"${key}," in sql(name)}
+    """Of the files, those that sql/<name>.sql asks for: DuckDB refuses the others."""
+    return {key: paths for key, paths in files.items() if re.search(rf"\${key}\b", sql(name))}
 
 
 def _files(lake: Lake, dates: list[str]) -> dict[str, list[str]]:

@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from pipeline.contract import DIM_PRODUCT, DIM_USER, FACT_ORDER, ORDER_ITEMS, ORDERS, Table
-from pipeline.engine import sql
+from pipeline.engine import no_pattern, sql
 from pipeline.errors import UnusableWarehouse
 
 TABLES = {
@@ -73,7 +73,7 @@ def view_definitions(root: str, present: set[str]) -> dict[str, str]:
     DuckDB binds no parameter in a view, so the path is put in as a quoted literal. A view over files that are not
     there cannot be created: tables not present get a view of the same columns without rows.
     """
-    literal = "'" + root.replace("'", "''") + "'"
+    literal = "'" + no_pattern(root).replace("'", "''") + "'"
     return {
         table.name: f"CREATE OR REPLACE VIEW {table.name} AS "
         + (Template(sql(f"views/{table.name}")).substitute(root=literal) if table.name in present else _no_rows(table))

@@ -2,10 +2,10 @@
 SELECT filename, min(date) AS first_date, max(date) AS last_date, count(*) AS rows
 FROM (
     SELECT filename, date
-    FROM read_parquet($fact_order, filename = true)
+    FROM read_parquet($fact_order, filename = true, hive_partitioning = false)
     UNION ALL
     SELECT filename, date
-    FROM read_parquet($order_items, filename = true)
+    FROM read_parquet($order_items, filename = true, hive_partitioning = false)
 )
 WHERE strftime(date, '%Y-%m-%d') <> regexp_extract(filename, 'date=([^/]+)/[^/]+$', 1)
 GROUP BY filename
