@@ -79,7 +79,7 @@ def _refuse_unknown(settings: list[str]) -> None:
     names = {param if bare else f"{task}_{param}" for task, bare, param, _ in Register.get_all_params()}
     known = {f"--{name.replace('_', '-')}" for name in names}
     for option in settings:
-        if option.startswith("-") and option.split("=")[0] not in known:
+        if option.startswith("--") and option.split("=")[0] not in known:
             print(f"{option}: no such option; see python -m pipeline run --help", file=sys.stderr)
             sys.exit(2)
 

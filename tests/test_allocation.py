@@ -48,7 +48,7 @@ def money(*texts: str) -> list[Decimal]:
 @example([(LARGEST, [(10**9, LARGEST), (10**9, -LARGEST), (1, Decimal("0.0001"))])])
 @example([(-LARGEST, [(10**9, LARGEST)] * 7)])
 @example([(Decimal("0.0000"), [(1, Decimal("-1.0000")), (2, Decimal("1.0000"))])])
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_the_shares_are_those_of_the_reference_and_add_up_exactly(orders):
     got = allocated(orders)
     assert got == [ref.allocate(amount, lines) for amount, lines in orders]
@@ -57,7 +57,7 @@ def test_the_shares_are_those_of_the_reference_and_add_up_exactly(orders):
 
 
 @given(st.lists(ORDERS, min_size=2, max_size=6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_the_shares_of_an_order_do_not_depend_on_its_neighbours(orders):
     assert allocated(orders) == [allocated([order])[0] for order in orders]
 

@@ -13,7 +13,6 @@ from lake import LakeUnderTest
 
 from pipeline.contract import FACT_ORDER, ITEMS
 from pipeline.engine import Engine, check_names
-from pipeline.frames import IN_MEMORY
 from pipeline.freshness import Intent
 from pipeline.observe.checks import run_checks
 from pipeline.observe.counts import PartitionCounts, touched
@@ -21,6 +20,7 @@ from pipeline.parquet import write_table
 from pipeline.stages import curate as curate_module
 from pipeline.storage import Lake
 
+IN_MEMORY = {"memory_limit": "1GB", "threads": 0, "temp_directory": ""}
 AS_OF = dt.datetime(2025, 1, 20, 12)
 SENT = [order("o_1", amount=30), order("o_2", amount=10, created_at="2025-01-16"), order("o_3", amount=5)]
 Rows = list[dict[str, Any]]
@@ -49,12 +49,13 @@ def checked(lake: LakeUnderTest, **counts: int) -> dict[str, list[str]]:
     with Engine(**IN_MEMORY) as engine:
         found = run_checks(storage, engine, changed)
     assert sorted(found) == check_names()
-    return {name: rows for name, rows in found.items() if rows}
+    assert all(len(finding.first) == min(finding.rows, 5) for finding in found.values())
+    return {name: finding.first for name, finding in found.items() if finding.rows}
 
 
 def test_a_lake_that_is_true_breaks_no_check(built):
     assert checked(built) == {}
-    assert built.summary(AS_OF)["checks"] == {name: [] for name in check_names()}
+    assert built.summary(AS_OF)["checks"] == {name: {"rows": 0, "first": []} for name in check_names()}
 
 
 def test_an_order_in_two_partitions_is_found(built):
@@ -112,11 +113,13 @@ def test_counts_that_do_not_add_up_are_found(built, figure):
 
 def test_a_run_that_writes_wrong_shares_fails_and_names_the_check_and_the_rows(lake, monkeypatch):
     good = curate_module.shares
-    monkeypatch.setattr(curate_module, "shares", lambda amount, qty, price, size: good(amount, qty, price, size).take([0] * 6))
+    monkeypatch.setattr(
+        curate_module, "shares", lambda amount, qty, price, size: good(amount, qty, price, size).take([0] * 6)
+    )
     assert not lake.run([order("o_1", amount=30), order("o_2", amount=30), order("o_3", amount=30)], AS_OF)
     (error,) = lake.errors
     assert "check shares_sum_to_amounts: 3 row(s) break it, such as {'order_id': 'o_" in error
-    assert len(lake.summary(AS_OF)["checks"]["shares_sum_to_amounts"]) == 3
+    assert lake.summary(AS_OF)["checks"]["shares_sum_to_amounts"]["rows"] == 3
 
 
 def test_a_run_that_finds_the_lake_in_order_says_so_for_what_it_touched_only(built):
@@ -124,4 +127,20 @@ def test_a_run_that_finds_the_lake_in_order_says_so_for_what_it_touched_only(bui
     again = AS_OF + dt.timedelta(hours=1)
     built.root.joinpath("curated/date=2025-01-15/fact_order.parquet").unlink()
     assert built.run(None, again)
-    assert built.summary(again)["checks"] == {name: [] for name in check_names()}
+    assert built.summary(again)["checks"] == {name: {"rows": 0, "first": []} for name in check_names()}
+
+
+def test_a_date_that_cannot_be_built_is_one_error_and_the_checks_run_over_the_others(built):
+    for path in built.root.glob("curated/date=*/*"):
+        path.unlink()
+    path = built.root / "normalized/date=2025-01-15/orders.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(b"x" * len(whole))
+    again = AS_OF + dt.timedelta(hours=1)
+    assert not built.run(None, again)
+    (error,) = built.errors
+    assert "fact_order date=2025-01-15: " in error
+    assert set(built.summary(again)["checks"]) == set(check_names())
+    path.write_bytes(whole)
+    assert built.run(None, again + dt.timedelta(hours=1))
+    assert len(built.curated("fact_order")[dt.date(2025, 1, 15)]) == 4

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from pipeline.contract import ITEMS, ORDERS, Table
 from pipeline.engine import Engine
-from pipeline.frames import IN_MEMORY
 from pipeline.records import same_instant, split_lines
 from pipeline.stages.normalize import Normalized, normalized
 
+IN_MEMORY = {"memory_limit": "1GB", "threads": 0, "temp_directory": ""}
 Partitions = dict[dt.date | None, list[bytes]]
 JAN_15 = dt.date(2025, 1, 15)
 
@@ -239,13 +239,13 @@ def test_every_hostile_line_is_judged_alike_when_its_order_is_sent_twice(engine)
 
 
 @given(feeds.dumps())
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_dump_is_normalized_as_the_reference_normalizes_it(engine, lines):
     assert_as_the_reference(engine, ref.land(lines, EXTRACTED_AT))
 
 
 @given(feeds.dumps(max_size=40))
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_larger_dump_is_normalized_as_the_reference_normalizes_it(engine, lines):
     assert_as_the_reference(engine, ref.land(lines, EXTRACTED_AT))
 
@@ -260,7 +260,10 @@ def test_random_bytes_are_malformed_records_and_never_an_exception(engine, lines
 
 VERSIONS = {
     "the later updated_at": [("a", None, "2025-01-15T12:00:00Z"), ("b", None, "2025-01-15T11:00:00Z")],
-    "a created_at after the other's updated_at": [("b", "T09:00:00Z", "2025-01-15T09:30:00Z"), ("a", "T10:00:00Z", None)],
+    "a created_at after the other's updated_at": [
+        ("b", "T09:00:00Z", "2025-01-15T09:30:00Z"),
+        ("a", "T10:00:00Z", None),
+    ],
     "the later created_at of equal updated_at": [
         ("a", "T09:00:01Z", "2025-01-15T12:00:00Z"),
         ("b", "T09:00:00Z", "2025-01-15T12:00:00Z"),

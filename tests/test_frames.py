@@ -81,7 +81,9 @@ def test_the_latest_version_of_an_order_stays_wherever_its_created_at_lies():
             order("o_3", amount=1, created_at="2025-01-15T11:00:00Z"),
         ]
     )
-    assert dict(zip(orders["order_id"], orders["amount"], strict=True)) == dict.fromkeys(("o_1", "o_2", "o_3"), Decimal(2))
+    assert dict(zip(orders["order_id"], orders["amount"], strict=True)) == dict.fromkeys(
+        ("o_1", "o_2", "o_3"), Decimal(2)
+    )
 
 
 def test_records_may_come_from_a_generator_and_hold_dates_and_decimals():

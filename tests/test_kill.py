@@ -19,24 +19,25 @@ RANDOM_MOMENTS = 500 if THOROUGH else 50
 RENAMES = ("os.replace", "os.rename")
 OTHER_STEPS = ("os.remove", "os.mkdir", "shutil.copyfile", "shutil.rmtree", "pyarrow.parquet.write_table")
 
-# o_1 and o_4 will swap dates, o_3 will change, o_6 will be new; o_5 without an id will be gone, another one be there
+# o_1 and o_4 will swap dates, o_6 will be new and the order without an id on another date; 17 January will be other
+# orders in a raw file of the same size
 OLD = """
     order_id | user_id | amount | created_at           | updated_at           | items
     o_1      | u_1     | 10     | 2025-01-15T10:00:00Z |                      | [{"sku": "s_1", "qty": 1, "price": 4}]
     o_2      | u_1     | 20     | 2025-01-15T11:00:00Z |                      | [{"sku": "s_1"}, {"sku": "s_2"}]
     o_4      | u_2     | 40     | 2025-01-16T10:00:00Z |                      | []
+             | u_5     | 50     | 2025-01-16T11:00:00Z |                      | []
     o_3      | u_1     | 30     | 2025-01-17T10:00:00Z |                      | [{"sku": "s_1", "qty": 2, "price": 5}]
-             | u_5     | 50     | 2025-01-17T11:00:00Z |                      | []
     o_7      | u_1     | 70     | yesterday            |                      | []
 """
 NEW = """
     order_id | user_id | amount | created_at           | updated_at           | items
     o_4      | u_2     | 41     | 2025-01-15T10:30:00Z | 2025-01-18T00:00:00Z | [{"sku": "s_2", "qty": 1, "price": 1}]
     o_2      | u_1     | 20     | 2025-01-15T11:00:00Z |                      | [{"sku": "s_1"}, {"sku": "s_2"}]
+             | u_5     | 50     | 2025-01-15T11:00:00Z |                      | []
     o_1      | u_1     | 11     | 2025-01-16T09:00:00Z | 2025-01-18T00:00:00Z | [{"sku": "s_1", "qty": 1, "price": 4}]
-             | u_5     | 50     | 2025-01-16T11:00:00Z |                      | []
-    o_3      | u_1     | 33     | 2025-01-17T10:00:00Z | 2025-01-18T00:00:00Z | [{"sku": "s_1", "qty": 3, "price": 5}]
-    o_6      | u_9     | 60     | 2025-01-17T12:00:00Z |                      | [{"sku": "s_9", "qty": 1, "price": 6}]
+    o_6      | u_9     | 60     | 2025-01-16T12:00:00Z |                      | [{"sku": "s_9", "qty": 1, "price": 6}]
+    o_3      | u_1     | 33     | 2025-01-17T10:00:00Z |                      | [{"sku": "s_1", "qty": 3, "price": 5}]
     o_8      | u_1     | 80     |                      |                      | []
 """
 MORE_USERS = "user_id,email,created_at,country\nu_1,ada@example.com,,DE\nu_2,bo@example.org,,FR\n,nobody,,\n"
@@ -146,6 +147,8 @@ def test_a_forced_run_that_moves_orders_and_is_killed_around_any_rename_leaves_w
     trial.finish(SECOND, *force)
     dimensions = trial.shop.data("curated/dim", "quarantine/dim")
     new, undated = trial.shop.data("raw"), "raw/date=__HIVE_DEFAULT_PARTITION__/orders_raw.json"
+    same_size = "raw/date=2025-01-17/orders_raw.json"
+    assert len(old[same_size]) == len(new[same_size])
     with Reader(trial.shop.root) as reader:
         for moment in moments_of_death(trial, before, reader, plan_of("after"), SECOND, *force):
             trial.finish(LATER)
@@ -160,23 +163,24 @@ def test_a_forced_run_that_moves_orders_and_is_killed_around_any_rename_leaves_w
     assert len(trial.oracles) > 1
 
 
-@pytest.mark.parametrize("dates_per_task", [1, 31])
+@pytest.mark.parametrize(("dates_per_task", "workers"), [(1, "2"), (31, "1")])
 def test_a_forced_run_killed_at_random_and_again_while_healing_ends_in_the_lake_of_an_undisturbed_one(
-    tmp_path: Path, forker: Forker, dates_per_task: int
+    tmp_path: Path, forker: Forker, dates_per_task: int, workers: str
 ) -> None:
     # 10,000 hours: every date is open yet, so plain runs too bring what is new in the source
     trial = Trial(tmp_path, forker, run_dates_per_task=dates_per_task, orders_api_settle_hours=10_000)
     trial.load_old()
     trial.change()
     before = Snapshot(trial.shop, tmp_path / "before")
-    seconds = trial.finish(SECOND, "--force")["seconds"]
+    force = ("--force", "--workers", workers)
+    seconds = trial.finish(SECOND, *force)["seconds"]
     undisturbed, chance, killed = trial.seen(), random.Random(dates_per_task), 0
     with Reader(trial.shop.root) as reader:
         for number in range(RANDOM_MOMENTS // 2):
             with reader.sweeping:
                 before.restore()
             moment = {"kill_after_seconds": seconds * (number + chance.random()) / (RANDOM_MOMENTS // 2)}
-            killed += trial.run(SECOND, "--force", moment=moment)["status"] == -9
+            killed += trial.run(SECOND, *force, moment=moment)["status"] == -9
             reader.sweep()
             if number % 2:
                 again = {"kill_after_seconds": seconds * chance.random()}

@@ -146,8 +146,7 @@ def test_a_date_that_failed_is_not_told_to_be_settled_and_skipped(lake):
 
 
 def test_since_at_noon_takes_the_whole_day(lake):
-    lines = [on(14, "o_0"), on(15, "o_1", "00:00:00"), on(15, "o_2", "23:59:59"), on(16, "o_3")]
-    noon = dt.datetime(2025, 1, 15, 12)
+    lines, noon = [on(14, "o_0"), on(15, "o_1"), on(15, "o_2", "23:59:59"), on(16, "o_3")], dt.datetime(2025, 1, 15, 12)
     assert lake.run(lines, SETTLED, since=noon, until=noon + dt.timedelta(minutes=1))
     assert ids(lake) == {JAN_15: ["o_1", "o_2"]}
 

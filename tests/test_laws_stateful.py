@@ -24,8 +24,8 @@ FAR = dt.timedelta(days=400_000)
 
 ids = st.sampled_from([f"o_{n}" for n in range(5)])
 times = st.builds("2025-01-{}T{}Z".format, st.sampled_from([14, 15, 16, 17]), st.sampled_from(["00:00", "23:59:59.5"]))
-plain = st.builds(lambda i, t, u, a: feeds.order(i, created_at=t, updated_at=u, amount=a), ids, times, st.none() | times,
-                  feeds.money_texts())  # fmt: skip
+fields = {"created_at": times, "updated_at": st.none() | times, "amount": feeds.money_texts()}
+plain = st.builds(feeds.order, ids, **fields)
 lines = plain | plain | feeds.lines(feeds.records(order_ids=ids, created_at=times)) | feeds.lines()
 minutes = st.sampled_from([1, 90, 600, 1440, 3000])
 flags = st.sampled_from([{}, {}, {"force": True}, {"reprocess": True}, {"allow_shrink": True}])

@@ -139,17 +139,22 @@ def _until(condition) -> None:
 
 
 def test_a_lock_that_is_held_too_long_is_one_error_that_names_the_setting(lake):
-    with lake.locked(), pytest.raises(LakeBusy, match=r"another run held .* over 0.05 s \(\[storage\] lock_timeout_sec"):
-        with Lake(lake.root, lock_timeout_seconds=0.05).locked():
-            pass
+    with (
+        lake.locked(),
+        pytest.raises(LakeBusy, match=r"another run held .* over 0.05 s \(\[storage\] lock_timeout_sec"),
+        Lake(lake.root, lock_timeout_seconds=0.05).locked(),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("where", ["file/lake", "file"])
 def test_a_root_that_cannot_be_a_folder_is_one_error_that_names_the_setting(tmp_path, where):
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(StorageUnusable, match=r"\[storage\] root = .*expected a folder that this user can write"):
-        with Lake(tmp_path / where).locked():
-            pass
+    with (
+        pytest.raises(StorageUnusable, match=r"\[storage\] root = .*expected a folder that this user can write"),
+        Lake(tmp_path / where).locked(),
+    ):
+        pass
 
 
 def test_the_lock_is_free_again_after_an_error(lake):

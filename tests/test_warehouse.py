@@ -186,8 +186,12 @@ def test_rows_are_ordered_by_order_id_and_line_number(lake):
     lines = [order(f"o_{n * 7 % 10}", items=[{"sku": s, "qty": 1} for s in "zya"]) for n in range(10)]
     assert lake.run(lines, AS_OF)
     day = dt.date(2025, 1, 15)
-    assert [row[:2] for row in lake.curated("order_items")[day]] == [(f"o_{n}", k) for n in range(10) for k in (1, 2, 3)]
-    assert [(row[0], row[2]) for row in lake.curated("fact_order")[day]] == [(f"o_{n}", s) for n in range(10) for s in "zya"]
+    assert [row[:2] for row in lake.curated("order_items")[day]] == [
+        (f"o_{n}", k) for n in range(10) for k in (1, 2, 3)
+    ]
+    assert [(row[0], row[2]) for row in lake.curated("fact_order")[day]] == [
+        (f"o_{n}", s) for n in range(10) for s in "zya"
+    ]
 
 
 def test_duckdb_pandas_and_pyarrow_read_the_same_rows(lake):
@@ -195,12 +199,16 @@ def test_duckdb_pandas_and_pyarrow_read_the_same_rows(lake):
     rows = [row for part in lake.curated("fact_order").values() for row in part]
     files = str(lake.root / "curated" / "date=*" / "fact_order.parquet")
     with duckdb.connect() as connection:
-        assert connection.execute("SELECT * FROM read_parquet(?, hive_partitioning = false)", [files]).fetchall() == rows
+        assert (
+            connection.execute("SELECT * FROM read_parquet(?, hive_partitioning = false)", [files]).fetchall() == rows
+        )
         by_path = "SELECT date, count(*) FROM read_parquet(?, hive_partitioning = true) GROUP BY 1 ORDER BY 1"
         assert connection.execute(by_path, [files]).fetchall() == [(dt.date(2025, 1, 15), 1), (dt.date(2025, 1, 16), 3)]
     paths = [str(path) for path in sorted(lake.root.glob("curated/date=*/fact_order.parquet"))]
     part = ds.partitioning(pa.schema([("date", pa.date32())]), flavor="hive")
-    dataset = ds.dataset(paths, schema=FACT_ORDER.schema, format="parquet", partitioning=part, partition_base_dir=str(lake.root))
+    dataset = ds.dataset(
+        paths, schema=FACT_ORDER.schema, format="parquet", partitioning=part, partition_base_dir=str(lake.root)
+    )
     assert [tuple(row.values()) for row in dataset.to_table().to_pylist()] == rows
     one_day = dataset.to_table(filter=ds.field("date") == dt.date(2025, 1, 16))
     assert one_day.num_rows == 3

@@ -1,20 +1,30 @@
 """The data checks of pipeline/sql/checks over what a run has touched; each returns the rows that break it."""
 
+import os
 import re
 
 import pyarrow as pa
 
-from pipeline.contract import FACT_ORDER, FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS, ORDERS, Table
+from pipeline.contract import (
+    DIM_PRODUCT,
+    DIM_USER,
+    FACT_ORDER,
+    FACT_ORDER_STAGE,
+    NORMALIZED_STAGE,
+    ORDER_ITEMS,
+    ORDERS,
+    Table,
+)
 from pipeline.engine import Engine, check_names, sql
 from pipeline.observe.counts import PartitionCounts
 from pipeline.storage import Lake, partition
 
-SHOWN_ROWS = 5
+SHOWN_ROWS = 20
 UNKNOWN = {"unknown_user": "orders", "unknown_sku": "lines"}
 
 
 def run_checks(lake: Lake, engine: Engine, touched: list[PartitionCounts]) -> dict[str, list[str]]:
-    """The first rows that break each check, by the check's name; empty lists where the lake is true."""
+    """The first rows that break each check, by its name; empty lists where the lake is true."""
     files = _files(lake, [counts.date for counts in touched])
     engine.bind(partition_counts=pa.Table.from_pylist([counts.totals() for counts in touched]))
     engine.keep("checked_order", {"fact_order": files["fact_order"]})
@@ -26,9 +36,12 @@ def run_checks(lake: Lake, engine: Engine, touched: list[PartitionCounts]) -> di
 
 
 def late_arriving(lake: Lake, engine: Engine, touched: list[PartitionCounts]) -> dict[str, int]:
-    """How many orders and lines of what was touched name a user or sku that the dimensions do not have."""
+    """How many orders and lines of what was touched name a user or sku that the dimensions do not have; empty
+    when there are no dimensions yet."""
     files = _files(lake, [counts.date for counts in touched])
-    files |= {name: [lake.path(f"curated/{name}.parquet")] for name in ("dim_user", "dim_product")}
+    files |= {table.name: [lake.path(f"curated/{table.file}")] for table in (DIM_USER, DIM_PRODUCT)}
+    if not all(os.path.exists(files[table.name][0]) for table in (DIM_USER, DIM_PRODUCT)):
+        return {}
     return {name: engine.query(name, _named(name, files))[column][0].as_py() for name, column in UNKNOWN.items()}
 
 

@@ -8,7 +8,7 @@ from pipeline.dates import fold_dates
 from pipeline.errors import CheckFailed, PipelineError, RunFailed
 from pipeline.events import emit
 from pipeline.freshness import Intent, settled
-from pipeline.observe.checks import late_arriving, run_checks
+from pipeline.observe.checks import SHOWN_ROWS, late_arriving, run_checks
 from pipeline.observe.counts import PartitionCounts, partition_counts, touched
 from pipeline.observe.summary import show, summarize
 from pipeline.stages.outcome import told
@@ -65,9 +65,7 @@ def _check(
 
 def _broken(checks: dict[str, list[str]]) -> list[PipelineError]:
     return [
-        CheckFailed(
-            f"check {name}: rows break it, such as {', '.join(rows)}; mend the source or rebuild with --reprocess"
-        )
+        CheckFailed(f"check {name}: {len(rows)}{'+' * (len(rows) == SHOWN_ROWS)} row(s) break it, such as {rows[0]}")
         for name, rows in checks.items()
         if rows
     ]

@@ -7,7 +7,7 @@ change is made to a copy, which then takes the file's place; the shell goes on w
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from string import Template
 
@@ -51,7 +51,8 @@ def rebuilt(path: str) -> Iterator[duckdb.DuckDBPyConnection]:
         ) from error
     finally:
         for leftover in (building, f"{building}.wal"):
-            Path(leftover).unlink(missing_ok=True)
+            with suppress(OSError):
+                os.unlink(leftover)
 
 
 def upsert(connection: duckdb.DuckDBPyConnection, table: Table, rows: pa.Table) -> pa.Table:
