@@ -163,9 +163,9 @@ def test_a_forced_run_that_moves_orders_and_is_killed_around_any_rename_leaves_w
     assert len(trial.oracles) > 1
 
 
-@pytest.mark.parametrize(("dates_per_task", "workers"), [(1, "2"), (31, "1")])
+@pytest.mark.parametrize(("dates_per_task", "workers", "share"), [(1, "2", 0.2), (31, "1", 0.8)])
 def test_a_forced_run_killed_at_random_and_again_while_healing_ends_in_the_lake_of_an_undisturbed_one(
-    tmp_path: Path, forker: Forker, dates_per_task: int, workers: str
+    tmp_path: Path, forker: Forker, dates_per_task: int, workers: str, share: float
 ) -> None:
     # 10,000 hours: every date is open yet, so plain runs too bring what is new in the source
     trial = Trial(tmp_path, forker, run_dates_per_task=dates_per_task, orders_api_settle_hours=10_000)
@@ -175,11 +175,12 @@ def test_a_forced_run_killed_at_random_and_again_while_healing_ends_in_the_lake_
     force = ("--force", "--workers", workers)
     seconds = trial.finish(SECOND, *force)["seconds"]
     undisturbed, chance, killed = trial.seen(), random.Random(dates_per_task), 0
+    moments = int(RANDOM_MOMENTS * share)
     with Reader(trial.shop.root) as reader:
-        for number in range(RANDOM_MOMENTS // 2):
+        for number in range(moments):
             with reader.sweeping:
                 before.restore()
-            moment = {"kill_after_seconds": seconds * (number + chance.random()) / (RANDOM_MOMENTS // 2)}
+            moment = {"kill_after_seconds": seconds * (number + chance.random()) / moments}
             killed += trial.run(SECOND, *force, moment=moment)["status"] == -9
             reader.sweep()
             if number % 2:
@@ -189,7 +190,7 @@ def test_a_forced_run_killed_at_random_and_again_while_healing_ends_in_the_lake_
             assert trial.seen() == undisturbed, moment
             assert trial.shop.litter() == [], moment
     assert reader.torn == []
-    assert killed > RANDOM_MOMENTS / 4
+    assert killed > moments / 2
 
 
 @pytest.mark.parametrize("warehouse", ["there", "new"])
@@ -204,7 +205,7 @@ def test_seeding_that_is_killed_at_any_step_leaves_the_old_warehouse_or_the_new_
     before = Snapshot(trial.shop, tmp_path / "before")
     trial.finish(SECOND)
     undisturbed = trial.seen()
-    whens = [((*RENAMES, *OTHER_STEPS), when, 1 if THOROUGH else 2) for when in ("before", "after")]
+    whens = [((*RENAMES, *OTHER_STEPS), when, 1 if THOROUGH else 3) for when in ("before", "after")]
     with Reader(trial.shop.root) as reader:
         for moment in moments_of_death(trial, before, reader, whens, SECOND):
             if trial.shop.warehouse.exists():
@@ -247,7 +248,7 @@ def test_a_disk_that_fills_up_at_any_step_fails_the_run_and_the_next_run_heals_t
                 trial.finish(LATER)
                 assert trial.seen() == undisturbed, moment
                 assert trial.shop.litter() == [], moment
-            nth += 1 if THOROUGH else 6
+            nth += 1 if THOROUGH else 8
     assert reader.torn == []
     assert nth > 12
 

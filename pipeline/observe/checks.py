@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -19,29 +20,40 @@ from pipeline.engine import Engine, check_names, sql
 from pipeline.observe.counts import PartitionCounts
 from pipeline.storage import Lake, partition
 
-SHOWN_ROWS = 20
+SHOWN_ROWS = 5
 UNKNOWN = {"unknown_user": "orders", "unknown_sku": "lines"}
 
 
-def run_checks(lake: Lake, engine: Engine, touched: list[PartitionCounts]) -> dict[str, list[str]]:
-    """The first rows that break each check, by its name; empty lists where the lake is true."""
-    files = _files(lake, [counts.date for counts in touched])
+@dataclass(frozen=True)
+class Finding:
+    """How many rows break a check, and the first of them; none where the lake is true."""
+
+    rows: int
+    first: list[str]
+
+
+def run_checks(lake: Lake, engine: Engine, touched: list[PartitionCounts]) -> dict[str, Finding]:
+    """What each check finds, by its name, in the partitions that are whole; what is not has an error of its own."""
     engine.bind(partition_counts=pa.Table.from_pylist([counts.totals() for counts in touched]))
-    engine.keep("checked_order", {"fact_order": files["fact_order"]})
+    files = _files(lake, touched)
+    if files["fact_order"]:
+        engine.keep("checked_order", {"fact_order": files["fact_order"]})
     found = {}
     for name in check_names():
-        rows = engine.query(f"checks/{name}", _named(f"checks/{name}", files))
-        found[name] = [str(row) for row in rows.slice(0, SHOWN_ROWS).to_pylist()]
+        named = _named(f"checks/{name}", files)
+        if all(named.values()):
+            rows = engine.query(f"checks/{name}", named)
+            found[name] = Finding(rows.num_rows, [str(row) for row in rows.slice(0, SHOWN_ROWS).to_pylist()])
     return found
 
 
 def late_arriving(lake: Lake, engine: Engine, touched: list[PartitionCounts]) -> dict[str, int]:
-    """How many orders and lines of what was touched name a user or sku that the dimensions do not have; empty
-    when there are no dimensions yet."""
-    files = _files(lake, [counts.date for counts in touched])
-    files |= {table.name: [lake.path(f"curated/{table.file}")] for table in (DIM_USER, DIM_PRODUCT)}
-    if not all(os.path.exists(files[table.name][0]) for table in (DIM_USER, DIM_PRODUCT)):
+    """How many orders and lines of what was touched name a user or sku that no dimension has, where there are both."""
+    files = _files(lake, touched)
+    dimensions = {table.name: [lake.path(f"curated/{table.file}")] for table in (DIM_USER, DIM_PRODUCT)}
+    if not files["fact_order"] or not all(os.path.exists(paths[0]) for paths in dimensions.values()):
         return {}
+    files |= dimensions
     return {name: engine.query(name, _named(name, files))[column][0].as_py() for name, column in UNKNOWN.items()}
 
 
@@ -50,16 +62,19 @@ def _named(name: str, files: dict[str, list[str]]) -> dict[str, list[str]]:
     return {key: paths for key, paths in files.items() if re.search(rf"\${key}\b", sql(name))}
 
 
-def _files(lake: Lake, dates: list[str]) -> dict[str, list[str]]:
+def _files(lake: Lake, touched: list[PartitionCounts]) -> dict[str, list[str]]:
     def of(table: Table, chosen: list[str]) -> list[str]:
         return [lake.path(partition(table.layer, date, table.file)) for date in chosen]
 
-    whole = [date for date in lake.partitions("curated") if lake.whole(lake.manifest(FACT_ORDER_STAGE, date))]
-    others = sorted(set(whole).difference(dates))
+    def whole(date: str, *stages: Stage) -> bool:
+        return all(lake.whole(lake.manifest(stage, date)) for stage in stages)
+
+    dates = [counts.date for counts in touched if whole(counts.date, NORMALIZED_STAGE, *CURATED_STAGES)]
+    others = [d for d in lake.partitions("curated") if d not in set(dates) and whole(d, FACT_ORDER_STAGE)]
     return {
         "fact_order": of(FACT_ORDER, dates),
         "order_items": of(ORDER_ITEMS, dates),
-        "orders": of(ORDERS, [date for date in dates if lake.whole(lake.manifest(NORMALIZED_STAGE, date))]),
+        "orders": of(ORDERS, dates),
         # DuckDB reads no empty list of files; a partition beside itself shares no order with another date
         "other_fact_order": of(FACT_ORDER, others or dates[:1]),
     }

@@ -1,9 +1,11 @@
 """The end of a run: a table on the terminal and the same as runs/<as_of>.json."""
 
 import sys
+from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
+from pipeline.observe.checks import Finding
 from pipeline.observe.counts import PartitionCounts
 
 FOLD_ABOVE_DATES = 31
@@ -15,7 +17,7 @@ def summarize(
     undated: dict[str, Any],
     differing: list[str],
     unknown: dict[str, int],
-    checks: dict[str, list[str]],
+    checks: dict[str, Finding],
     options: dict[str, Any],
 ) -> dict[str, Any]:
     """The run as JSON: options, per-date counts, what was built and why, totals, checks and failures."""
@@ -32,7 +34,7 @@ def summarize(
         "currencies": currencies,
         "settled_dates_that_differ": differing,
         "late_arriving": unknown,
-        "checks": checks,
+        "checks": {name: asdict(found) for name, found in checks.items()},
         "failed": {part.date: part.error for part in partitions if part.error},
     }
 

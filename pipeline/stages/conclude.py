@@ -8,7 +8,7 @@ from pipeline.dates import fold_dates
 from pipeline.errors import CheckFailed, PipelineError, RunFailed
 from pipeline.events import emit
 from pipeline.freshness import Intent, settled
-from pipeline.observe.checks import SHOWN_ROWS, late_arriving, run_checks
+from pipeline.observe.checks import Finding, late_arriving, run_checks
 from pipeline.observe.counts import PartitionCounts, partition_counts, touched
 from pipeline.observe.summary import show, summarize
 from pipeline.stages.outcome import told
@@ -56,18 +56,18 @@ def conclude(
 
 def _check(
     lake: Lake, curated: list[PartitionCounts], open_engine: OpenEngine
-) -> tuple[dict[str, list[str]], dict[str, int]]:
+) -> tuple[dict[str, Finding], dict[str, int]]:
     if not curated:
         return {}, {}
     with open_engine() as engine:
         return run_checks(lake, engine, curated), late_arriving(lake, engine, curated)
 
 
-def _broken(checks: dict[str, list[str]]) -> list[PipelineError]:
+def _broken(checks: dict[str, Finding]) -> list[PipelineError]:
     return [
-        CheckFailed(f"check {name}: {len(rows)}{'+' * (len(rows) == SHOWN_ROWS)} row(s) break it, such as {rows[0]}")
-        for name, rows in checks.items()
-        if rows
+        CheckFailed(f"check {name}: {found.rows} row(s) break it, such as {found.first[0]}")
+        for name, found in checks.items()
+        if found.rows
     ]
 
 

@@ -145,11 +145,12 @@ class _Build:
         try:
             facts = self._facts([date for date in dates if FACT_ORDER_STAGE in self.jobs[date]])
         except (*BAD_DATE, CorruptPartition) as error:
-            if len(dates) == 1:
-                self.outcome.fail(dates[0], error)
-                return {}
-            alone = [self._stage_batch([date], writers) for date in dates]
-            return {date: future for made in alone for date, future in made.items()}
+            if len(dates) > 1:
+                alone = [self._stage_batch([date], writers) for date in dates]
+                return {date: future for made in alone for date, future in made.items()}
+            self.outcome.fail(dates[0], error)
+            del self.jobs[dates[0]][FACT_ORDER_STAGE]
+            facts = {}
         return {date: writers.submit(self._write, date, facts.get(date)) for date in dates}
 
     def _facts(self, dates: list[str]) -> dict[str, pa.Table]:
