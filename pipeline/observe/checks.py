@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline.contract import (
+    CURATED_STAGES,
     DIM_PRODUCT,
     DIM_USER,
     FACT_ORDER,
@@ -14,6 +15,7 @@ from pipeline.contract import (
     NORMALIZED_STAGE,
     ORDER_ITEMS,
     ORDERS,
+    Stage,
     Table,
 )
 from pipeline.engine import Engine, check_names, sql
