@@ -35,7 +35,7 @@ class Finding:
 
 
 def run_checks(lake: Lake, engine: Engine, touched: list[PartitionCounts]) -> dict[str, Finding]:
-    """What each check finds, by its name, in the partitions that are whole; what is not has an error of its own."""
+    """What each check finds, by its name, in the partitions that did not fail: those have errors of their own."""
     engine.bind(partition_counts=pa.Table.from_pylist([counts.totals() for counts in touched]))
     files = _files(lake, touched)
     if files["fact_order"]:
@@ -68,11 +68,13 @@ def _files(lake: Lake, touched: list[PartitionCounts]) -> dict[str, list[str]]:
     def of(table: Table, chosen: list[str]) -> list[str]:
         return [lake.path(partition(table.layer, date, table.file)) for date in chosen]
 
-    def whole(date: str, *stages: Stage) -> bool:
-        return all(lake.whole(lake.manifest(stage, date)) for stage in stages)
+    def committed(date: str, *stages: Stage) -> bool:
+        return all((lake.manifest(stage, date) or {}).get("id") is not None for stage in stages)
 
-    dates = [counts.date for counts in touched if whole(counts.date, NORMALIZED_STAGE, *CURATED_STAGES)]
-    others = [d for d in lake.partitions("curated") if d not in set(dates) and whole(d, FACT_ORDER_STAGE)]
+    stages = (NORMALIZED_STAGE, *CURATED_STAGES)
+    dates = [counts.date for counts in touched if not counts.error and committed(counts.date, *stages)]
+    elsewhere = sorted(set(lake.partitions("curated")).difference(dates))
+    others = [date for date in elsewhere if lake.whole(lake.manifest(FACT_ORDER_STAGE, date))]
     return {
         "fact_order": of(FACT_ORDER, dates),
         "order_items": of(ORDER_ITEMS, dates),
