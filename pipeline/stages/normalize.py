@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.ahead import ahead
 from pipeline.contract import DISCARDED, ITEMS, LOGIC_VERSION, NORMALIZED_STAGE, ORDERS, RAW_STAGE
 from pipeline.engine import Engine, EngineError
 from pipeline.errors import CorruptPartition
@@ -28,7 +29,7 @@ from pipeline.stages.outcome import Outcome, corrupt
 from pipeline.stages.spool import OpenEngine
 from pipeline.storage import Lake, Manifest, Publication, partition
 
-BATCH_BYTES = 48 << 20
+BATCH_BYTES = 24 << 20
 WRITERS = 2
 RAW_FILE = RAW_STAGE.files[0]
 QUARANTINE_FILE = "orders.parquet"
@@ -83,7 +84,7 @@ class _Build:
         with ThreadPoolExecutor(WRITERS) as writers:
             pending: dict[str, Future[Publication]] = {}
             with progress("normalizing dates", len(self.because)) as advance:
-                for batch in self._batches():
+                for batch in ahead(self._batches()):
                     made = self._stage_batch(batch, writers)
                     self._finish(pending)
                     pending = made

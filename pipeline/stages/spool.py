@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
+from pipeline.ahead import ahead
 from pipeline.contract import UNDATED
 from pipeline.engine import Engine
 from pipeline.errors import UnreadableDump
@@ -145,7 +146,7 @@ class _Splitter:
 
     def read(self, engine: Engine, dump: Dump, spool: BinaryIO) -> None:
         with progress("reading MB of dump", dump.size >> 20) as advance:
-            for buffer, is_array in dump.records():
+            for buffer, is_array in ahead(dump.records()):
                 self._add(engine, split_lines(buffer), spool, array_in=dump.path if is_array else None)
                 advance(len(buffer) >> 20)
 
