@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -195,6 +195,11 @@ class Lake:
                 os.fsync(file.fileno())
         os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
         os.replace(staged, self.path(name))
+
+    def remove(self, name: str) -> None:
+        """Delete one file, if it is there."""
+        with suppress(FileNotFoundError):
+            os.remove(self.path(name))
 
     def sync_folders(self, names: list[str]) -> None:
         """Make renames durable: the folder of each name and the folder that lists that one."""

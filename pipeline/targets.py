@@ -2,8 +2,8 @@
 
 import luigi
 
-from pipeline.contract import Stage
-from pipeline.freshness import Intent, missing
+from pipeline.contract import CURATED_STAGES, Stage
+from pipeline.freshness import STALE, Intent, missing
 from pipeline.storage import Lake
 
 
@@ -14,7 +14,15 @@ class PartitionTarget(luigi.Target):
         self.lake, self.stage, self.date, self.intent = lake, stage, date, intent
 
     def exists(self) -> bool:
-        return missing(self.lake, self.stage, self.date, self.intent) is None
+        return not self._lake_is_stale() and missing(self.lake, self.stage, self.date, self.intent) is None
+
+    def _lake_is_stale(self) -> bool:
+        """Whether an order may be in two curated partitions: then whoever writes one has to write those first.
+
+        RunAll (keep_going) curates what is stale itself, after its tasks, whether or not some of them failed.
+        """
+        writes = self.stage in CURATED_STAGES and not self.intent.keep_going
+        return writes and self.lake.read(STALE) is not None
 
     def __str__(self) -> str:
         return f"{self.stage.layer}/date={self.date}/{', '.join(self.stage.files)}"

@@ -158,7 +158,7 @@ class Reader(threading.Thread):
 
     def _check(self, name: str, content: bytes) -> None:
         if name.endswith(".parquet"):
-            pq.read_table(io.BytesIO(content), use_threads=False)
+            pq.ParquetFile(io.BytesIO(content)).read(use_threads=False)
         elif name.endswith("orders_raw.json"):
             self.raw.add(content)
         else:

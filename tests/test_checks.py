@@ -11,13 +11,13 @@ import pytest
 from feeds import order
 from lake import LakeUnderTest
 
+from pipeline import facts as facts_module
 from pipeline.contract import FACT_ORDER, ITEMS
 from pipeline.engine import Engine, check_names
 from pipeline.freshness import Intent
 from pipeline.observe.checks import run_checks
 from pipeline.observe.counts import PartitionCounts, touched
 from pipeline.parquet import write_table
-from pipeline.stages import curate as curate_module
 from pipeline.storage import Lake
 
 IN_MEMORY = {"memory_limit": "1GB", "threads": 0, "temp_directory": ""}
@@ -112,9 +112,9 @@ def test_counts_that_do_not_add_up_are_found(built, figure):
 
 
 def test_a_run_that_writes_wrong_shares_fails_and_names_the_check_and_the_rows(lake, monkeypatch):
-    good = curate_module.shares
+    good = facts_module.shares
     monkeypatch.setattr(
-        curate_module, "shares", lambda amount, qty, price, size: good(amount, qty, price, size).take([0] * 6)
+        facts_module, "shares", lambda amount, qty, price, size: good(amount, qty, price, size).take([0] * 6)
     )
     assert not lake.run([order("o_1", amount=30), order("o_2", amount=30), order("o_3", amount=30)], AS_OF)
     (error,) = lake.errors

@@ -64,6 +64,9 @@ def test_two_full_runs_and_a_forced_date_at_once_end_in_the_lake_of_one_run(tmp_
     assert [code for code, _ in ends] == [0, 0, 0], ends
     assert all(start.count("event=lock_waiting") == 1 for start in starts)
     assert together.data() == alone.data()
+    code, output = finished(run_all(together))  # takes away the spool, if the forced date was the last to need one
+    assert code == 0, output
+    assert together.data() == alone.data()
     assert together.litter() == []
 
 

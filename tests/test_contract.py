@@ -244,12 +244,6 @@ def test_any_dump_is_normalized_as_the_reference_normalizes_it(engine, lines):
     assert_as_the_reference(engine, ref.land(lines, EXTRACTED_AT))
 
 
-@given(feeds.dumps(max_size=40))
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-def test_any_larger_dump_is_normalized_as_the_reference_normalizes_it(engine, lines):
-    assert_as_the_reference(engine, ref.land(lines, EXTRACTED_AT))
-
-
 @given(st.lists(st.binary(min_size=1, max_size=30).map(lambda line: line.replace(b"\n", b" ")), max_size=8))
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_random_bytes_are_malformed_records_and_never_an_exception(engine, lines):

@@ -9,6 +9,7 @@ WITH repeated AS (
 SELECT
     order_id,
     date,
+    version,
     first_value(date) OVER latest AS winner
 FROM key
 SEMI JOIN repeated USING (order_id)

@@ -9,12 +9,10 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.allocation import shares
 from pipeline.contract import (
     CURATED_STAGES,
     FACT_ORDER,
@@ -29,12 +27,13 @@ from pipeline.contract import (
 from pipeline.engine import Engine
 from pipeline.errors import CorruptPartition
 from pipeline.events import emit
-from pipeline.freshness import Intent, missing, stale
+from pipeline.facts import fact_order
+from pipeline.freshness import STALE, Intent, missing, stale
 from pipeline.normalization import by_date
 from pipeline.parquet import write_table
 from pipeline.progress import progress
 from pipeline.stages.normalize import BAD_DATE, WRITERS
-from pipeline.stages.outcome import Outcome, corrupt
+from pipeline.stages.outcome import Outcome
 from pipeline.stages.spool import OpenEngine
 from pipeline.storage import Lake, Publication, partition
 
@@ -48,18 +47,23 @@ def curate(lake: Lake, stage: Stage, dates: list[str], intent: Intent, open_engi
 
     Raises RunFailed naming the dates that failed, unless the intent is to keep going.
     """
-    if not any(missing(lake, stage, date, intent) for date in dates):
+    if not _due(lake, stage, dates, intent):
         return
     started = time.monotonic()
     outcome = Outcome(stage)
     with lake.locked():
-        jobs = _jobs(lake, stage, dates, intent)
         with open_engine() as engine:
-            build = _Build(lake, engine, intent, outcome, jobs)
+            build = _Build(lake, engine, intent, outcome, _jobs(lake, stage, dates, intent))
             build.stage()
             outcome.fail_all(lake.publish(build.in_order()))
+        if not outcome.failed:
+            lake.remove(STALE)
         outcome.close(lake, intent)
     build.report(time.monotonic() - started)
+
+
+def _due(lake: Lake, stage: Stage, dates: list[str], intent: Intent) -> bool:
+    return lake.read(STALE) is not None or any(missing(lake, stage, date, intent) for date in dates)
 
 
 def _jobs(lake: Lake, stage: Stage, dates: list[str], intent: Intent) -> Jobs:
@@ -112,16 +116,31 @@ class _Build:
 
     def _find_losers(self) -> None:
         """Only partitions that share an order, as normalizing has noted, can hold one in different versions."""
+        for date in sorted(self.jobs):
+            broken = [other for other in (date, *self._manifest(date)["neighbours"]) if self._is_broken(other)]
+            if broken:
+                name = partition("normalized", broken[0], NORMALIZED_STAGE.manifest)
+                told = f"{name}: not whole, and orders of date={date} may be there in a later version"
+                self.outcome.fail(date, CorruptPartition(f"{told}; run RunAll for date={broken[0]} first"))
+                del self.jobs[date]
         sharing = {date for date in self.jobs if self._manifest(date)["neighbours"]}
         among = sharing.union(*(self._manifest(date)["neighbours"] for date in sharing))
-        whole = [date for date in sorted(among) if self.lake.whole(self.lake.manifest(NORMALIZED_STAGE, date))]
-        files = [self._file(date, ORDERS.file) for date in whole]
-        if files:
-            self.engine.keep("key", {"files": files})
-            self.engine.keep("loser")
-            self.losers = by_date(self.engine.query("losers"))
+        files = [self._file(date, ORDERS.file) for date in sorted(among) if self._is_whole(date)]
+        if not files:
+            return
+        self.engine.keep("key", {"files": files})
+        self.engine.keep("loser")
+        self.losers = by_date(self.engine.query("losers"))
         for date, rows in self.losers.items():
             self.winners[date] = {str(day) for day in rows["winner"].unique().to_pylist()}
+
+    def _is_whole(self, date: str) -> bool:
+        return self.lake.whole(self.lake.manifest(NORMALIZED_STAGE, date))
+
+    def _is_broken(self, date: str) -> bool:
+        """Not whole, though the date is, or was, in the lake."""
+        known = any(self.lake.manifest(stage, date) is not None for stage in (NORMALIZED_STAGE, *CURATED_STAGES))
+        return known and not self._is_whole(date)
 
     def _manifest(self, date: str) -> dict[str, Any]:
         return self.lake.manifest(NORMALIZED_STAGE, date) or {"neighbours": [], "id": None, "counts": {}}
@@ -197,10 +216,7 @@ class _Build:
 
     def _publication(self, stage: Stage, date: str, rows: int) -> Publication:
         upstream = self._manifest(date)
-        gone = self.losers[date]["order_id"].to_pylist() if date in self.losers else []
-        before = (self.lake.manifest(stage, date) or {}).get("superseded", [])
-        back = set(before).difference(gone)
-        resurfaced = len(back.intersection(self._orders_of(date))) if back else 0
+        gone = self._superseded(date)
         name = partition("curated", date, stage.files[0])
         return Publication(
             partition("curated", date, stage.manifest),
@@ -213,16 +229,27 @@ class _Build:
                 "counts": {
                     "kept": upstream["counts"]["normalized"] - len(gone),
                     "superseded_elsewhere": len(gone),
-                    "resurfaced": resurfaced,
+                    "resurfaced": self._resurfaced(stage, date, gone),
                     "rows": rows,
                 },
             },
             {name: self.lake.stage(name)},
         )
 
-    def _orders_of(self, date: str) -> set[str]:
-        orders = pq.read_table(self._file(date, ORDERS.file), columns=["order_id"], partitioning=None)
-        return set(orders["order_id"].to_pylist())
+    def _superseded(self, date: str) -> dict[str, str]:
+        """The versions, by order_id, that the date does not keep."""
+        rows = self.losers[date].to_pylist() if date in self.losers else []
+        return {row["order_id"]: str(row["version"]) for row in rows}
+
+    def _resurfaced(self, stage: Stage, date: str, gone: dict[str, str]) -> int:
+        """How many versions the date did not keep before and keeps now: what had won over them has vanished."""
+        before = (self.lake.manifest(stage, date) or {}).get("superseded", {})
+        if stage is not FACT_ORDER_STAGE or not before.keys() - gone.keys():
+            return 0
+        orders = pq.read_table(self._file(date, ORDERS.file), partitioning=None)
+        version = pc.coalesce(orders["updated_at"], orders["created_at"])
+        now = {key: str(at) for key, at in zip(orders["order_id"].to_pylist(), version.to_pylist(), strict=True)}
+        return sum(now.get(key) == at for key, at in before.items() if key not in gone)
 
     def in_order(self) -> list[Publication]:
         """Losers first, so that a reader sees a moving order nowhere rather than twice; swaps have no such order."""
@@ -246,33 +273,3 @@ class _Build:
         resurfaced = sum(count["resurfaced"] for count in counts)
         if resurfaced:
             emit("resurfaced", level=logging.WARNING, orders=resurfaced)
-
-
-def fact_order(headers: pa.Table, lines: pa.Table) -> pa.Table:
-    """fact_order's rows of orders and their lines, both in one order of order_id without repeats across dates.
-
-    Raises CorruptPartition when a line belongs to no order.
-    """
-    ids = lines["order_id"].combine_chunks()
-    starts = np.flatnonzero(np.append(True, pc.not_equal(ids[1:], ids[:-1]))) if len(ids) else np.zeros(0, np.int64)
-    ordered = ids.take(pa.array(starts))
-    has_lines = np.asarray(pc.is_in(headers["order_id"], value_set=ordered).combine_chunks())
-    if not headers["order_id"].filter(pa.array(has_lines)).combine_chunks().equals(ordered):
-        raise corrupt(f"normalized/{ITEMS.file}", "its lines are not those of orders.parquet, in its order")
-    size = np.ones(len(has_lines), np.int64)
-    size[has_lines] = np.diff(starts, append=len(ids))
-    order = pa.array(np.repeat(np.arange(len(size)), size))
-    line = _line_of(has_lines, size)
-    expanded = headers.select(["order_id", "user_id", "created_at", "date"]).take(order)
-    detail = lines.select(["sku", "qty", "price"]).take(line)
-    amount = shares(headers["amount"], detail["qty"], detail["price"], size)
-    for name in ("sku", "qty", "price"):
-        expanded = expanded.append_column(name, detail[name])
-    return expanded.append_column("amount", amount)
-
-
-def _line_of(has_lines: np.ndarray, size: np.ndarray) -> pa.Array:
-    """For each row of fact_order its line's index; null for the row of an order without lines."""
-    real = np.repeat(has_lines, size)
-    index = np.cumsum(real) - 1
-    return pa.array(index, mask=~real)

@@ -20,7 +20,7 @@ from pipeline.contract import DISCARDED, ITEMS, LOGIC_VERSION, NORMALIZED_STAGE,
 from pipeline.engine import Engine, EngineError
 from pipeline.errors import CorruptPartition
 from pipeline.events import emit
-from pipeline.freshness import Intent, missing
+from pipeline.freshness import STALE, Intent, missing
 from pipeline.normalization import Normalized, by_date, normalized
 from pipeline.parquet import write_table
 from pipeline.progress import progress
@@ -190,8 +190,9 @@ class _Build:
         for date, publication in self.publications.items():
             body = publication.body
             body["neighbours"] = sorted(shared.get(date, set()))
-            body["generation"] += date in touched
+            body["generation"] += date in touched or date in changed
             body["id"] = normalized_id(body)
+        self.lake.write(STALE, {"as_of": self.intent.stamp})
         self._touch({date for date in touched if date not in self.publications}, shared)
         self.outcome.fail_all(self.lake.publish(list(self.publications.values())))
 

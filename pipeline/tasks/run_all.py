@@ -1,6 +1,7 @@
 """RunAll: every date of a range through all layers, then views, checks and the summary."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from pipeline.events import emit
 from pipeline.freshness import run_name
 from pipeline.sources.dump import Dump
 from pipeline.stages.conclude import conclude
+from pipeline.stages.curate import curate
 from pipeline.stages.land import learn
 from pipeline.storage import Lake
 from pipeline.targets import FileTarget
@@ -66,6 +68,7 @@ class RunAll(LakeTask):
         yield [self.clone(NormalizeOrders, date=group, keep_going=True) for group in groups]
         tables = (WriteFactOrder, WriteOrderItems)
         yield [self.clone(table, date=group, keep_going=True) for table in tables for group in groups]
+        curate(lake, WriteFactOrder.stage, [], replace(self.intent, keep_going=True), open_engine)
         self._conclude(lake, dates)
 
     def dates(self, lake: Lake) -> list[str]:
