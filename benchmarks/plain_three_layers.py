@@ -11,7 +11,10 @@ from pathlib import Path
 
 import duckdb
 
-SETTINGS = "SET threads = 2; SET TimeZone = 'UTC'; SET preserve_insertion_order = false"
+SETTINGS = """
+SET threads = 2; SET TimeZone = 'UTC'; SET preserve_insertion_order = false;
+SET partitioned_write_flush_threshold = 10_000_000
+"""
 
 COLUMNS = """{order_id: 'VARCHAR', user_id: 'VARCHAR', amount: 'DECIMAL(18,4)', currency: 'VARCHAR',
     created_at: 'TIMESTAMPTZ', updated_at: 'TIMESTAMPTZ', metadata: 'JSON',
