@@ -26,13 +26,20 @@ def _shown(value: object) -> str:
 
 
 class _OneLineErrors(logging.Filter):
-    """Turns luigi's traceback of a PipelineError into one line, since it is the user's to mend, not ours."""
+    """Turns luigi's traceback of a PipelineError into one line, since it is the user's to mend, not ours.
+
+    What many tasks meet, such as a full disk, is told once.
+    """
+
+    _told = ""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
         cause = _pipeline_error(error)
         if cause is not None:
             record.msg, record.args, record.exc_info = one_line(cause), (), None
+            self._told, before = record.msg, self._told
+            return record.msg != before
         elif isinstance(error, (ValueError, ParameterException)) and record.msg == BEFORE_SCHEDULING:
             record.msg, record.args, record.exc_info = one_line(error), (), None
         return True

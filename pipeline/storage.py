@@ -118,8 +118,9 @@ class Lake:
         try:
             yield
         except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
             raise StorageUnusable(
-                f"[storage] root = {self.root}: {error.strerror or error} ({error.filename}); "
+                f"[storage] root = {self.root}: {error.strerror or error}{where}; "
                 "expected a folder that this user can write, with room on its disk"
             ) from error
 

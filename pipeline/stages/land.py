@@ -24,6 +24,7 @@ from pipeline.stages.spool import (
     Part,
     copy_part,
     folder,
+    is_raw,
     read_dump,
     read_inventory,
 )
@@ -98,7 +99,7 @@ def _land(
     inventory = read_inventory(lake)
     if inventory is None or not inventory.holds(dump, intent):
         inventory = _read(lake, dump, intent, open_engine)
-    changed = [date for date in todo if not _is_landed(lake, date, inventory.parts.get(date, Part()))]
+    changed = [date for date in todo if not _is_intact(lake, date, inventory.parts.get(date, Part()))]
     if changed:
         inventory = _read(lake, dump, intent, open_engine)
         if not intent.allow_shrink:
@@ -127,6 +128,13 @@ def _confirm(lake: Lake, date: str, intent: Intent, *, because: str) -> None:
 def _is_landed(lake: Lake, date: str, part: Part) -> bool:
     current = lake.manifest(RAW_STAGE, date)
     return current is not None and lake.whole(current) and current["id"] == part.id
+
+
+def _is_intact(lake: Lake, date: str, part: Part) -> bool:
+    """Landed, and with the very bytes: who asks the source again wants damage mended, too."""
+    return _is_landed(lake, date, part) and is_raw(
+        part.id, Path(lake.path(partition("raw", date, RAW_FILE))).read_bytes()
+    )
 
 
 def _publication(lake: Lake, dump: Dump, date: str, part: Part, intent: Intent, *, because: str) -> Publication:

@@ -26,7 +26,7 @@ from pipeline.parquet import write_table
 from pipeline.progress import progress
 from pipeline.records import same_instant, split_lines
 from pipeline.stages.outcome import Outcome, corrupt
-from pipeline.stages.spool import OpenEngine
+from pipeline.stages.spool import OpenEngine, is_raw
 from pipeline.storage import Lake, Manifest, Publication, partition
 
 BATCH_BYTES = 24 << 20
@@ -116,7 +116,7 @@ class _Build:
         name = partition("raw", date, RAW_FILE)
         data = Path(self.lake.path(name)).read_bytes()
         manifest = self.lake.manifest(RAW_STAGE, date) or {}
-        if not str(manifest.get("id")).startswith(hashlib.sha256(data).hexdigest()):
+        if not is_raw(str(manifest.get("id")), data):
             raise corrupt(name, "its bytes are not those that were landed")
         return data
 

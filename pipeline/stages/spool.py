@@ -77,6 +77,11 @@ class Inventory:
         return sorted(date for date in self.parts if date != UNDATED)
 
 
+def is_raw(raw_id: str, data: bytes) -> bool:
+    """Whether these are the bytes that a raw partition's id stands for."""
+    return raw_id.partition("-")[0] == hashlib.sha256(data).hexdigest()
+
+
 def folder(dump: Dump) -> str:
     """The spool's folder in the lake; another dump, or the same path with other content, has another."""
     key = json.dumps(asdict(dump), sort_keys=True)
