@@ -31,10 +31,9 @@ from pipeline.facts import fact_order
 from pipeline.freshness import STALE, Intent, missing, stale
 from pipeline.normalization import by_date
 from pipeline.parquet import write_table
-from pipeline.progress import progress
-from pipeline.stages.normalize import BAD_DATE, WRITERS
 from pipeline.stages.outcome import Outcome
 from pipeline.stages.spool import OpenEngine
+from pipeline.stages.staging import BAD_DATE, staged
 from pipeline.storage import Lake, Publication, partition
 
 BATCH_BYTES = 24 << 20
@@ -97,22 +96,7 @@ class _Build:
     def stage(self) -> None:
         """Write every file where it can be published from; a batch is written while the next one is made."""
         self._find_losers()
-        with ThreadPoolExecutor(WRITERS) as writers:
-            pending: dict[str, Future[list[Publication]]] = {}
-            with progress("curating dates", len(self.jobs)) as advance:
-                for batch in self._batches():
-                    made = self._stage_batch(batch, writers)
-                    self._finish(pending)
-                    pending = made
-                    advance(len(batch))
-            self._finish(pending)
-
-    def _finish(self, pending: dict[str, Future[list[Publication]]]) -> None:
-        for date, future in pending.items():
-            try:
-                self.publications[date] = future.result()
-            except BAD_DATE as error:
-                self.outcome.fail(date, error)
+        self.publications = staged("curating dates", len(self.jobs), self._batches(), self._stage_batch, self.outcome)
 
     def _find_losers(self) -> None:
         """Only partitions that share an order, as normalizing has noted, can hold one in different versions."""

@@ -17,23 +17,21 @@ import pyarrow.compute as pc
 
 from pipeline.ahead import ahead
 from pipeline.contract import DISCARDED, ITEMS, LOGIC_VERSION, NORMALIZED_STAGE, ORDERS, RAW_STAGE
-from pipeline.engine import Engine, EngineError
+from pipeline.engine import Engine
 from pipeline.errors import CorruptPartition
 from pipeline.events import emit
 from pipeline.freshness import STALE, Intent, missing
 from pipeline.normalization import Normalized, by_date, normalized
 from pipeline.parquet import write_table
-from pipeline.progress import progress
 from pipeline.records import same_instant, split_lines
 from pipeline.stages.outcome import Outcome, corrupt
 from pipeline.stages.spool import OpenEngine, is_raw
+from pipeline.stages.staging import BAD_DATE, staged
 from pipeline.storage import Lake, Manifest, Publication, partition
 
 BATCH_BYTES = 24 << 20
-WRITERS = 2
 RAW_FILE = RAW_STAGE.files[0]
 QUARANTINE_FILE = "orders.parquet"
-BAD_DATE = (OSError, ValueError, EngineError, pa.ArrowException)
 
 
 def normalize(lake: Lake, dates: list[str], intent: Intent, open_engine: OpenEngine) -> None:
@@ -81,22 +79,9 @@ class _Build:
 
     def stage(self) -> None:
         """Write every date's files where they can be published from; a batch is written while the next one is made."""
-        with ThreadPoolExecutor(WRITERS) as writers:
-            pending: dict[str, Future[Publication]] = {}
-            with progress("normalizing dates", len(self.because)) as advance:
-                for batch in ahead(self._batches()):
-                    made = self._stage_batch(batch, writers)
-                    self._finish(pending)
-                    pending = made
-                    advance(len(batch))
-            self._finish(pending)
-
-    def _finish(self, pending: dict[str, Future[Publication]]) -> None:
-        for date, future in pending.items():
-            try:
-                self.publications[date] = future.result()
-            except BAD_DATE as error:
-                self.outcome.fail(date, error)
+        self.publications = staged(
+            "normalizing dates", len(self.because), ahead(self._batches()), self._stage_batch, self.outcome
+        )
 
     def _batches(self) -> Iterator[dict[str, bytes]]:
         """Raw files by date, checked against their manifests, in batches that bound the memory."""
