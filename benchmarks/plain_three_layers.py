@@ -11,15 +11,14 @@ from pathlib import Path
 
 import duckdb
 
-# Tried, with the time each takes against what is written here (DuckDB 2.0, 2 threads; for a step or the whole script):
-#   step, raw: string_agg and Python writes 1.4-2x; one COPY a file 1.2-1.6x; from a table 1.2x; sorted by date 1.1x
-#   step, Parquet: one COPY a file on 2 threads 1.4x (365 dates) to 1.7x (1,095), on 1 thread 2x and more; sorted by
-#       date 1.1x; Arrow and pyarrow 2x; zstd 1.2x; uncompressed 0.9-1.2x, but 3 times the bytes, so not taken
-#   step, shares: window over the lines 1.9x; a global running sum 2.8x; list_reduce 1.3x
-#   step, latest version: windows over all records 2.7x; max of a struct 1.6x
-#   whole: one parse for lines and fields 1.0x, with 1.5 times the memory; a table of lines with their shares 1.1x;
-#       flush threshold as it comes 1.07x; more open files 1.0x
-
+# Tried, with the time each took against what is written here (DuckDB 2.0, 2 threads, other work on the machine):
+#   raw: string_agg and Python writes 1.2-2x; one COPY a file 1.2-2x; from a table of lines, or sorted by date, 1.1-1.6x
+#   Parquet: one COPY a file on 2 threads 1.2-1.8x, on 1 thread 1.8-3x (365 and 1,095 dates); sorted by date 1.0-1.2x;
+#       Arrow and pyarrow 2x; zstd 1.2x; uncompressed 0.9-1.2x, but thrice the bytes, so not taken
+#   shares: window over the lines 1.9x; one running sum over all lines 2.8x; list_reduce 1.3x
+#   latest versions: windows over all records 2.7x; max of a struct 1.6x
+#   whole script: one parse for lines and fields 1.0x with 1.5 times the memory; a table of lines first, with or without
+#       shares, 0.9-1.2x; default flush threshold 0.95-1.08x; more open files 1.0-1.1x
 SETTINGS = """
 SET threads = 2; SET TimeZone = 'UTC'; SET preserve_insertion_order = false;
 SET partitioned_write_flush_threshold = 10_000_000

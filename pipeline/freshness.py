@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache, cached_property
 
 from pipeline.contract import RAW_STAGE, Stage
 from pipeline.storage import Lake
@@ -23,11 +24,12 @@ class Intent:
     settle: timedelta = timedelta(hours=6)
     max_vanished_share: float = 0.2
 
-    @property
+    @cached_property
     def stamp(self) -> str:
         """as_of as text that sorts like the instant."""
         return self.as_of.strftime(AS_OF_FORMAT)
 
+    @cached_property
     def failures(self) -> str:
         """The folder, in the lake, of what failed in this run."""
         return f"runs/{run_name(self.as_of)}/failed"
@@ -38,6 +40,7 @@ def run_name(as_of: datetime) -> str:
     return as_of.strftime("%Y%m%dT%H%M%S.%fZ")
 
 
+@cache
 def settled_at(date: str, settle: timedelta) -> str:
     """The stamp from which on an extraction of the date is final."""
     return (datetime.fromisoformat(date) + timedelta(days=1) + settle).strftime(AS_OF_FORMAT)
@@ -45,7 +48,7 @@ def settled_at(date: str, settle: timedelta) -> str:
 
 def failure(stage: Stage, date: str, intent: Intent) -> str:
     """The name of the marker that says that the stage of a date failed in this run."""
-    return f"{intent.failures()}/{date}.{stage.name}.json"
+    return f"{intent.failures}/{date}.{stage.name}.json"
 
 
 def missing(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | None:
@@ -59,6 +62,8 @@ def missing(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | None:
 
 
 def _failed(lake: Lake, stage: Stage | None, date: str, intent: Intent) -> bool:
+    if not lake.has(intent.failures):
+        return False
     while stage is not None:
         if lake.read(failure(stage, date, intent)) is not None:
             return True

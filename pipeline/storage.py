@@ -51,6 +51,10 @@ class Lake:
             return []
         return sorted(name[5:] for name in names if name.startswith("date="))
 
+    def has(self, name: str) -> bool:
+        """Whether there is a file or folder of this name."""
+        return os.path.exists(self.path(name))
+
     def manifest(self, stage: Stage, date: str) -> Manifest | None:
         return self.read(partition(stage.layer, date, stage.manifest))
 
@@ -190,7 +194,7 @@ class Lake:
         """Replace one JSON file atomically; durable once its folder is synced."""
         staged = self.stage(name)
         with open(staged, "w", encoding="utf-8") as file:
-            json.dump(content, file, ensure_ascii=True, sort_keys=True)
+            file.write(json.dumps(content, sort_keys=True))
             file.flush()
             if self.fsync:
                 os.fsync(file.fileno())

@@ -32,13 +32,14 @@ def partition_counts(lake: Lake, date: str, intent: Intent) -> PartitionCounts:
     counts: dict[str, Any] = {}
     built: dict[str, str] = {}
     errors = []
+    any_failed = lake.has(intent.failures)
     for stage in STAGES:
         manifest = lake.manifest(stage, date) or {}
         if stage in (RAW_STAGE, NORMALIZED_STAGE, FACT_ORDER_STAGE):
             counts |= manifest.get("counts", {})
         if manifest.get("as_of") == intent.stamp:
             built[stage.name] = manifest["because"]
-        failed = lake.read(failure(stage, date, intent))
+        failed = lake.read(failure(stage, date, intent)) if any_failed else None
         if failed is not None:
             errors.append(failed["error"])
     return PartitionCounts(date, counts, built, errors[0] if errors else None)

@@ -33,7 +33,7 @@ def conclude(
         partitions = [partition_counts(lake, date, intent) for date in dates]
         curated = touched(lake, intent)
         checks, unknown = _check(lake, curated, open_engine)
-        differing = _differing(lake, dates, intent)
+        differing = _differing(lake, partitions, intent)
         options = options | {"as_of": intent.stamp, "chosen_dates": fold_dates(dates)}
         summary = summarize(
             partitions, undated=undated(lake), differing=differing, unknown=unknown, checks=checks, options=options
@@ -79,12 +79,12 @@ def _log(partitions: list[PartitionCounts], differing: list[str]) -> None:
         emit("source_differs", level=logging.WARNING, dates=fold_dates(differing), advice="--force extracts them again")
 
 
-def _differing(lake: Lake, dates: list[str], intent: Intent) -> list[str]:
+def _differing(lake: Lake, partitions: list[PartitionCounts], intent: Intent) -> list[str]:
     """Settled dates whose landed records are not those of the source now, and that no error has named already."""
     inventory = read_inventory(lake)
     if intent.reprocess or inventory is None:
         return []
-    quiet = [date for date in dates if settled(lake, date, intent) and not partition_counts(lake, date, intent).error]
+    quiet = [part.date for part in partitions if not part.error and settled(lake, part.date, intent)]
     return [date for date in quiet if differs(lake, inventory, date)]
 
 

@@ -1,7 +1,6 @@
 """FetchOrders: a dump's orders landed verbatim, one raw partition a date."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,7 +50,7 @@ def _read(lake: Lake, dump: Dump, intent: Intent, open_engine: OpenEngine) -> In
     if not _undated_is_landed(lake, spooled):
         _publish_undated(lake, dump, spooled.parts.get(UNDATED, Part()), intent, open_engine)
     if read_inventory(lake) != spooled.without_segments():
-        lake.write(INVENTORY, asdict(spooled.without_segments()))
+        lake.write(INVENTORY, spooled.without_segments().as_json())
     return spooled
 
 

@@ -69,6 +69,10 @@ class Inventory:
             and not (intent.force and self.as_of < intent.stamp)
         )
 
+    def as_json(self) -> dict[str, Any]:
+        """The fields for a JSON file. Not dataclasses.asdict, which copies each of many segments."""
+        return vars(self) | {"parts": {date: vars(part) for date, part in self.parts.items()}}
+
     def without_segments(self) -> "Inventory":
         """What can be said without the spool: kept beside raw, so that an unchanged dump is not opened again."""
         return replace(self, parts={date: Part(part.count, part.id) for date, part in self.parts.items()})
@@ -129,7 +133,7 @@ def split(lake: Lake, dump: Dump, intent: Intent, open_engine: OpenEngine) -> In
         splitter.read(engine, dump, spool)
     inventory = splitter.inventory(dump)
     with open(f"{staged}/inventory.json", "w", encoding="utf-8") as file:
-        json.dump(asdict(inventory), file)
+        file.write(json.dumps(inventory.as_json()))
     shutil.rmtree(lake.path(".spool"), ignore_errors=True)
     os.mkdir(lake.path(".spool"))
     os.replace(staged, lake.path(folder(dump)))

@@ -48,7 +48,7 @@ class SeedDims(LakeTask):
         return DimensionsTarget(self)
 
     def failure(self) -> str:
-        return f"{self.intent.failures()}/{FAILURE}.json"
+        return f"{self.intent.failures}/{FAILURE}.json"
 
     def run(self) -> None:
         lake = open_lake()
