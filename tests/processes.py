@@ -25,7 +25,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 DEADLINE_SECONDS = 120
 # the package, and what a run imports on its way
-IMPORTED_ONCE = ("pipeline.__main__", "multiprocessing.queues", "pandas", "pyarrow.dataset", "pytz", "rich.table")
+IMPORTED_ONCE = ("pipeline.__main__", "multiprocessing.queues", "pandas", "pyarrow.dataset", "rich.table")
 USERS = "user_id,email,created_at,country\nu_1,ada@example.org,2024-05-01T08:00:00Z,DE\n"
 PRODUCTS = "sku,name,category,price\ns_1,Mug,kitchen,10\n"
 
