@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO
@@ -154,24 +155,23 @@ class _Splitter:
         self._past_until, self._future_from = _EPOCH, datetime.max
 
     def read(self, engine: Engine, dump: Dump, spool: BinaryIO) -> None:
-        with progress("reading MB of dump", dump.size >> 20) as advance:
-            for buffer, is_array in ahead(dump.records()):
-                self._add(engine, split_lines(buffer), spool, array_in=dump.path if is_array else None)
-                advance(len(buffer) >> 20)
+        """Judge every line and append it to the spool; a buffer is appended while the next one is judged."""
+        buffers = ((split_lines(buffer), is_array) for buffer, is_array in dump.records())
+        with ThreadPoolExecutor(1) as writer, progress("reading MB of dump", dump.size >> 20) as advance:
+            pending: Future[None] | None = None
+            for lines, is_array in ahead(buffers):
+                days, future = self._judge(engine, lines, array_in=dump.path if is_array else None)
+                if pending is not None:
+                    pending.result()
+                pending = writer.submit(self._append, spool, lines, days, future, keep_blank=is_array)
+                advance(lines.buffer.size >> 20)
+            if pending is not None:
+                pending.result()
 
-    def _add(self, engine: Engine, lines: Lines, spool: BinaryIO, *, array_in: str | None) -> None:
-        """Append one buffer's lines to the spool, sorted by date. In an array every line must be JSON."""
-        bind_lines(
-            engine,
-            lines,
-            dates=pa.nulls(lines.size, pa.date32()),
-            extracted_at=same_instant(self._as_of, lines.size),
-        )
-        if array_in is not None:
-            _refuse_syntax_errors(engine, lines, array_in)
-        days, ahead = self._judge(engine.query("landing"), lines.size)
+    def _append(self, spool: BinaryIO, lines: Lines, days: np.ndarray, future: np.ndarray, *, keep_blank: bool) -> None:
+        """Append one buffer's lines to the spool, sorted by date."""
         order = np.argsort(days, kind="stable")
-        if array_in is None:
+        if not keep_blank:
             order = order[~_blank(lines, order, days)]
         data = lines.array().take(pa.array(order))
         ends = np.frombuffer(data.buffers()[1], np.int64)
@@ -185,12 +185,24 @@ class _Splitter:
             part.segments.append((spool.tell() + start, end - start))
             part.count += int(last - first)
             self._digests.setdefault(date, hashlib.sha256()).update(content[start:end])
-            self._ahead[date] = self._ahead.get(date, 0) + int(ahead[order[first:last]].sum())
+            self._ahead[date] = self._ahead.get(date, 0) + int(future[order[first:last]].sum())
         spool.write(content)
 
-    def _judge(self, landing: pa.Table, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Each line's day since 1970 (UNDATED_DAY without one), and whether its updated_at is in the future."""
-        days, ahead = np.full(size, UNDATED_DAY, np.int32), np.zeros(size, bool)
+    def _judge(self, engine: Engine, lines: Lines, *, array_in: str | None) -> tuple[np.ndarray, np.ndarray]:
+        """Each line's day since 1970 (UNDATED_DAY without one), and whether its updated_at is in the future.
+
+        In an array every line must be JSON.
+        """
+        bind_lines(
+            engine,
+            lines,
+            dates=pa.nulls(lines.size, pa.date32()),
+            extracted_at=same_instant(self._as_of, lines.size),
+        )
+        if array_in is not None:
+            _refuse_syntax_errors(engine, lines, array_in)
+        landing = engine.query("landing")
+        days, ahead_of_time = np.full(lines.size, UNDATED_DAY, np.int32), np.zeros(lines.size, bool)
         limit = np.datetime64(self._as_of + AHEAD, "us")
         positions = landing["position"].to_numpy()
         days[positions] = landing["date"].cast(pa.int32()).fill_null(UNDATED_DAY).to_numpy()
@@ -202,8 +214,8 @@ class _Splitter:
             past = instants <= limit
             if past.any():
                 self._past_until = max(self._past_until, instants[past].max().astype(datetime))
-        ahead[positions] = landing["updated_at"].to_numpy() > limit
-        return days, ahead
+        ahead_of_time[positions] = landing["updated_at"].to_numpy() > limit
+        return days, ahead_of_time
 
     def inventory(self, dump: Dump) -> Inventory:
         for date, part in self._parts.items():
