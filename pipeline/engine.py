@@ -12,6 +12,10 @@ import pyarrow as pa
 MACROS = ("text", "identifier", "instant", "money", "whole_number")
 ROWS_PER_SCAN = 8192
 
+# Arrow's own pool gives large buffers back to the system at once and takes them anew, a page fault for each 4 KiB:
+# measured at 1 M orders, a run took 0.85 of the time with the C library's
+pa.set_memory_pool(pa.system_memory_pool())
+
 EngineError = duckdb.Error
 
 Files = Mapping[str, Sequence[str]]

@@ -12,7 +12,7 @@ from pipeline.errors import SourceUnreadable, UnreadableDump
 from pipeline.exact_json import NotJson, NotText, rewrite, tokens
 from pipeline.sources.array_scan import ArrayScan
 
-READ_BYTES = 16 << 20
+READ_BYTES = 24 << 20
 COMPRESSION_BY_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 SHAPES = 'expected a JSON array, one object per line, or {"orders": [...]}'

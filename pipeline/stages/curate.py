@@ -36,7 +36,7 @@ from pipeline.stages.spool import OpenEngine
 from pipeline.stages.staging import BAD_DATE, staged
 from pipeline.storage import Lake, Publication, partition
 
-BATCH_BYTES = 24 << 20
+BATCH_BYTES = 16 << 20
 
 Jobs = dict[str, dict[Stage, str]]
 
