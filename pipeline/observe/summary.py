@@ -41,24 +41,26 @@ def summarize(
 
 def show(partitions: list[PartitionCounts], summary: dict[str, Any], path: str) -> None:
     """Print the summary's table to stdout."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table as Grid
 
-    grid = Grid(title=f"RunAll as of {summary['as_of']}", title_justify="left")
-    for name in ("date", "extracted", "kept", "superseded here", "elsewhere", "discarded", "rows", "what was done"):
-        grid.add_column(name, justify="left" if name in ("date", "discarded", "what was done") else "right")
+    grid = Grid(title=f"RunAll as of {summary['as_of']}", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    grid.add_column("date", no_wrap=True)
+    for name in ("extracted", "kept", "super-\nseded\nhere", "super-\nseded\nelse-\nwhere", "rows"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    grid.add_column("discarded", min_width=9)
+    grid.add_column("what was done", min_width=9)
     for label, parts in _rows(partitions):
         grid.add_row(label, *_figures(parts), _done(parts))
     if summary["undated"]:
-        reasons = summary["undated"]["discarded"]
-        grid.add_row(
-            "undated", str(summary["undated"]["extracted"]), "0", "0", "0", _reasons(reasons), "0", "quarantined"
-        )
+        extracted, reasons = summary["undated"]["extracted"], summary["undated"]["discarded"]
+        grid.add_row("undated", f"{extracted:,}", "0", "0", "0", "0", _reasons(reasons), "quarantined")
     if len(partitions) > 1:
         grid.add_section()
         undated = summary["undated"]
         grid.add_row("all", *_figures(partitions, undated), _done(partitions))
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 140)
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120)
     console.print(grid)
     for line in _notes(summary, path):
         console.print(line, markup=False, highlight=False)
@@ -71,7 +73,7 @@ def _rows(partitions: list[PartitionCounts]) -> list[tuple[str, list[PartitionCo
     rows = []
     for _, group in groupby(partitions, key=lambda part: (part.date[:7], _done([part]))):
         parts = list(group)
-        label = parts[0].date if len(parts) == 1 else f"{parts[0].date}..{parts[-1].date} ({len(parts)})"
+        label = parts[0].date if len(parts) == 1 else f"{parts[0].date}..{parts[-1].date[8:]} ({len(parts)})"
         rows.append((label, parts))
     return rows
 
@@ -85,7 +87,7 @@ def _figures(parts: list[PartitionCounts], undated: dict[str, Any] | None = None
     extracted = sum(total["extracted"] for total in totals) + (undated or {}).get("extracted", 0)
     columns = [sum(total[key] for total in totals) for key in ("kept", "superseded_here", "superseded_elsewhere")]
     rows = sum(part.counts.get("rows", 0) for part in parts)
-    return [f"{extracted:,}", *(f"{column:,}" for column in columns), _reasons(reasons), f"{rows:,}"]
+    return [f"{extracted:,}", *(f"{column:,}" for column in columns), f"{rows:,}", _reasons(reasons)]
 
 
 def _reasons(reasons: dict[str, int]) -> str:
