@@ -45,12 +45,13 @@ def show(partitions: list[PartitionCounts], summary: dict[str, Any], path: str) 
     from rich.console import Console
     from rich.table import Table as Grid
 
-    grid = Grid(title=f"RunAll as of {summary['as_of']}", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    title = f"RunAll as of {summary['as_of']}"
+    grid = Grid(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     grid.add_column("date", no_wrap=True)
     for name in ("extracted", "kept", "super-\nseded\nhere", "super-\nseded\nelse-\nwhere", "rows"):
         grid.add_column(name, justify="right", no_wrap=True)
-    grid.add_column("discarded", min_width=9)
-    grid.add_column("what was done", min_width=9)
+    grid.add_column("discarded")
+    grid.add_column("what was done")
     for label, parts in _rows(partitions):
         grid.add_row(label, *_figures(parts), _done(parts))
     if summary["undated"]:
