@@ -17,7 +17,6 @@ _TOKEN = re.compile(
     r"|(?P<word>true|false|null)|(?P<mark>[{}\[\],:]))",
     re.ASCII,
 )
-_BLANKS = re.compile(r"[ \t\n\r]*")
 _INTEGER = re.compile(r"-?\d+", re.ASCII)
 
 _PAIRS = {"{": "}", "[": "]"}

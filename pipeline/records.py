@@ -36,9 +36,6 @@ class Lines:
     def size(self) -> int:
         return len(self.ends)
 
-    def starts(self) -> np.ndarray:
-        return np.concatenate(([0], self.ends[:-1])) if self.size else self.ends
-
     def array(self) -> pa.LargeBinaryArray:
         """The lines, newline included, without a copy."""
         offsets = pa.py_buffer(np.concatenate((np.zeros(1, np.int64), self.ends)))

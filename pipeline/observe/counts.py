@@ -23,10 +23,6 @@ class PartitionCounts:
         figures = {key: int(self.counts.get(key, 0)) for key in keys}
         return {"date": self.date, **figures, "discarded": sum(self.counts.get("discarded", {}).values())}
 
-    @property
-    def is_curated_now(self) -> bool:
-        return any(stage.name in self.built for stage in CURATED_STAGES)
-
 
 def partition_counts(lake: Lake, date: str, intent: Intent) -> PartitionCounts:
     counts: dict[str, Any] = {}

@@ -178,6 +178,7 @@ class _Build:
             body["generation"] += date in touched or date in changed
             body["id"] = normalized_id(body)
         self.lake.write(STALE, {"as_of": self.intent.stamp})
+        self.lake.sync_folders([STALE])
         self._touch({date for date in touched if date not in self.publications}, shared)
         self.outcome.fail_all(self.lake.publish(list(self.publications.values())))
 
@@ -231,7 +232,7 @@ def normalized_id(body: Manifest) -> str:
 
 def discards_of_file(engine: Engine, raw: str, extracted_at: datetime, target: str) -> dict[str, int]:
     """Quarantine every record of an undated raw file; how many for each reason. Writes nothing when there are none."""
-    reasons: dict[str, int] = {}
+    reasons: Counter[str] = Counter()
     with open(raw, "rb") as file:
         pieces: list[pa.Table] = []
         before = 0
@@ -241,8 +242,7 @@ def discards_of_file(engine: Engine, raw: str, extracted_at: datetime, target: s
             position = pc.add(rows.discarded["position"], before)
             pieces.append(rows.discarded.set_column(0, "position", position))
             before += lines.size
-            for reason in rows.discarded["reason"].to_pylist():
-                reasons[reason] = reasons.get(reason, 0) + 1
+            reasons.update(rows.discarded["reason"].to_pylist())
     if reasons:
         write_table(DISCARDED, pa.concat_tables(pieces), target)
     return reasons
