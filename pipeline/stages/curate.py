@@ -146,22 +146,24 @@ class _Build:
 
     def _stage_batch(self, dates: list[str], writers: ThreadPoolExecutor) -> dict[str, Future[list[Publication]]]:
         try:
-            facts = self._facts([date for date in dates if FACT_ORDER_STAGE in self.jobs[date]])
+            facts, items = self._rows([date for date in dates if FACT_ORDER_STAGE in self.jobs[date]])
         except (*BAD_DATE, CorruptPartition) as error:
             if len(dates) > 1:
                 alone = [self._stage_batch([date], writers) for date in dates]
                 return {date: future for made in alone for date, future in made.items()}
             self.outcome.fail(dates[0], error)
             del self.jobs[dates[0]][FACT_ORDER_STAGE]
-            facts = {}
-        return {date: writers.submit(self._write, date, facts.get(date)) for date in dates}
+            facts, items = {}, {}
+        return {date: writers.submit(self._write, date, facts.get(date), items.get(date)) for date in dates}
 
-    def _facts(self, dates: list[str]) -> dict[str, pa.Table]:
+    def _rows(self, dates: list[str]) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
+        """The rows of fact_order, and the order lines that they are made from, by date."""
         if not dates:
-            return {}
+            return {}, {}
         headers = self.engine.query("order_header", {"files": [self._file(date, ORDERS.file) for date in dates]})
         lines = self.engine.query("order_line", {"files": [self._file(date, ITEMS.file) for date in dates]})
-        return by_date(fact_order(self._kept(headers), self._kept(lines)))
+        lines = self._kept(lines)
+        return by_date(fact_order(self._kept(headers), lines)), by_date(lines)
 
     def _kept(self, rows: pa.Table) -> pa.Table:
         """The rows, ordered by date, without the orders that their date loses."""
@@ -176,7 +178,7 @@ class _Build:
         gone = self.losers[date]["order_id"].combine_chunks()
         return rows.filter(pc.invert(pc.is_in(rows["order_id"], value_set=gone)))
 
-    def _write(self, date: str, facts: pa.Table | None) -> list[Publication]:
+    def _write(self, date: str, facts: pa.Table | None, items: pa.Table | None) -> list[Publication]:
         publications = []
         if FACT_ORDER_STAGE in self.jobs[date]:
             facts = facts if facts is not None else FACT_ORDER.schema.empty_table()
@@ -184,17 +186,21 @@ class _Build:
             write_table(FACT_ORDER, facts, self.lake.stage(partition("curated", date, FACT_ORDER.file)))
             publications.append(publication)
         if ORDER_ITEMS_STAGE in self.jobs[date]:
-            publications.append(self._write_order_items(date))
+            publications.append(self._write_order_items(date, items))
         return publications
 
-    def _write_order_items(self, date: str) -> Publication:
-        """Without orders to leave out, the normalized items are the curated ones to the byte, so they are copied."""
+    def _write_order_items(self, date: str, items: pa.Table | None) -> Publication:
+        """Without orders to leave out, the normalized items are the curated ones to the byte, so they are copied.
+
+        The items that are kept are read here, unless they have been for fact_order.
+        """
         target = self.lake.stage(partition("curated", date, ORDER_ITEMS.file))
         source = self._file(date, ITEMS.file)
         if date not in self.losers:
             shutil.copyfile(source, target)
             return self._publication(ORDER_ITEMS_STAGE, date, self._manifest(date)["counts"]["lines"])
-        items = self._kept_of_date(date, pq.read_table(source, partitioning=None))
+        if items is None:
+            items = self._kept_of_date(date, pq.read_table(source, partitioning=None))
         write_table(ORDER_ITEMS, items, target)
         return self._publication(ORDER_ITEMS_STAGE, date, items.num_rows)
 
