@@ -3,7 +3,7 @@ WITH head AS (
     SELECT
         position,
         extracted_at,
-        CASE WHEN starts_with(ltrim(line, e' \t\n\r'), '{') THEN TRY(json_transform(
+        CASE WHEN regexp_matches(line, '^[ \t\n\r]*\{') THEN TRY(json_transform(
             line, '{"created_at": "JSON", "updated_at": "JSON"}'
         )) END AS json
     FROM line

@@ -8,7 +8,7 @@ WITH field AS (
         exact,
         exact_metadata,
         dropped_items,
-        CASE WHEN starts_with(ltrim(line, e' \t\n\r'), '{') THEN TRY(json_transform(
+        CASE WHEN regexp_matches(line, '^[ \t\n\r]*\{') THEN TRY(json_transform(
             line,
             '{"order_id": "JSON", "user_id": "JSON", "amount": "JSON", "currency": "JSON", "created_at": "JSON",
               "updated_at": "JSON", "metadata": "JSON", "items": [{"sku": "JSON", "qty": "JSON", "price": "JSON"}]}'

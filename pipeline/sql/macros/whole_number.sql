@@ -1,12 +1,10 @@
 -- whole_number(json): a number or string without a fraction but zeros, at most 10^9 in size; else null.
--- A JSON number without a point is one (those with an exponent come as strings): that spares most the grammar.
+-- A short JSON number without a point is one (those with an exponent come as strings): that spares most the grammar.
 CREATE OR REPLACE TEMP MACRO whole_number(json) AS
 CASE
-    WHEN NOT starts_with(CAST(json AS VARCHAR), '"') AND NOT contains(CAST(json AS VARCHAR), '.')
-        THEN CASE
-            WHEN TRY_CAST(CAST(json AS VARCHAR) AS BIGINT) BETWEEN -1000000000 AND 1000000000
-                THEN TRY_CAST(CAST(json AS VARCHAR) AS BIGINT)
-        END
+    WHEN strlen(CAST(json AS VARCHAR)) < 10
+        AND NOT starts_with(CAST(json AS VARCHAR), '"') AND NOT contains(CAST(json AS VARCHAR), '.')
+        THEN TRY_CAST(CAST(json AS VARCHAR) AS BIGINT)
     WHEN regexp_full_match(coalesce(text(json), CAST(json AS VARCHAR)), '-?[0-9]+(\.0+)?')
         AND abs(TRY_CAST(coalesce(text(json), CAST(json AS VARCHAR)) AS DECIMAL(18, 4))) <= 1000000000
         THEN CAST(TRY_CAST(coalesce(text(json), CAST(json AS VARCHAR)) AS DECIMAL(18, 4)) AS BIGINT)
