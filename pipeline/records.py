@@ -53,9 +53,18 @@ def split_lines(data: bytes | bytearray | memoryview) -> Lines:
 
 
 def bind_lines(
-    engine: Engine, lines: Lines, *, dates: pa.Array, extracted_at: pa.Array, exactly: Iterable[int] = ()
-) -> None:
-    """Bind the table `line`; the records at `exactly`, and those that look suspicious, are read exactly."""
+    engine: Engine,
+    lines: Lines,
+    *,
+    dates: pa.Array,
+    extracted_at: pa.Array,
+    exactly: Iterable[int] = (),
+    known_plain: bool = False,
+) -> np.ndarray:
+    """Bind the table `line`; the records at `exactly`, and those that look suspicious, are read exactly.
+
+    Returns the positions of all of these. Lines that are known to be plain are not looked through for suspicious ones.
+    """
     array = lines.array()
     text, unreadable = _as_text(array)
     plain = pa.table(
@@ -71,14 +80,15 @@ def bind_lines(
         schema=SCHEMA,
     )
     engine.bind(line=plain)
-    suspicious = set(engine.query("suspicious")["position"].to_pylist()).union(unreadable, exactly)
-    if not suspicious:
-        return
-    positions = np.array(sorted(suspicious))
+    suspicious = [] if known_plain else engine.query("suspicious")["position"].to_pylist()
+    positions = np.array(sorted({*suspicious, *unreadable, *exactly}), np.int64)
+    if not len(positions):
+        return positions
     rewritten = _rewritten(array, plain, positions)
     ordinary = np.ones(lines.size, dtype=bool)
     ordinary[positions] = False
     engine.bind(line=pa.concat_tables([plain.filter(pa.array(ordinary)), rewritten]))
+    return positions
 
 
 def _as_text(array: pa.LargeBinaryArray) -> tuple[pa.Array, list[int]]:

@@ -124,12 +124,14 @@ class _Build:
         lines = split_lines(b"".join(batch.values()))
         sizes = np.diff(np.searchsorted(lines.ends, np.cumsum([0, *map(len, batch.values())]), side="right"))
         days = np.array(list(batch), "datetime64[D]")
-        stamps = [(self.lake.manifest(RAW_STAGE, date) or {})["extracted_at"][:-1] for date in batch]
+        manifests = [self.lake.manifest(RAW_STAGE, date) or {} for date in batch]
+        stamps = [manifest["extracted_at"][:-1] for manifest in manifests]
         return normalized(
             self.engine,
             lines,
             pa.array(np.repeat(days, sizes)),
             pa.array(np.repeat(np.array(stamps, "datetime64[us]"), sizes)),
+            known_plain=all(manifest.get("plain_by") == LOGIC_VERSION for manifest in manifests),
         )
 
     def _write(

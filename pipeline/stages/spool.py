@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.ahead import ahead
-from pipeline.contract import UNDATED
+from pipeline.contract import LOGIC_VERSION, UNDATED
 from pipeline.engine import Engine
 from pipeline.errors import UnreadableDump
 from pipeline.events import emit
@@ -36,11 +36,15 @@ OpenEngine = Callable[[], Engine]
 
 @dataclass
 class Part:
-    """One date of a dump: how many records, the id of their bytes, and where they lie in the spool."""
+    """One date of a dump: how many records, the id of their bytes, and where they lie in the spool.
+
+    `plain_by` is the logic version that found no record among them which has to be read exactly.
+    """
 
     count: int = 0
     id: str = EMPTY_ID
     segments: list[tuple[int, int]] = field(default_factory=list)
+    plain_by: int | None = None
 
     def read(self, spool: BinaryIO) -> Iterator[bytes]:
         """The date's records, in the dump's order, in pieces."""
@@ -76,7 +80,7 @@ class Inventory:
 
     def without_segments(self) -> "Inventory":
         """What can be said without the spool: kept beside raw, so that an unchanged dump is not opened again."""
-        return replace(self, parts={date: Part(part.count, part.id) for date, part in self.parts.items()})
+        return replace(self, parts={date: replace(part, segments=[]) for date, part in self.parts.items()})
 
     def dates(self) -> list[str]:
         return sorted(date for date in self.parts if date != UNDATED)
@@ -160,15 +164,24 @@ class _Splitter:
         with ThreadPoolExecutor(1) as writer, progress("reading MB of dump", dump.size >> 20) as advance:
             pending: Future[None] | None = None
             for lines, is_array in ahead(buffers):
-                days, future = self._judge(engine, lines, array_in=dump.path if is_array else None)
+                judged = self._judge(engine, lines, array_in=dump.path if is_array else None)
                 if pending is not None:
                     pending.result()
-                pending = writer.submit(self._append, spool, lines, days, future, keep_blank=is_array)
+                pending = writer.submit(self._append, spool, lines, *judged, keep_blank=is_array)
                 advance(lines.buffer.size >> 20)
             if pending is not None:
                 pending.result()
 
-    def _append(self, spool: BinaryIO, lines: Lines, days: np.ndarray, future: np.ndarray, *, keep_blank: bool) -> None:
+    def _append(
+        self,
+        spool: BinaryIO,
+        lines: Lines,
+        days: np.ndarray,
+        future: np.ndarray,
+        exact: np.ndarray,
+        *,
+        keep_blank: bool,
+    ) -> None:
         """Append one buffer's lines to the spool, sorted by date."""
         order = np.argsort(days, kind="stable")
         if not keep_blank:
@@ -180,20 +193,22 @@ class _Splitter:
         lasts = [*firsts[1:], len(order)] if len(order) else []
         for day, first, last in zip(found, firsts, lasts, strict=True):
             date = UNDATED if day == UNDATED_DAY else str(np.datetime64(int(day), "D"))
-            part = self._parts.setdefault(date, Part())
+            part = self._parts.setdefault(date, Part(plain_by=LOGIC_VERSION))
             start, end = int(ends[first]), int(ends[last])
             part.segments.append((spool.tell() + start, end - start))
             part.count += int(last - first)
+            if exact[order[first:last]].any():
+                part.plain_by = None
             self._digests.setdefault(date, hashlib.sha256()).update(content[start:end])
             self._ahead[date] = self._ahead.get(date, 0) + int(future[order[first:last]].sum())
         spool.write(content)
 
-    def _judge(self, engine: Engine, lines: Lines, *, array_in: str | None) -> tuple[np.ndarray, np.ndarray]:
+    def _judge(self, engine: Engine, lines: Lines, *, array_in: str | None) -> tuple[np.ndarray, ...]:
         """Each line's day since 1970 (UNDATED_DAY without one), and whether its updated_at is in the future.
 
-        In an array every line must be JSON.
+        And whether it is to be read exactly. In an array every line must be JSON.
         """
-        bind_lines(
+        exactly = bind_lines(
             engine,
             lines,
             dates=pa.nulls(lines.size, pa.date32()),
@@ -202,7 +217,9 @@ class _Splitter:
         if array_in is not None:
             _refuse_syntax_errors(engine, lines, array_in)
         landing = engine.query("landing")
-        days, ahead_of_time = np.full(lines.size, UNDATED_DAY, np.int32), np.zeros(lines.size, bool)
+        days = np.full(lines.size, UNDATED_DAY, np.int32)
+        ahead_of_time, exact = np.zeros((2, lines.size), bool)
+        exact[exactly] = True
         limit = np.datetime64(self._as_of + AHEAD, "us")
         positions = landing["position"].to_numpy()
         days[positions] = landing["date"].cast(pa.int32()).fill_null(UNDATED_DAY).to_numpy()
@@ -215,7 +232,7 @@ class _Splitter:
             if past.any():
                 self._past_until = max(self._past_until, instants[past].max().astype(datetime))
         ahead_of_time[positions] = landing["updated_at"].to_numpy() > limit
-        return days, ahead_of_time
+        return days, ahead_of_time, exact
 
     def inventory(self, dump: Dump) -> Inventory:
         for date, part in self._parts.items():
