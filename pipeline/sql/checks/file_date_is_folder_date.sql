@@ -7,5 +7,5 @@ FROM (
     SELECT filename, date
     FROM read_parquet($order_items, filename = true, hive_partitioning = false)
 )
-WHERE strftime(date, '%Y-%m-%d') <> regexp_extract(filename, 'date=([^/]+)/[^/]+$', 1)
+WHERE date IS DISTINCT FROM TRY_CAST(regexp_extract(filename, 'date=([^/]+)/[^/]+$', 1) AS DATE)
 GROUP BY filename
