@@ -1,13 +1,18 @@
 """The settings of luigi.cfg, one luigi.Config class a section, read once at the edge; units are in the key names."""
 
+import configparser
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
 from typing import Any
+from urllib.parse import parse_qsl
 
 import luigi
 
 from pipeline.errors import BadSetting
+from pipeline.fields import FIELDS, FieldMap, parse_path, parse_place
 
 INSTANT_FORMATS = "ISO 8601, such as 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00 or 2025-01-15"
 
@@ -76,12 +81,129 @@ def _memory(text: str) -> str:
     return text.strip()
 
 
-class orders_api(luigi.Config):
-    """Where orders come from."""
+def _query(text: str) -> dict[str, str]:
+    return dict(parse_qsl(text.strip(), keep_blank_values=True, strict_parsing=bool(text.strip())))
 
-    url = luigi.Parameter(default="data/api_orders.json", description="path of a JSON dump")
+
+def _total(text: str) -> Any:
+    """A path into the body, or the name of a header; None for neither."""
+    header = text.strip().removeprefix("header:")
+    return header if header != text.strip() else _path(text)
+
+
+def _path(text: str) -> Any:
+    return parse_path(text) if text.strip() else None
+
+
+def _one_of(*names: str) -> Setting:
+    def read(text: str) -> str:
+        if text.strip() not in names:
+            raise ValueError(text)
+        return text.strip()
+
+    return Setting(read, f"one of {', '.join(names)}", default=None)
+
+
+def _time_format(text: str) -> str:
+    if text not in ("iso", "epoch_seconds", "epoch_millis") and "%" not in text:
+        raise ValueError(text)
+    return text
+
+
+def _amount(kind: Callable[[str], Any], low: float, high: float, unit: str) -> Setting:
+    return Setting(_number(kind, low, high), f"{unit} from {low:g} to {high:g}", default=None)
+
+
+A_PATH = "a path into the JSON such as $.orders or $.page.next, or nothing"
+PRESETS = ("plain", "shopify", "woocommerce", "stripe")
+
+
+class orders_api(luigi.Config):
+    """Where orders come from. What is None here is said by the preset."""
+
+    url = luigi.Parameter(default="data/api_orders.json", description="path of a JSON dump, or URL of a REST API")
     settle_hours = Setting(_number(float, 0, 10_000), "hours from 0 to 10000", default=6.0)
     max_vanished_share = Setting(_number(float, 0, 1), "a share from 0 to 1", default=0.2)
+    start_date = Instant(default=None)
+    preset = Setting(lambda text: PRESETS[PRESETS.index(text)], f"one of {', '.join(PRESETS)}", default="plain")
+    params = Setting(_query, "parameters as in a URL, such as status=any&order=asc", default=None)
+    since_param = Setting(str.strip, "a name", default=None)
+    until_param = Setting(str.strip, "a name", default=None)
+    updated_since_param = Setting(str.strip, "a name", default=None)
+    time_format = Setting(_time_format, "iso, epoch_seconds, epoch_millis or a pattern of strftime", default=None)
+    since_offset_seconds = _amount(float, -86_400, 86_400, "seconds")
+    until_offset_seconds = _amount(float, -86_400, 86_400, "seconds")
+    limit_param = Setting(str.strip, "a name", default=None)
+    page_size = _amount(int, 1, 100_000, "orders")
+    pagination = _one_of("cursor", "link_header", "page_number", "offset", "none")
+    page_param = Setting(str.strip, "a name", default=None)
+    offset_param = Setting(str.strip, "a name", default=None)
+    cursor_param = Setting(str.strip, "a name", default=None)
+    next_cursor = Setting(_path, A_PATH, default=None)
+    cursor_of_last = Setting(_path, A_PATH, default=None)
+    has_more = Setting(_path, A_PATH, default=None)
+    total = Setting(_total, f"{A_PATH}, or header: and a header's name", default=None)
+    records = Setting(parse_path, "a path into the JSON such as $.orders or $", default=None)
+    error = Setting(_path, A_PATH, default=None)
+    auth = _one_of("none", "bearer", "header", "basic")
+    auth_header = Setting(str.strip, "a header's name", default=None)
+    token_env = Setting(str.strip, "the name of an environment variable", default=None)
+    user_env = Setting(str.strip, "the name of an environment variable", default=None)
+    password_env = Setting(str.strip, "the name of an environment variable", default=None)
+    allow_insecure = Setting(_flag, "true or false", default=None)
+    parallel_windows = _amount(int, 1, 64, "windows")
+    max_requests_per_second = _amount(float, 0.01, 10_000, "requests a second")
+    attempts = _amount(int, 1, 100, "attempts")
+    backoff_seconds = _amount(float, 0, 3_600, "seconds")
+    max_backoff_seconds = _amount(float, 0, 86_400, "seconds")
+    connect_timeout_seconds = _amount(float, 0.01, 3_600, "seconds")
+    read_timeout_seconds = _amount(float, 0.01, 86_400, "seconds")
+    page_budget_seconds = _amount(float, 0.01, 86_400, "seconds")
+    max_page_bytes = _amount(int, 1, 1 << 32, "bytes")
+    spool_max_age_minutes = _amount(float, 0, 100_000, "minutes")
+    overlap_minutes = _amount(float, 0, 100_000, "minutes")
+
+
+def _place(name: str) -> Setting:
+    expected = "a path such as $.id or $.customer.id, for times and money with its form, such as $.created epoch_seconds"
+    return Setting(lambda text: parse_place(name, text) and text, expected, default=None)
+
+
+# where each field of an order is in the shop's JSON; built here, as items.sku is no name for an attribute
+orders_fields = type(
+    "orders_fields",
+    (luigi.Config,),
+    {"__doc__": "Where the shop has the contract's fields.", "__module__": __name__}
+    | {name: _place(name) for name in FIELDS},
+)
+
+
+@cache
+def _preset(name: str) -> configparser.ConfigParser:
+    """The settings of a preset, those of plain below them."""
+    parser = configparser.ConfigParser(interpolation=None)
+    for layer in dict.fromkeys(("plain", name)):
+        parser.read_string(resources.files("pipeline").joinpath("presets", f"{layer}.cfg").read_text(encoding="utf-8"))
+    return parser
+
+
+def api() -> dict[str, Any]:
+    """Every key of [orders_api], what luigi.cfg leaves out as its preset says."""
+    section = orders_api()
+    said = _preset(section.preset)["orders_api"]
+    values = {name: getattr(section, name) for name, _ in orders_api.get_params()}
+    parameters = dict(orders_api.get_params())
+    return values | {name: parameters[name].parse(said[name]) for name in said if values[name] is None}
+
+
+def field_map() -> FieldMap | None:
+    """The map of [orders_fields] over the preset's; None where the records are as the contract has them."""
+    preset = _preset(orders_api().preset)
+    said = dict(preset["orders_fields"]) if preset.has_section("orders_fields") else {}
+    section: Any = orders_fields()
+    given = {name: getattr(section, name) for name in FIELDS}
+    places = said | {name: text for name, text in given.items() if text is not None}
+    return FieldMap(places) if places else None
 
 
 class storage(luigi.Config):
@@ -116,5 +238,5 @@ class run(luigi.Config):
 
 def validate() -> None:
     """Read every setting. Raises BadSetting naming the first that cannot be used."""
-    for section in (orders_api, storage, warehouse, engine, run):
+    for section in (orders_api, orders_fields, storage, warehouse, engine, run):
         section()

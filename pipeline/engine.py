@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-MACROS = ("text", "identifier", "instant", "money", "whole_number")
+MACROS = ("text", "identifier", "instant", "money", "whole_number", "from_epoch", "from_hundredths")
 ROWS_PER_SCAN = 8192
 
 # Arrow's own pool gives large buffers back to the system at once and takes them anew, a page fault for each 4 KiB:
@@ -59,12 +60,12 @@ class Engine:
         """Run sql/<name>.sql over files and keep its rows as the temporary table <name>."""
         self._connection.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {sql(name)}', _literal(params))
 
-    def query(self, name: str, params: Files | None = None) -> pa.Table:
-        """The rows of sql/<name>.sql over files."""
-        return self._connection.sql(sql(name), params=_literal(params)).to_arrow_table()
+    def query(self, name: str, params: Files | None = None, values: Mapping[str, Any] | None = None) -> pa.Table:
+        """The rows of sql/<name>.sql over files, with other values bound as well."""
+        return self._connection.sql(sql(name), params=_literal(params) | dict(values or {})).to_arrow_table()
 
 
-def _literal(files: Files | None) -> dict[str, list[str]]:
+def _literal(files: Files | None) -> dict[str, Any]:
     return {name: [no_pattern(path) for path in paths] for name, paths in (files or {}).items()}
 
 

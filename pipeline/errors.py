@@ -5,7 +5,11 @@ PipelineError
 ├── StorageUnusable       [storage] root or a file in it cannot be read or written
 ├── LakeBusy              another run held the lake's lock for longer than lock_timeout_seconds
 ├── SourceUnreadable      the source has no answer: no such dump, not a file, broken compression
-│   └── UnreadableDump    a dump that is not JSON as a whole; nothing of it was published
+│   ├── UnreadableDump    a dump that is not JSON as a whole; nothing of it was published
+│   ├── RetriesExhausted  an API that gave no page, however often it was asked
+│   ├── RequestRefused    an API that will not answer such a request; asking again is of no use
+│   ├── EndlessPages      pages without orders that never end, or that change while they are read
+│   └── PageTooLarge      a page of more than max_page_bytes
 ├── DateFailed            one date that cannot be built; the other dates are
 │   ├── NotLanded         --reprocess of a date that has no landed raw file
 │   ├── ShrunkDate        an extraction without many of the order_ids that are landed
@@ -39,6 +43,22 @@ class SourceUnreadable(PipelineError):
 
 class UnreadableDump(SourceUnreadable):
     """A dump that is not JSON as a whole: nothing of it was published."""
+
+
+class RetriesExhausted(SourceUnreadable):
+    """The API gave no page at the last attempt either."""
+
+
+class RequestRefused(SourceUnreadable):
+    """The API refuses the request for good."""
+
+
+class EndlessPages(SourceUnreadable):
+    """The pages of a window come to no end, or never agree."""
+
+
+class PageTooLarge(SourceUnreadable):
+    """A page that is larger than max_page_bytes once inflated."""
 
 
 class DateFailed(PipelineError):

@@ -9,7 +9,10 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
+
+from pipeline.fields import HUNDREDTHS, MICROSECONDS, FieldMap, Path, Place
 
 _TOKEN = re.compile(
     r'[ \t\n\r]*(?:(?P<string>"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")'
@@ -25,6 +28,9 @@ IDENTIFIERS = ("order_id", "user_id", "sku")
 NUMBERS = ("amount", "qty", "price")
 MONEY = ("amount", "price")
 _EXPONENT = re.compile(r"-?\d+(?:\.\d+)?[eE][+-]?\d{1,2}", re.ASCII)
+_EPOCH = re.compile(r"\d{1,14}(\.\d{1,9})?", re.ASCII)
+_HUNDREDTHS = re.compile(r"-?\d{1,18}", re.ASCII)
+AS_THE_CONTRACT = FieldMap({})
 
 
 class NotJson(ValueError):
@@ -62,25 +68,36 @@ class _Value:
     def text(self) -> str:
         return "".join(self.tokens[self.start : self.end])
 
-    def get(self, name: str) -> "_Value | None":
-        return next((value for key, value in self.members if key == name), None)
+    def at(self, path: Path) -> "_Value | None":
+        """What is at the end of the path: the first of equal names counts."""
+        value: _Value | None = self
+        for step in path:
+            if value is None or value.kind != ("{" if isinstance(step, str) else "["):
+                return None
+            value = value.member(step)
+        return value
+
+    def member(self, step: str | int) -> "_Value | None":
+        if isinstance(step, int):
+            return self.members[step][1] if step < len(self.members) else None
+        return next((value for key, value in self.members if key == step), None)
 
 
-def rewrite(record: bytes) -> ExactRecord | None:
+def rewrite(record: bytes, fields: FieldMap = AS_THE_CONTRACT) -> ExactRecord | None:
     """The record for the SQL; None when it is JSON, but no object. Raises NotJson and NotText."""
     text = _decoded(record)
     value = _read(text)
     if value.kind != "{":
         return None
-    fields = {name: _scalar(name, value.get(name)) for name in ("order_id", "user_id", "amount", "currency")}
-    fields |= {name: _scalar(name, value.get(name)) for name in ("created_at", "updated_at")}
-    items = value.get("items")
+    names = ("order_id", "user_id", "amount", "currency", "created_at", "updated_at")
+    told = {name: _scalar(name, value, fields[name]) for name in names}
+    items = value.at(fields["items"].path)
     elements = [element for _, element in items.members] if items is not None and items.kind == "[" else []
     lines = [element for element in elements if element.kind == "{"]
-    fields["items"] = f"[{','.join(_item(line) for line in lines)}]"
-    metadata = value.get("metadata")
+    told["items"] = f"[{','.join(_item(line, fields) for line in lines)}]"
+    metadata = value.at(fields["metadata"].path)
     return ExactRecord(
-        line="{" + ",".join(f'"{name}":{text}' for name, text in fields.items()) + "}",
+        line="{" + ",".join(f'"{name}":{text}' for name, text in told.items()) + "}",
         metadata=None if metadata is None or metadata.text == "null" else metadata.text,
         dropped_items=len(elements) - len(lines),
     )
@@ -95,13 +112,17 @@ def _decoded(record: bytes) -> str:
         raise NotText("invalid UTF-8") from None
 
 
-def _item(line: _Value) -> str:
-    return "{" + ",".join(f'"{name}":{_scalar(name, line.get(name))}' for name in ("sku", "qty", "price")) + "}"
+def _item(line: _Value, fields: FieldMap) -> str:
+    told = {name: _scalar(name, line, fields[f"items.{name}"]) for name in ("sku", "qty", "price")}
+    return "{" + ",".join(f'"{name}":{text}' for name, text in told.items()) + "}"
 
 
-def _scalar(name: str, value: _Value | None) -> str:
+def _scalar(name: str, record: _Value, place: Place) -> str:
+    value = record.at(place.path)
     if value is None:
         return "null"
+    if place.form and value.text != "null":
+        return _from_epoch(value, MICROSECONDS[place.form]) if place.form != HUNDREDTHS else _from_hundredths(value)
     if name in MONEY and value.kind in ("number", "string"):
         return _money(value)
     if value.kind == "number" and (name in NUMBERS or (name in IDENTIFIERS and _INTEGER.fullmatch(value.text))):
@@ -109,9 +130,31 @@ def _scalar(name: str, value: _Value | None) -> str:
     return value.text if value.kind in ("string", "word") else "false"
 
 
+def _characters(value: _Value) -> str:
+    return str(json.loads(value.text)) if value.kind == "string" else value.text
+
+
+def _from_epoch(value: _Value, unit: int) -> str:
+    """The macro from_epoch, exactly."""
+    text = _characters(value)
+    if not _EPOCH.fullmatch(text):
+        return "false"
+    try:
+        instant = datetime(1970, 1, 1) + timedelta(microseconds=int(Decimal(text) * unit))
+    except OverflowError:
+        return "false"
+    return f'"{instant.isoformat(timespec="microseconds")}Z"'
+
+
+def _from_hundredths(value: _Value) -> str:
+    """The macro from_hundredths, exactly."""
+    text = _characters(value)
+    return f'"{Decimal(text).scaleb(-2):f}"' if _HUNDREDTHS.fullmatch(text) else "false"
+
+
 def _money(value: _Value) -> str:
     """The number as a string without an exponent, with which DuckDB's decimals overflow or lose digits."""
-    text = json.loads(value.text) if value.kind == "string" else value.text
+    text = _characters(value)
     return json.dumps(format(Decimal(text), "f") if _EXPONENT.fullmatch(text) else text)
 
 

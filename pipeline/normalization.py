@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.engine import Engine
+from pipeline.fields import FieldMap
 from pipeline.records import Lines, bind_lines
 
 
@@ -22,13 +23,19 @@ class Normalized:
 
 
 def normalized(
-    engine: Engine, lines: Lines, dates: pa.Array, extracted_at: pa.Array, *, known_plain: bool = False
+    engine: Engine,
+    lines: Lines,
+    dates: pa.Array,
+    extracted_at: pa.Array,
+    fields: FieldMap | None = None,
+    *,
+    known_plain: bool = False,
 ) -> Normalized:
     """Apply the contract to raw lines, each with the date it landed under (null: any) and when it was extracted.
 
     Lines of one date are adjacent. Without dates the lines are one partition. See bind_lines for `known_plain`.
     """
-    record = _records(engine, lines, dates, extracted_at, known_plain=known_plain)
+    record = _records(engine, lines, dates, extracted_at, fields, known_plain=known_plain)
     stays = pc.is_null(record["reason"])
     day = pc.coalesce(record["partition_date"], pa.scalar(0, pa.date32()))
     version = record.select(["position", "order_id", "created_at", "updated_at"]).append_column("partition_date", day)
@@ -42,11 +49,20 @@ def normalized(
     return Normalized(kept, items, discarded, _counts(dates, kept, items, superseded, discarded))
 
 
-def _records(engine: Engine, lines: Lines, dates: pa.Array, extracted_at: pa.Array, *, known_plain: bool) -> pa.Table:
+def _records(
+    engine: Engine,
+    lines: Lines,
+    dates: pa.Array,
+    extracted_at: pa.Array,
+    fields: FieldMap | None,
+    *,
+    known_plain: bool,
+) -> pa.Table:
     """The lines typed, in their order. An item without sku, qty and price may be no object: then read exactly."""
+    bound: dict[str, Any] = {"dates": dates, "extracted_at": extracted_at, "fields": fields, "known_plain": known_plain}
     exactly: list[int] = []
     while True:
-        bind_lines(engine, lines, dates=dates, extracted_at=extracted_at, exactly=exactly, known_plain=known_plain)
+        bind_lines(engine, lines, exactly=exactly, **bound)
         record = engine.query("record")
         if exactly or not (exactly := _shapeless(record)):
             return record.take(pc.sort_indices(record["position"])) if pc.any(record["exact"]).as_py() else record

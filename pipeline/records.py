@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.engine import Engine
-from pipeline.exact_json import NotJson, NotText, rewrite
+from pipeline.exact_json import AS_THE_CONTRACT, NotJson, NotText, rewrite
+from pipeline.fields import FieldMap
 
 SCHEMA = pa.schema(
     [
@@ -58,12 +59,14 @@ def bind_lines(
     *,
     dates: pa.Array,
     extracted_at: pa.Array,
+    fields: FieldMap | None = None,
     exactly: Iterable[int] = (),
     known_plain: bool = False,
 ) -> np.ndarray:
     """Bind the table `line`; the records at `exactly`, and those that look suspicious, are read exactly.
 
     Returns the positions of all of these. Lines that are known to be plain are not looked through for suspicious ones.
+    With a map of fields, the records are a shop's and bound as the contract would have them.
     """
     array = lines.array()
     text, unreadable = _as_text(array)
@@ -82,12 +85,16 @@ def bind_lines(
     engine.bind(line=plain)
     suspicious = [] if known_plain else engine.query("suspicious")["position"].to_pylist()
     positions = np.array(sorted({*suspicious, *unreadable, *exactly}), np.int64)
-    if not len(positions):
+    if not len(positions) and fields is None:
         return positions
-    rewritten = _rewritten(array, plain, positions)
+    rewritten = _rewritten(array, plain, positions, fields or AS_THE_CONTRACT)
     ordinary = np.ones(lines.size, dtype=bool)
     ordinary[positions] = False
-    engine.bind(line=pa.concat_tables([plain.filter(pa.array(ordinary)), rewritten]))
+    rest = plain.filter(pa.array(ordinary))
+    if fields is not None:
+        engine.bind(line=rest)
+        rest = engine.query("mapped_line", values=fields.bound).cast(SCHEMA)
+    engine.bind(line=pa.concat_tables([rest, rewritten]))
     return positions
 
 
@@ -111,12 +118,12 @@ def _as_text_by_line(array: pa.LargeBinaryArray) -> tuple[pa.Array, list[int]]:
     return pa.array(lines, pa.large_string()), [i for i, line in enumerate(lines) if line is None]
 
 
-def _rewritten(array: pa.LargeBinaryArray, plain: pa.Table, positions: np.ndarray) -> pa.Table:
+def _rewritten(array: pa.LargeBinaryArray, plain: pa.Table, positions: np.ndarray, fields: FieldMap) -> pa.Table:
     lines, metadata, dropped = [], [], []
     for position in positions:
         record = None
         with suppress(NotJson, NotText):
-            record = rewrite(array[position].as_py())
+            record = rewrite(array[position].as_py(), fields)
         lines.append(record.line if record else None)
         metadata.append(record.metadata if record else None)
         dropped.append(record.dropped_items if record else 0)

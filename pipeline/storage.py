@@ -91,20 +91,35 @@ class Lake:
 
         Raises LakeBusy after lock_timeout_seconds and StorageUnusable when the root cannot be written.
         """
-        with self._usable():
-            self.root.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path(".lock"))
-            self._acquire(lock)
-        try:
-            with self._usable():
+        with self._held(".lock", "that publishes"), self._usable():
+            try:
                 shutil.rmtree(self.path(".staging"), ignore_errors=True)
                 os.mkdir(self.path(".staging"))
                 yield
+            finally:
+                shutil.rmtree(self.path(".staging"), ignore_errors=True)
+
+    @contextmanager
+    def extracting(self) -> Iterator[None]:
+        """Hold the right to ask an API for this lake, for minutes or hours; publishing goes on meanwhile.
+
+        Raises LakeBusy and StorageUnusable as locked() does.
+        """
+        with self._held(".extracting", "that asks the API"):
+            yield
+
+    @contextmanager
+    def _held(self, name: str, doing: str) -> Iterator[None]:
+        with self._usable():
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path(name))
+            self._acquire(lock, doing)
+        try:
+            yield
         finally:
-            shutil.rmtree(self.path(".staging"), ignore_errors=True)
             lock.release()
 
-    def _acquire(self, lock: FileLock) -> None:
+    def _acquire(self, lock: FileLock, doing: str) -> None:
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -113,7 +128,7 @@ class Lake:
                 lock.acquire(timeout=self.lock_timeout_seconds)
             except Timeout:
                 raise LakeBusy(
-                    f"{lock.lock_file}: another run held the lake's lock for over {self.lock_timeout_seconds:g} s "
+                    f"{lock.lock_file}: another run {doing} held it for over {self.lock_timeout_seconds:g} s "
                     "([storage] lock_timeout_seconds); nothing was published by this task, run it again"
                 ) from None
 

@@ -1,6 +1,5 @@
 """A JSON dump as buffers of records, one a line: an array, NDJSON or {"orders": [...]}; plain, .gz or .zst."""
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,8 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.errors import SourceUnreadable, UnreadableDump
-from pipeline.exact_json import NotJson, NotText, rewrite, tokens
+from pipeline.exact_json import NotJson, NotText, rewrite
 from pipeline.sources.array_scan import ArrayScan
+from pipeline.sources.json_array import opening
 
 READ_BYTES = 24 << 20
 COMPRESSION_BY_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -72,9 +72,9 @@ def _records(stream: pa.NativeFile, path: str) -> Iterator[tuple[bytes, bool]]:
         for buffer in _elements(head[start:], stream, b"", path):
             yield buffer, True
         return
-    opening = _orders_opening(head, start)
-    if opening is not None:
-        for buffer in _elements(head[opening:], stream, head[start:opening], path):
+    array = opening(head[start:], ("orders",))
+    if array is not None:
+        for buffer in _elements(head[start + array :], stream, head[start : start + array], path):
             yield buffer, True
         return
     for buffer in _lines(head, stream, path):
@@ -126,20 +126,3 @@ def _elements(first: bytes, stream: pa.NativeFile, before: bytes, path: str) -> 
             f"{path}: not JSON around the array of orders ({len(after)} bytes follow it); {SHAPES}; "
             "nothing was published"
         ) from None
-
-
-def _orders_opening(head: bytes, start: int) -> int | None:
-    """Where the array of a {"orders": [...]} opens; None when the head does not begin with such an object."""
-    depth, name, after_name = 0, "", False
-    try:
-        for kind, token, position in tokens(head[start:].decode("latin-1")):
-            if kind == "[" and depth == 1 and after_name and name == "orders":
-                return start + position
-            after_name = kind == ":" and depth == 1
-            depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(kind, 0)
-            name = json.loads(token) if kind == "string" and depth == 1 else name
-            if depth == 0:
-                return None
-    except NotJson:
-        return None
-    return None

@@ -1,21 +1,29 @@
-"""FetchOrders: a dump's orders landed verbatim, one raw partition a date."""
+"""FetchOrders: orders landed verbatim, one raw partition a date; here those of a dump."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import BinaryIO
-
-import pyarrow as pa
+from collections.abc import Callable
+from typing import Any
 
 from pipeline.contract import RAW_STAGE, UNDATED
-from pipeline.contract import UTC_MICROSECONDS as INSTANT
-from pipeline.engine import Engine
-from pipeline.errors import NotLanded, ShrunkDate
+from pipeline.errors import NotLanded
 from pipeline.events import emit
 from pipeline.freshness import Intent, missing
-from pipeline.records import bind_lines, split_lines
 from pipeline.sources.dump import Dump
+from pipeline.sources.shop import Shop
+from pipeline.stages.extract import extract
 from pipeline.stages.normalize import discards_of_file
 from pipeline.stages.outcome import Outcome
+from pipeline.stages.raw import (
+    blocks,
+    confirm,
+    has_shrunk,
+    is_intact,
+    is_landed,
+    landed_order_ids,
+    order_ids,
+    publication,
+    raw_name,
+    shrunk,
+)
 from pipeline.stages.spool import (
     INVENTORY,
     Inventory,
@@ -23,14 +31,10 @@ from pipeline.stages.spool import (
     Part,
     copy_part,
     folder,
-    is_raw,
     read_dump,
     read_inventory,
 )
 from pipeline.storage import Lake, Publication, partition
-
-RAW_FILE = RAW_STAGE.files[0]
-SCAN_BYTES = 64 << 20
 
 
 def learn(lake: Lake, dump: Dump, intent: Intent, open_engine: OpenEngine) -> Inventory:
@@ -57,39 +61,48 @@ def _read(lake: Lake, dump: Dump, intent: Intent, open_engine: OpenEngine) -> In
 def _undated_is_landed(lake: Lake, inventory: Inventory) -> bool:
     part = inventory.parts.get(UNDATED, Part())
     nothing_to_land = not part.count and lake.manifest(RAW_STAGE, UNDATED) is None
-    return nothing_to_land or _is_landed(lake, UNDATED, part)
+    return nothing_to_land or is_landed(lake, UNDATED, part.id)
 
 
 def _publish_undated(lake: Lake, dump: Dump, part: Part, intent: Intent, open_engine: OpenEngine) -> None:
     """Replace the undated partition by what the dump holds now; its records are discarded here and now."""
-    publication = _publication(lake, dump, UNDATED, part, intent, because="dump read")
-    raw = publication.staged[partition("raw", UNDATED, RAW_FILE)]
+    undated = _publication(lake, dump, UNDATED, part, intent, because="dump read")
+    raw = undated.staged[raw_name(UNDATED)]
     assert raw is not None
     name = partition("quarantine", UNDATED, "orders.parquet")
     with open_engine() as engine:
         reasons = discards_of_file(engine, raw, intent.as_of, lake.stage(name))
-    publication.staged[name] = lake.stage(name) if reasons else None
-    publication.body["counts"]["discarded"] = reasons
-    lake.publish([publication])
+    undated.staged[name] = lake.stage(name) if reasons else None
+    undated.body["counts"]["discarded"] = reasons
+    lake.publish([undated])
     emit("discarded", date=UNDATED, **reasons)
 
 
-def land(lake: Lake, find_dump: Callable[[], Dump], dates: list[str], intent: Intent, open_engine: OpenEngine) -> None:
+def land(
+    lake: Lake, find_source: Callable[[], Dump | Shop], dates: list[str], intent: Intent, open_engine: OpenEngine
+) -> None:
     """Publish the raw partition of each date that is not complete. One bad date does not stop the others.
 
     Raises RunFailed naming the dates that failed, unless the intent is to keep going.
     """
-    outcome = Outcome(RAW_STAGE)
     if not any(missing(lake, RAW_STAGE, date, intent) for date in dates):
         return
+    source = None if intent.reprocess else find_source()
+    if isinstance(source, Shop):
+        return extract(lake, source, dates, intent, open_engine)
+    outcome = Outcome(RAW_STAGE)
     with lake.locked():
         todo = {date: reason for date in dates if (reason := missing(lake, RAW_STAGE, date, intent))}
-        if intent.reprocess:
-            for date, reason in todo.items():
-                outcome.fail(date, NotLanded(f"--reprocess: raw date={date}: {reason}; land it first, without it"))
+        if source is None:
+            _refuse_reprocess(outcome, todo)
         elif todo:
-            _land(lake, find_dump(), todo, intent, open_engine, outcome)
+            _land(lake, Dump.at(source.path), todo, intent, open_engine, outcome)
         outcome.close(lake, intent)
+
+
+def _refuse_reprocess(outcome: Outcome, todo: dict[str, str]) -> None:
+    for date, reason in todo.items():
+        outcome.fail(date, NotLanded(f"--reprocess: raw date={date}: {reason}; land it first, without it"))
 
 
 def _land(
@@ -98,7 +111,7 @@ def _land(
     inventory = read_inventory(lake)
     if inventory is None or not inventory.holds(dump, intent):
         inventory = _read(lake, dump, intent, open_engine)
-    changed = [date for date in todo if not _is_intact(lake, date, inventory.parts.get(date, Part()))]
+    changed = [date for date in todo if not is_intact(lake, date, inventory.parts.get(date, Part()).id)]
     if changed:
         inventory = _read(lake, dump, intent, open_engine)
         if not intent.allow_shrink:
@@ -111,47 +124,20 @@ def _land(
     outcome.fail_all(lake.publish(publications))
     unchanged = [date for date in todo if date not in changed]
     for date in unchanged:
-        _confirm(lake, date, intent, because=todo[date])
+        confirm(lake, date, intent, because=todo[date], told=_told(dump))
     landed = [date for date in todo if date not in outcome.failed]
     records = sum(inventory.parts.get(date, Part()).count for date in landed)
     emit("extracted", dates=len(landed), unchanged=len(unchanged), records=records)
 
 
-def _confirm(lake: Lake, date: str, intent: Intent, *, because: str) -> None:
-    """The source still says what is landed: only the manifest learns that it was asked again."""
-    name = partition("raw", date, RAW_STAGE.manifest)
-    said = {"extracted_at": intent.stamp, "as_of": intent.stamp, "because": because}
-    lake.write(name, (lake.read(name) or {}) | said)
-
-
-def _is_landed(lake: Lake, date: str, part: Part) -> bool:
-    current = lake.manifest(RAW_STAGE, date)
-    return current is not None and lake.whole(current) and current["id"] == part.id
-
-
-def _is_intact(lake: Lake, date: str, part: Part) -> bool:
-    """Landed, and with the very bytes: who asks the source again wants damage mended, too."""
-    return _is_landed(lake, date, part) and is_raw(
-        part.id, Path(lake.path(partition("raw", date, RAW_FILE))).read_bytes()
-    )
-
-
 def _publication(lake: Lake, dump: Dump, date: str, part: Part, intent: Intent, *, because: str) -> Publication:
-    name = partition("raw", date, RAW_FILE)
-    copy_part(lake, dump, part, lake.stage(name))
-    return Publication(
-        partition("raw", date, RAW_STAGE.manifest),
-        {
-            "id": part.id,
-            "made_from": dump.path,
-            "as_of": intent.stamp,
-            "extracted_at": intent.stamp,
-            "because": because,
-            "plain_by": part.plain_by,
-            "counts": {"extracted": part.count},
-        },
-        {name: lake.stage(name)},
-    )
+    copy_part(lake, dump, part, lake.stage(raw_name(date)))
+    told = _told(dump) | {"plain_by": part.plain_by}
+    return publication(lake, date, part.id, part.count, intent, because=because, told=told)
+
+
+def _told(dump: Dump) -> dict[str, Any]:
+    return {"made_from": dump.path, "fields": None, "api": None}
 
 
 def _refuse_shrunk(
@@ -164,40 +150,18 @@ def _refuse_shrunk(
     outcome: Outcome,
 ) -> None:
     """Fail the dates of which more than max_vanished_share of the landed order_ids are nowhere in the dump."""
-    files = {date: Path(lake.path(partition("raw", date, RAW_FILE))) for date in dates}
-    files = {date: file for date, file in files.items() if file.is_file()}
-    if not files:
+    if not any(lake.has(raw_name(date)) for date in dates):
         return
     with open_engine() as engine, open(lake.path(f"{folder(dump)}/records"), "rb") as spool:
-        landed = {date: _order_ids(engine, file.read_bytes()) for date, file in files.items()}
+        landed = {date: landed_order_ids(lake, engine, date) for date in dates}
         gone = {}
         for date, before in landed.items():
-            vanished = before - _order_ids(engine, b"".join(inventory.parts.get(date, Part()).read(spool)))
-            if len(vanished) > intent.max_vanished_share * len(before):
-                gone[date] = vanished
-        for block in _blocks(spool) if gone else ():
-            elsewhere = _order_ids(engine, block)
+            now = order_ids(engine, [b"".join(inventory.parts.get(date, Part()).read(spool))], None)
+            if has_shrunk(before - now, before, intent):
+                gone[date] = before - now
+        for block in blocks(spool) if gone else ():
+            elsewhere = order_ids(engine, [block], None)
             gone = {date: vanished - elsewhere for date, vanished in gone.items()}
     for date, vanished in gone.items():
-        if len(vanished) > intent.max_vanished_share * len(landed[date]):
-            outcome.fail(
-                date,
-                ShrunkDate(
-                    f"raw date={date}: {len(vanished)} of its {len(landed[date])} landed order_ids are gone from "
-                    f"{dump.path}; expected at most a share of {intent.max_vanished_share:g} "
-                    "([orders_api] max_vanished_share); if they are meant to be gone, add --allow-shrink"
-                ),
-            )
-
-
-def _blocks(spool: BinaryIO) -> Iterator[bytes]:
-    """The whole spool in buffers of whole lines."""
-    spool.seek(0)
-    while block := spool.read(SCAN_BYTES):
-        yield block + spool.readline()
-
-
-def _order_ids(engine: Engine, data: bytes) -> set[str]:
-    lines = split_lines(data)
-    bind_lines(engine, lines, dates=pa.nulls(lines.size, pa.date32()), extracted_at=pa.nulls(lines.size, INSTANT))
-    return set(engine.query("order_ids")["order_id"].to_pylist())
+        if has_shrunk(vanished, landed[date], intent):
+            outcome.fail(date, shrunk(date, vanished, landed[date], dump.path, intent))

@@ -1,0 +1,52 @@
+"""What proves to a shop's API who asks: from the environment only, and never in a text that is written."""
+
+import base64
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.errors import BadSetting
+
+HIDDEN = "***"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Headers that carry a secret, and every form of that secret that might turn up in a text."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    def redacted(self, text: str) -> str:
+        """The text without the secrets."""
+        for secret in self.secrets:
+            text = text.replace(secret, HIDDEN)
+        return text
+
+
+def read_credentials(settings: Mapping[str, Any]) -> Credentials:
+    """The credentials that `auth` asks for, from the variables that it names. Raises BadSetting."""
+    if settings["auth"] == "none":
+        return Credentials()
+    if settings["auth"] == "basic":
+        user, password = _variable(settings, "user_env"), _variable(settings, "password_env")
+        both = base64.b64encode(f"{user}:{password}".encode()).decode()
+        return Credentials({"Authorization": f"Basic {both}"}, (both, password))
+    token = _variable(settings, "token_env")
+    if settings["auth"] == "bearer":
+        return Credentials({"Authorization": f"Bearer {token}"}, (token,))
+    return Credentials({settings["auth_header"]: token}, (token,))
+
+
+def _variable(settings: Mapping[str, Any], key: str) -> str:
+    name = settings[key]
+    value = os.environ.get(name, "")
+    if not value:
+        raise BadSetting(
+            f"[orders_api] auth = {settings['auth']}: the environment variable {name} ({key}) is empty or not set; "
+            "expected the secret there"
+        )
+    if not value.isprintable() or not value.isascii():
+        raise BadSetting(f"environment variable {name}: expected printable ASCII, as it is sent in a header")
+    return value

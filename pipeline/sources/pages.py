@@ -1,0 +1,189 @@
+"""A response's body as a page: its records verbatim, one a line, and the request for the page after it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import orjson
+from requests.utils import parse_header_links
+
+from pipeline.errors import EndlessPages, RequestRefused
+from pipeline.exact_json import NotJson, NotText, rewrite
+from pipeline.fields import found
+from pipeline.sources.array_scan import ArrayScan
+from pipeline.sources.json_array import opening
+from pipeline.sources.shop import Request, Shop
+
+
+class Transient(Exception):
+    """An answer that may be another one at the next attempt; `kind` is what it is counted as."""
+
+    def __init__(self, kind: str, told: str, *, retry_after: float | None = None) -> None:
+        super().__init__(told)
+        self.kind, self.retry_after = kind, retry_after
+
+
+@dataclass(frozen=True)
+class Page:
+    """Newline-ended records, how many there are, what to ask for next, and how many the API says the window has."""
+
+    records: bytes
+    count: int
+    next: Request | None
+    total: int | None
+
+
+def read_page(shop: Shop, request: Request, body: bytes, headers: Mapping[str, str], before: int) -> Page:
+    """The page in a body; `before` records of its window came before it. Raises Transient when it is no page."""
+    envelope, records, count, last = _whole(shop, body) or _careful(shop, body)
+    total = _total(shop, envelope, headers)
+    return Page(records, count, _next(shop, request, envelope, headers, last, before + count, count, total), total)
+
+
+def _whole(shop: Shop, body: bytes) -> tuple[Any, bytes, int, Any] | None:
+    """(envelope, records, how many, the last one), where the body is read without any doubt."""
+    try:
+        envelope = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    records = _array(shop, envelope)
+    start = opening(body, shop.records)
+    scan = ArrayScan()
+    lines = scan.feed(body[start:]) if start is not None else b""
+    if not scan.closed or lines.count(b"\n") != len(records):
+        return None
+    return envelope, lines, len(records), records[-1] if records else None
+
+
+def _careful(shop: Shop, body: bytes) -> tuple[Any, bytes, int, Any]:
+    """The same, record by record, of a body that may hold records that are no text, nested too deeply or broken."""
+    start = opening(body, shop.records)
+    if start is None:
+        raise _no_json(body) if _envelope(body) is None else _no_array(shop)
+    scan = ArrayScan()
+    lines = scan.feed(body[start:])
+    envelope = _envelope(body[:start] + b"[" + scan.rest) if scan.closed else None
+    if envelope is None:
+        raise _no_json(body)
+    records = lines.splitlines(keepends=True)
+    for record in records:
+        try:
+            rewrite(record)
+        except NotText:
+            continue
+        except NotJson:
+            raise _no_json(body) from None
+    return envelope, lines, len(records), _envelope(records[-1]) if records else None
+
+
+def _envelope(text: bytes) -> Any:
+    try:
+        return json.loads(text.decode(errors="replace"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _no_json(body: bytes) -> Transient:
+    return Transient("html", "HTML") if body.lstrip()[:1] == b"<" else Transient("invalid_json", "no valid JSON")
+
+
+def _no_array(shop: Shop) -> Transient:
+    return Transient("error_envelope", "JSON without an array where [orders_api] records says")
+
+
+def _array(shop: Shop, envelope: Any) -> list[Any]:
+    """The records as parsed. Raises Transient for an envelope that tells of an error instead."""
+    records = found(envelope, shop.records)
+    if not isinstance(records, list):
+        raise _no_array(shop)
+    if shop.error is not None and found(envelope, shop.error):
+        raise Transient("error_envelope", "an error in the body ([orders_api] error)")
+    return records
+
+
+def _total(shop: Shop, envelope: Any, headers: Mapping[str, str]) -> int | None:
+    if shop.total is None:
+        return None
+    told = headers.get(shop.total) if isinstance(shop.total, str) else found(envelope, shop.total)
+    return int(told) if str(told).isdecimal() else None
+
+
+def _next(
+    shop: Shop,
+    request: Request,
+    envelope: Any,
+    headers: Mapping[str, str],
+    last: Any,
+    seen: int,
+    count: int,
+    total: int | None,
+) -> Request | None:
+    """What asks for the page after this one; None when this was the last."""
+    if shop.pagination == "none":
+        return None
+    if shop.pagination == "link_header":
+        return _linked(request, headers)
+    if shop.pagination == "cursor":
+        more = found(envelope, shop.has_more) if shop.has_more is not None else True
+        cursor = found(last, shop.cursor_of_last) if shop.cursor_of_last else found(envelope, shop.next_cursor or ())
+        return _with(request, shop.cursor_param, cursor) if more and cursor not in (None, "") else None
+    if not count or (total is not None and seen >= total):
+        return None
+    if shop.pagination == "offset":
+        return _with(request, shop.offset_param, seen)
+    return _with(request, shop.page_param, int(request.params[shop.page_param]) + 1)
+
+
+def _with(request: Request, name: str, value: Any) -> Request:
+    return replace(request, params=request.params | {name: str(value)})
+
+
+def _linked(request: Request, headers: Mapping[str, str]) -> Request | None:
+    """The target of Link with rel="next" (RFC 8288), relative to the request."""
+    links = parse_header_links(headers.get("Link", "").strip())
+    target = next((link["url"] for link in links if "next" in link.get("rel", "").split()), None)
+    if target is None:
+        return None
+    url = urljoin(request.url, target)
+    if urlsplit(url)[:2] != urlsplit(request.url)[:2]:
+        raise RequestRefused(
+            f"{request.url}: Link names a next page on another host, {urlsplit(url).hostname}; "
+            "expected one of the same scheme, host and port; nothing was sent there"
+        )
+    return Request(url)
+
+
+class Course:
+    """The pages of one pass over a window, as they come: it ends, and comes to no page twice."""
+
+    MAX_EMPTY_PAGES = 20
+
+    def __init__(self) -> None:
+        self._asked: set[tuple[Any, ...]] = set()
+        self._records = b""
+        self._empty = 0
+
+    def check(self, request: Request, page: Page) -> None:
+        """Raises Transient for a page that was there before, as a stale cache gives it."""
+        asked = self._asked | {_key(request)}
+        if page.next is not None and _key(page.next) in asked:
+            raise Transient("repeated_page", "the request for the next page is one that was made already")
+        if page.count and page.records == self._records:
+            raise Transient("repeated_page", "the very records of the page before")
+
+    def accept(self, request: Request, page: Page) -> None:
+        """Go on with this page. Raises EndlessPages."""
+        self._asked.add(_key(request))
+        self._records = page.records
+        self._empty = 0 if page.count else self._empty + 1
+        if self._empty > self.MAX_EMPTY_PAGES and page.next is not None:
+            raise EndlessPages(
+                f"{request.url}: {self._empty} empty pages in a row, and there is always another; "
+                "see [orders_api] pagination, next_cursor and has_more"
+            )
+
+
+def _key(request: Request) -> tuple[Any, ...]:
+    return request.url, *sorted(request.params.items())

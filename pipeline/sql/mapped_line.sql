@@ -1,0 +1,34 @@
+-- mapped_line: one row per raw line of a shop, rewritten with its fields under the contract's names and in its forms;
+-- a line that is no JSON object stays as it is
+WITH field AS (
+    SELECT
+        *,
+        CASE WHEN starts_with(ltrim(line, e' \t\n\r'), '{') THEN TRY(json_extract(line, [
+            $order_id_path, $user_id_path, $amount_path, $currency_path, $created_at_path, $updated_at_path,
+            $items_path, $metadata_path
+        ])) END AS json
+    FROM line
+)
+
+SELECT
+    position,
+    date,
+    extracted_at,
+    CASE WHEN json IS NULL THEN line ELSE CAST(to_json({
+        'order_id': json[1],
+        'user_id': json[2],
+        'amount': from_hundredths(json[3], $amount_in_hundredths),
+        'currency': json[4],
+        'created_at': from_epoch(json[5], $created_at_unit),
+        'updated_at': from_epoch(json[6], $updated_at_unit),
+        'items': list_transform(TRY(CAST(json[7] AS JSON[])), lambda item: {
+            'sku': json_extract(item, $items_sku_path),
+            'qty': json_extract(item, $items_qty_path),
+            'price': from_hundredths(json_extract(item, $items_price_path), $price_in_hundredths)
+        }),
+        'metadata': json[8]
+    }) AS VARCHAR) END AS line,
+    exact,
+    exact_metadata,
+    dropped_items
+FROM field

@@ -1,0 +1,197 @@
+"""FetchOrders from a REST API: one window a date, several at a time, each landed as soon as it is whole."""
+
+import shutil
+import time
+from collections import Counter
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.contract import RAW_STAGE
+from pipeline.engine import Engine
+from pipeline.errors import PipelineError, RequestRefused
+from pipeline.events import emit
+from pipeline.freshness import Intent, missing
+from pipeline.progress import progress
+from pipeline.records import bind_lines, same_instant, split_lines
+from pipeline.sources.client import Client, Stopped
+from pipeline.sources.shop import Shop, Window
+from pipeline.stages.outcome import Outcome
+from pipeline.stages.raw import (
+    blocks,
+    confirm,
+    has_shrunk,
+    is_intact,
+    landed_order_ids,
+    order_ids,
+    publication,
+    raw_name,
+    shrunk,
+)
+from pipeline.stages.spool import AHEAD, OpenEngine
+from pipeline.stages.staging import BAD_DATE
+from pipeline.stages.windows import FOLDER, Spool, fetch
+from pipeline.storage import Lake, Manifest
+
+NO_RETRY = ("dates", "unchanged", "records", "pages", "requests", "restarts")
+
+
+def extract(lake: Lake, shop: Shop, dates: list[str], intent: Intent, open_engine: OpenEngine) -> None:
+    """Publish the raw partition of each date that is not complete, as the API answers. A bad date stops no other.
+
+    While the API is asked, others may publish; no other run asks it. Raises RunFailed naming the dates that failed,
+    unless the intent is to keep going.
+    """
+    with lake.extracting():
+        todo = {date: reason for date in dates if (reason := missing(lake, RAW_STAGE, date, intent))}
+        outcome = Outcome(RAW_STAGE)
+        with open_engine() as engine:
+            _Extraction(lake, shop, intent, engine, outcome, todo).run()
+        remove_outdated(lake)
+        with lake.locked():
+            outcome.close(lake, intent)
+
+
+def remove_outdated(lake: Lake) -> None:
+    """Delete the spools that no window of this extraction has used. Call it while extracting."""
+    shutil.rmtree(lake.path(FOLDER), ignore_errors=True)
+
+
+@dataclass
+class _Extraction:
+    lake: Lake
+    shop: Shop
+    intent: Intent
+    engine: Engine
+    outcome: Outcome
+    todo: dict[str, str]
+    landed: Counter[str] = field(default_factory=Counter)
+    # windows that lack many landed orders: these may turn up in another window
+    doubtful: dict[str, Spool] = field(default_factory=dict)
+    failures_in_a_row: int = 0
+
+    def run(self) -> None:
+        started = time.monotonic()
+        client = Client(self.shop)
+        with ThreadPoolExecutor(self.shop.parallel_windows) as pool, progress("windows", len(self.todo)) as advance:
+            try:
+                futures = {pool.submit(self._fetch, client, date): date for date in self.todo}
+                for future in as_completed(futures):
+                    self._take(future, futures[future], client)
+                    if self.failures_in_a_row >= self.shop.parallel_windows:
+                        pool.shutdown(wait=False, cancel_futures=True)
+                        client.pace.stop()
+                    advance(1, self._told(time.monotonic() - started))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                client.pace.stop()
+                raise
+        self._settle_doubts()
+        self._give_up_on_rest()
+        emit("extracted", dates=self.landed["dates"], unchanged=self.landed["unchanged"], **self._figures(started))
+
+    def _fetch(self, client: Client, date: str) -> Spool:
+        window = Window.of(date)
+        return fetch(client, self.shop, window, Spool(self.lake, self.shop, window, self.intent))
+
+    def _take(self, future: Future[Spool], date: str, client: Client) -> None:
+        """Land a window, or note why it cannot be."""
+        try:
+            spool = future.result()
+            self.failures_in_a_row = 0
+            self._land(date, spool)
+        except (CancelledError, Stopped):
+            return
+        except (PipelineError, *BAD_DATE) as error:
+            self.outcome.fail(date, error)
+            self.failures_in_a_row += isinstance(error, PipelineError)
+
+    def _land(self, date: str, spool: Spool, *, certain: bool = False) -> None:
+        with self.lake.locked():
+            reason = missing(self.lake, RAW_STAGE, date, self.intent)
+            if reason is not None and not self._publish(date, spool, reason, certain=certain):
+                return
+        spool.remove()
+        self.landed.update(dates=1, records=spool.at.records, pages=spool.at.pages, **spool.at.counts)
+
+    def _publish(self, date: str, spool: Spool, because: str, *, certain: bool) -> bool:
+        """Whether the window is landed; it is not while it is doubtful."""
+        raw_id = self._raw_id(spool)
+        told = self._manifest(spool)
+        if is_intact(self.lake, date, raw_id):
+            confirm(self.lake, date, self.intent, because=because, told=told)
+            self.landed["unchanged"] += 1
+            return True
+        if not certain and not self.intent.allow_shrink and self._has_shrunk(date, spool):
+            self.doubtful[date] = spool
+            return False
+        shutil.copyfile(spool.records, self.lake.stage(raw_name(date)))
+        new = publication(self.lake, date, raw_id, spool.at.records, self.intent, because=because, told=told)
+        self.outcome.fail_all(self.lake.publish([new]))
+        return date not in self.outcome.failed
+
+    def _manifest(self, spool: Spool) -> Manifest:
+        told = {"pages": spool.at.pages, "counts": spool.at.counts}
+        fields = self.shop.fields.texts if self.shop.fields is not None else None
+        return {"made_from": self.shop.url, "fields": fields, "api": told, "plain_by": None}
+
+    def _raw_id(self, spool: Spool) -> str:
+        """The content's hash; and how many updated_at are in the future, since that changes as time goes by."""
+        limit = np.datetime64(self.intent.as_of + AHEAD, "us")
+        ahead = 0
+        with open(spool.records, "rb") as file:
+            for block in blocks(file):
+                lines = split_lines(block)
+                dates = pa.nulls(lines.size, pa.date32())
+                now = same_instant(self.intent.as_of, lines.size)
+                bind_lines(self.engine, lines, dates=dates, extracted_at=now, fields=self.shop.fields)
+                ahead += int((self.engine.query("landing")["updated_at"].to_numpy() > limit).sum())
+        return spool.at.sha256 + (f"-{ahead}" if ahead else "")
+
+    def _has_shrunk(self, date: str, spool: Spool) -> bool:
+        before = landed_order_ids(self.lake, self.engine, date)
+        return bool(before) and has_shrunk(before - self._order_ids(spool), before, self.intent)
+
+    def _order_ids(self, spool: Spool) -> set[str]:
+        with open(spool.records, "rb") as file:
+            return order_ids(self.engine, blocks(file), self.shop.fields)
+
+    def _settle_doubts(self) -> None:
+        """An order that moved to another date of this extraction is not gone."""
+        if not self.doubtful:
+            return
+        now = {date: landed_order_ids(self.lake, self.engine, date) for date in self.todo}
+        before = {date: now[date] for date in self.doubtful}
+        now |= {date: self._order_ids(spool) for date, spool in self.doubtful.items()}
+        everywhere = set().union(*now.values())
+        for date, spool in self.doubtful.items():
+            vanished = before[date] - everywhere
+            if has_shrunk(vanished, before[date], self.intent):
+                self.outcome.fail(date, shrunk(date, vanished, before[date], self.shop.url, self.intent))
+            else:
+                self._land(date, spool, certain=True)
+
+    def _give_up_on_rest(self) -> None:
+        """The dates that were not asked for, as the API has failed so many in a row."""
+        rest = [date for date in self.todo if missing(self.lake, RAW_STAGE, date, self.intent)]
+        for date in rest:
+            if date not in self.outcome.failed:
+                self.outcome.fail(
+                    date,
+                    RequestRefused(
+                        f"{self.shop.url}: not asked for, since {self.failures_in_a_row} dates in a row had failed; "
+                        "mend what is wrong with those and run again"
+                    ),
+                )
+
+    def _figures(self, started: float) -> dict[str, float]:
+        retries = sum(count for kind, count in self.landed.items() if kind not in NO_RETRY)
+        figures = {name: self.landed[name] for name in ("records", "pages", "requests", "restarts")}
+        return figures | {"retries": retries, "seconds": time.monotonic() - started}
+
+    def _told(self, seconds: float) -> str:
+        pace = self.landed["requests"] / max(seconds, 0.001)
+        return f"{self.landed['pages']:,} pages, {self.landed['records']:,} orders, {pace:.1f} requests/s"
+

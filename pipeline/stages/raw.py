@@ -1,0 +1,114 @@
+"""Raw partitions, whatever they come from: what is landed, how it is published, and which orders are gone."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from pipeline.contract import RAW_STAGE
+from pipeline.contract import UTC_MICROSECONDS as INSTANT
+from pipeline.engine import Engine
+from pipeline.errors import ShrunkDate
+from pipeline.fields import FieldMap
+from pipeline.freshness import Intent
+from pipeline.records import bind_lines, split_lines
+from pipeline.stages.spool import is_raw
+from pipeline.storage import Lake, Manifest, Publication, partition
+
+RAW_FILE = RAW_STAGE.files[0]
+SCAN_BYTES = 64 << 20
+
+
+def raw_name(date: str) -> str:
+    """The raw file of a date, in the lake."""
+    return partition("raw", date, RAW_FILE)
+
+
+def is_landed(lake: Lake, date: str, raw_id: str) -> bool:
+    """Whether the date is landed, whole, with the content of this id."""
+    current = lake.manifest(RAW_STAGE, date)
+    return current is not None and lake.whole(current) and current["id"] == raw_id
+
+
+def is_intact(lake: Lake, date: str, raw_id: str) -> bool:
+    """Landed, and with the very bytes: who asks the source again wants damage mended, too."""
+    return is_landed(lake, date, raw_id) and is_raw(raw_id, Path(lake.path(raw_name(date))).read_bytes())
+
+
+def confirm(lake: Lake, date: str, intent: Intent, *, because: str, told: Manifest) -> None:
+    """The source still says what is landed: only the manifest learns that it was asked again."""
+    name = partition("raw", date, RAW_STAGE.manifest)
+    said = {"extracted_at": intent.stamp, "as_of": intent.stamp, "because": because} | told
+    lake.write(name, (lake.read(name) or {}) | said)
+
+
+def publication(
+    lake: Lake, date: str, raw_id: str, records: int, intent: Intent, *, because: str, told: Manifest
+) -> Publication:
+    """What publishes the raw file that is staged under its name; `told` is what the source's kind adds."""
+    return Publication(
+        partition("raw", date, RAW_STAGE.manifest),
+        {
+            "id": raw_id,
+            "as_of": intent.stamp,
+            "extracted_at": intent.stamp,
+            "because": because,
+            "counts": {"extracted": records},
+        }
+        | told,
+        {raw_name(date): lake.stage(raw_name(date))},
+    )
+
+
+def landed_order_ids(lake: Lake, engine: Engine, date: str) -> set[str]:
+    """The order_ids of a date's raw file as it is now; none when there is no file."""
+    path = Path(lake.path(raw_name(date)))
+    if not path.is_file():
+        return set()
+    fields = fields_of(lake.manifest(RAW_STAGE, date) or {})
+    with open(path, "rb") as file:
+        return order_ids(engine, blocks(file), fields)
+
+
+def order_ids(engine: Engine, pieces: Iterable[bytes], fields: FieldMap | None) -> set[str]:
+    """The order_ids in buffers of whole lines."""
+    found: set[str] = set()
+    for data in pieces:
+        lines = split_lines(data)
+        nothing = {"dates": pa.nulls(lines.size, pa.date32()), "extracted_at": pa.nulls(lines.size, INSTANT)}
+        bind_lines(engine, lines, **nothing, fields=fields)
+        found.update(engine.query("order_ids")["order_id"].to_pylist())
+    return found
+
+
+def blocks(file: BinaryIO) -> Iterator[bytes]:
+    """A file of lines in buffers of whole ones."""
+    file.seek(0)
+    while block := file.read(SCAN_BYTES):
+        yield block + file.readline()
+
+
+def fields_of(manifest: Manifest, shop: Any = None) -> FieldMap | None:
+    """The map by which a raw partition is read.
+
+    It is the one of luigi.cfg where that names the shop which the partition came from, so that a corrected map works
+    with --reprocess; else the one it was landed with.
+    """
+    if shop is not None and manifest.get("made_from") == shop.url:
+        fields: FieldMap | None = shop.fields
+        return fields
+    return FieldMap(manifest["fields"]) if manifest.get("fields") else None
+
+
+def has_shrunk(vanished: set[str], landed: set[str], intent: Intent) -> bool:
+    """Whether more of the landed orders are gone than may be."""
+    return len(vanished) > intent.max_vanished_share * len(landed)
+
+
+def shrunk(date: str, vanished: set[str], landed: set[str], source: str, intent: Intent) -> ShrunkDate:
+    return ShrunkDate(
+        f"raw date={date}: {len(vanished)} of its {len(landed)} landed order_ids are gone from "
+        f"{source}; expected at most a share of {intent.max_vanished_share:g} "
+        "([orders_api] max_vanished_share); if they are meant to be gone, add --allow-shrink"
+    )
