@@ -1,4 +1,4 @@
-"""python -m pipeline: run, plan and views, for people."""
+"""python -m pipeline: run, plan, views and mock-api, for people."""
 
 import argparse
 import sys
@@ -11,13 +11,14 @@ from luigi.task_register import Register
 
 from pipeline.errors import PipelineError
 from pipeline.events import one_line
+from pipeline.mock_api import command as mock_api
 from pipeline.tasks.base import open_lake
 from pipeline.tasks.dims import warehouse_path
 from pipeline.tasks.plan import plan
 from pipeline.tasks.run_all import RunAll
 from pipeline.warehouse.views import refresh_views
 
-COMMANDS = ("run", "plan", "views")
+COMMANDS = ("run", "plan", "views", "mock-api")
 EPILOG = """\
 Times are ISO 8601, UTC unless they say otherwise: 2025-01-15, 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00.
 Settings come from luigi.cfg in this folder (or the file LUIGI_CONFIG_PATH names); each can be given here as
@@ -34,12 +35,16 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    commands = top.add_subparsers(dest="command", metavar="{run,plan,views}")
+    commands = top.add_subparsers(dest="command", metavar="{run,plan,views,mock-api}")
     # an option cut short must not pass for another one: --all is no --allow-shrink
     shared: dict[str, Any] = {"epilog": EPILOG, "allow_abbrev": False}
     running = commands.add_parser("run", help="build what is incomplete (the default command)", **shared)
     planning = commands.add_parser("plan", help="say what run would build, skip, and why; write nothing", **shared)
     commands.add_parser("views", help="create the views of warehouse.db again", **shared)
+    mock = commands.add_parser(
+        "mock-api", help="serve a dump as a shop's API would, faults included", allow_abbrev=False
+    )
+    mock_api.add_arguments(mock)
     for command in (running, planning):
         command.add_argument("--since", help="first instant; its whole UTC date is run (default: from the start)")
         command.add_argument("--until", help="end of the range, not in it (default: now)")
@@ -48,6 +53,9 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--allow-shrink", action="store_true", help="accept an extraction that lacks many landed orders"
         )
+    running.add_argument(
+        "--changed-since", help="only the dates of orders updated since then; auto: since the last such run"
+    )
     running.add_argument("--workers", help="tasks at a time (default: 1; DuckDB uses all cores in each)")
     planning.add_argument("--all", action="store_true", help="name the dates that are skipped, too")
     return top
@@ -59,10 +67,12 @@ def main(argv: list[str]) -> None:
         argv = ["run", *argv]
     options, settings = parser().parse_known_args(argv)
     _refuse_unknown(settings)
+    if options.command == "mock-api":
+        return _serve(options)
     luigi_argv = ["--module", "pipeline", "RunAll", "--local-scheduler", *settings]
-    for name in ("since", "until", "workers"):
+    for name in ("since", "until", "changed_since", "workers"):
         value = getattr(options, name, None)
-        luigi_argv += [f"--{name}", value] if value is not None else []
+        luigi_argv += [f"--{name.replace('_', '-')}", value] if value is not None else []
     flags = {"force": "--force", "reprocess": "--reprocess", "allow_shrink": "--allow-shrink"}
     luigi_argv += [flag for name, flag in flags.items() if getattr(options, name, False)]
     if options.command == "run":
@@ -82,6 +92,13 @@ def _refuse_unknown(settings: list[str]) -> None:
         if option.startswith("--") and option.split("=")[0] not in known:
             print(f"{option}: no such option; see python -m pipeline run --help", file=sys.stderr)
             sys.exit(2)
+
+
+def _serve(options: argparse.Namespace) -> None:
+    try:
+        mock_api.run(options)
+    except PipelineError as error:
+        sys.exit(one_line(error))
 
 
 def _answer(options: argparse.Namespace, task: RunAll) -> None:

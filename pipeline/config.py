@@ -14,6 +14,7 @@ import luigi
 from pipeline.errors import BadSetting
 from pipeline.fields import FIELDS, FieldMap, parse_path, parse_place
 
+AUTO = "auto"
 INSTANT_FORMATS = "ISO 8601, such as 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00 or 2025-01-15"
 
 
@@ -56,6 +57,16 @@ class Instant(Setting):
 
     def parse(self, x: str) -> datetime | None:
         return super().parse(x) if x else None
+
+
+class InstantOrAuto(Instant):
+    """A point in time, or `auto`."""
+
+    def parse(self, x: str) -> Any:
+        return AUTO if x == AUTO else super().parse(x)
+
+    def serialize(self, x: Any) -> str:
+        return AUTO if x == AUTO else super().serialize(x)
 
 
 def _number(kind: Callable[[str], Any], low: float, high: float) -> Callable[[str], Any]:
@@ -165,7 +176,9 @@ class orders_api(luigi.Config):
 
 
 def _place(name: str) -> Setting:
-    expected = "a path such as $.id or $.customer.id, for times and money with its form, such as $.created epoch_seconds"
+    expected = (
+        "a path such as $.id or $.customer.id, for times and money with its form, such as $.created epoch_seconds"
+    )
     return Setting(lambda text: parse_place(name, text) and text, expected, default=None)
 
 

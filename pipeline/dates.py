@@ -37,6 +37,12 @@ def chosen(dates: Iterable[str], since: datetime | None, until: datetime) -> lis
     return sorted(day for day in dates if first <= day <= last)
 
 
+def days_between(since: datetime, until: datetime) -> list[str]:
+    """Every date that meets [since, until)."""
+    days = ((until - timedelta(microseconds=1)).date() - since.date()).days + 1
+    return [str(since.date() + DAY * n) for n in range(days)]
+
+
 def grouped(dates: list[str], dates_per_task: int) -> list[list[str]]:
     """Dates by task: [run] dates_per_task each, or one each up to 31 of them, or a calendar year each beyond."""
     if dates_per_task:

@@ -1,5 +1,6 @@
 """When a partition is complete, and otherwise why not: the one rule for luigi, `plan` and the stages alike."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, cached_property
@@ -9,6 +10,7 @@ from pipeline.storage import Lake
 
 # present while curated partitions may hold orders that normalizing has moved; curating all that is stale removes it
 STALE = "curated/_stale.json"
+EMPTY_ID = hashlib.sha256().hexdigest()
 AS_OF_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
@@ -19,6 +21,8 @@ class Intent:
     as_of: datetime
     force: bool = False
     reprocess: bool = False
+    # extract the dates as if they were open: again, and rebuild only what is not the same
+    reopen: bool = False
     allow_shrink: bool = False
     keep_going: bool = False
     settle: timedelta = timedelta(hours=6)
@@ -81,6 +85,8 @@ def _raw_missing(lake: Lake, date: str, intent: Intent) -> str | None:
         return None
     if intent.force and manifest["extracted_at"] < intent.stamp:
         return "--force"
+    if intent.reopen and manifest["extracted_at"] < intent.stamp:
+        return "changed"
     if manifest["extracted_at"] < min(intent.stamp, settled_at(date, intent.settle)):
         return "open"
     return None
@@ -116,3 +122,9 @@ def settled(lake: Lake, date: str, intent: Intent) -> bool:
     """Whether what is landed of a date was extracted after it was final."""
     manifest = lake.manifest(RAW_STAGE, date)
     return manifest is not None and manifest.get("extracted_at", "") >= settled_at(date, intent.settle)
+
+
+def differs(lake: Lake, date: str, raw_id: str | None) -> bool:
+    """Whether a landed date holds other records than those of this id; without an id, than none."""
+    manifest = lake.manifest(RAW_STAGE, date)
+    return manifest is not None and manifest.get("id") not in (None, raw_id or EMPTY_ID)

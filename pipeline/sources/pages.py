@@ -107,7 +107,7 @@ def _total(shop: Shop, envelope: Any, headers: Mapping[str, str]) -> int | None:
     if shop.total is None:
         return None
     told = headers.get(shop.total) if isinstance(shop.total, str) else found(envelope, shop.total)
-    return int(told) if str(told).isdecimal() else None
+    return int(str(told)) if str(told).isdecimal() else None
 
 
 def _next(

@@ -21,10 +21,9 @@ NEEDED = {
     "none": (),
 }
 # a spooled window is worth nothing once one of these has changed
-ASKED = (
-    "url params since_param until_param updated_since_param time_format since_offset_seconds until_offset_seconds "
-    "limit_param page_size pagination page_param offset_param cursor_param next_cursor cursor_of_last has_more records"
-).split()
+ASKED = {"url", "params", "since_param", "until_param", "updated_since_param", "time_format"}
+ASKED |= {"since_offset_seconds", "until_offset_seconds", "limit_param", "page_size", "pagination", "page_param"}
+ASKED |= {"offset_param", "cursor_param", "next_cursor", "cursor_of_last", "has_more", "records"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Shop:
     @property
     def digest(self) -> str:
         """Another for every other way of asking."""
-        asked = {name: self.settings[name] for name in ASKED}
+        asked = {name: value for name, value in self.settings.items() if name in ASKED}
         return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
     def first(self, window: Window) -> Request:
@@ -111,9 +110,9 @@ def _refuse_unusable(settings: Mapping[str, Any]) -> None:
 
 def _refuse_insecure(settings: Mapping[str, Any], credentials: Credentials) -> None:
     parts = urlsplit(settings["url"])
-    if credentials.headers and parts.scheme == "http" and parts.hostname not in LOOPBACK:
-        if not settings["allow_insecure"]:
-            raise BadSetting(
-                f"[orders_api] url = http://{parts.hostname}…: credentials would be sent in the clear; "
-                "expected https://, or allow_insecure = true"
-            )
+    in_the_clear = parts.scheme == "http" and parts.hostname not in LOOPBACK
+    if credentials.headers and in_the_clear and not settings["allow_insecure"]:
+        raise BadSetting(
+            f"[orders_api] url = http://{parts.hostname}…: credentials would be sent in the clear; "
+            "expected https://, or allow_insecure = true"
+        )

@@ -7,12 +7,12 @@ from pipeline.contract import RAW_STAGE, UNDATED
 from pipeline.dates import fold_dates
 from pipeline.errors import CheckFailed, PipelineError, RunFailed
 from pipeline.events import emit
-from pipeline.freshness import Intent, settled
+from pipeline.freshness import Intent, differs, settled
 from pipeline.observe.checks import Finding, late_arriving, run_checks
 from pipeline.observe.counts import PartitionCounts, partition_counts, touched
 from pipeline.observe.summary import show, summarize
-from pipeline.stages.outcome import told
-from pipeline.stages.spool import Inventory, OpenEngine, Part, read_inventory, remove_spool
+from pipeline.stages.outcome import by_text, told
+from pipeline.stages.spool import OpenEngine, Part, read_inventory, remove_spool
 from pipeline.storage import Lake
 from pipeline.warehouse.views import refresh_views
 
@@ -24,6 +24,7 @@ def conclude(
     *,
     name: str,
     warehouse: str,
+    from_dump: bool,
     options: dict[str, Any],
     errors: list[PipelineError],
     open_engine: OpenEngine,
@@ -33,7 +34,7 @@ def conclude(
         partitions = [partition_counts(lake, date, intent) for date in dates]
         curated = touched(lake, intent)
         checks, unknown = _check(lake, curated, open_engine)
-        differing = _differing(lake, partitions, intent)
+        differing = _differing(lake, partitions, intent, from_dump=from_dump)
         options = options | {"as_of": intent.stamp, "chosen_dates": fold_dates(dates)}
         summary = summarize(
             partitions, undated=undated(lake), differing=differing, unknown=unknown, checks=checks, options=options
@@ -47,7 +48,8 @@ def conclude(
     path = lake.path(name)
     show(partitions, summary, path)
     _log(partitions, differing)
-    errors = [*errors, *(RunFailed(part.error) for part in partitions if part.error), *_broken(checks)]
+    failed = {part.date: RunFailed(part.error) for part in partitions if part.error}
+    errors = [*errors, *by_text(failed), *_broken(checks)]
     level = logging.ERROR if errors else logging.INFO
     emit("run_end", level=level, as_of=intent.stamp, built=len(curated), failed=len(errors), summary=path)
     if errors:
@@ -79,19 +81,13 @@ def _log(partitions: list[PartitionCounts], differing: list[str]) -> None:
         emit("source_differs", level=logging.WARNING, dates=fold_dates(differing), advice="--force extracts them again")
 
 
-def _differing(lake: Lake, partitions: list[PartitionCounts], intent: Intent) -> list[str]:
-    """Settled dates whose landed records are not those of the source now, and that no error has named already."""
-    inventory = read_inventory(lake)
-    if intent.reprocess or inventory is None:
+def _differing(lake: Lake, partitions: list[PartitionCounts], intent: Intent, *, from_dump: bool) -> list[str]:
+    """Settled dates whose landed records are not those of the dump now, and that no error has named already."""
+    inventory = read_inventory(lake) if from_dump and not intent.reprocess else None
+    if inventory is None:
         return []
     quiet = [part.date for part in partitions if not part.error and settled(lake, part.date, intent)]
-    return [date for date in quiet if differs(lake, inventory, date)]
-
-
-def differs(lake: Lake, inventory: Inventory, date: str) -> bool:
-    """Whether the source holds other records of a landed date than the landed ones."""
-    manifest = lake.manifest(RAW_STAGE, date)
-    return manifest is not None and manifest.get("id") not in (None, inventory.parts.get(date, Part()).id)
+    return [date for date in quiet if differs(lake, date, inventory.parts.get(date, Part()).id)]
 
 
 def undated(lake: Lake) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -186,7 +187,7 @@ class _Extraction:
                     ),
                 )
 
-    def _figures(self, started: float) -> dict[str, float]:
+    def _figures(self, started: float) -> dict[str, Any]:
         retries = sum(count for kind, count in self.landed.items() if kind not in NO_RETRY)
         figures = {name: self.landed[name] for name in ("records", "pages", "requests", "restarts")}
         return figures | {"retries": retries, "seconds": time.monotonic() - started}
@@ -194,4 +195,3 @@ class _Extraction:
     def _told(self, seconds: float) -> str:
         pace = self.landed["requests"] / max(seconds, 0.001)
         return f"{self.landed['pages']:,} pages, {self.landed['records']:,} orders, {pace:.1f} requests/s"
-

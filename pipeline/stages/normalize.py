@@ -2,6 +2,7 @@
 
 import filecmp
 import hashlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -20,11 +21,13 @@ from pipeline.contract import DISCARDED, ITEMS, LOGIC_VERSION, NORMALIZED_STAGE,
 from pipeline.engine import Engine
 from pipeline.errors import CorruptPartition
 from pipeline.events import emit
+from pipeline.fields import FieldMap
 from pipeline.freshness import STALE, Intent, missing
 from pipeline.normalization import Normalized, by_date, normalized
 from pipeline.parquet import write_table
 from pipeline.records import same_instant, split_lines
 from pipeline.stages.outcome import Outcome, corrupt
+from pipeline.stages.raw import Shape, fields_of
 from pipeline.stages.spool import OpenEngine, is_raw
 from pipeline.stages.staging import BAD_DATE, staged
 from pipeline.storage import Lake, Manifest, Publication, partition
@@ -34,7 +37,7 @@ RAW_FILE = RAW_STAGE.files[0]
 QUARANTINE_FILE = "orders.parquet"
 
 
-def normalize(lake: Lake, dates: list[str], intent: Intent, open_engine: OpenEngine) -> None:
+def normalize(lake: Lake, dates: list[str], intent: Intent, shape: Shape, open_engine: OpenEngine) -> None:
     """Publish the normalized partition of each date that is not complete. One bad date does not stop the others.
 
     Raises RunFailed naming the dates that failed, unless the intent is to keep going.
@@ -46,13 +49,17 @@ def normalize(lake: Lake, dates: list[str], intent: Intent, open_engine: OpenEng
     with lake.locked():
         todo = {date: reason for date in dates if (reason := missing(lake, NORMALIZED_STAGE, date, intent))}
         with open_engine() as engine:
-            build = _Build(lake, engine, intent, outcome, todo)
+            build = _Build(lake, engine, intent, outcome, todo, shape)
             build.stage()
             if build.publications:
                 build.publish()
         outcome.close(lake, intent)
     counts = [publication.body["counts"] for publication in build.publications.values()]
     reasons = sum((Counter(count["discarded"]) for count in counts), Counter())
+    for date, publication in build.publications.items():
+        outside = publication.body["counts"]["discarded"].get("outside_window")
+        if outside:
+            emit("outside_window", level=logging.WARNING, date=date, records=outside)
     if reasons:
         emit("discarded", partitions=sum(bool(count["discarded"]) for count in counts), **reasons)
     emit(
@@ -75,6 +82,7 @@ class _Build:
     intent: Intent
     outcome: Outcome
     because: dict[str, str]
+    shape: Shape
     publications: dict[str, Publication] = field(default_factory=dict)
 
     def stage(self) -> None:
@@ -84,9 +92,12 @@ class _Build:
         )
 
     def _batches(self) -> Iterator[dict[str, bytes]]:
-        """Raw files by date, checked against their manifests, in batches that bound the memory."""
+        """Raw files by date, checked against their manifests, in batches that bound the memory and share a shape."""
         batch: dict[str, bytes] = {}
         for date in sorted(self.because):
+            if batch and self._logic(date) != self._logic(next(iter(batch))):
+                yield batch
+                batch = {}
             try:
                 batch[date] = self._raw(date)
             except (*BAD_DATE, CorruptPartition) as error:
@@ -96,6 +107,14 @@ class _Build:
                 batch = {}
         if batch:
             yield batch
+
+    def _fields(self, date: str) -> FieldMap | None:
+        return fields_of(self.lake.manifest(RAW_STAGE, date) or {}, self.shape)
+
+    def _logic(self, date: str) -> int | str:
+        """What, beside the raw bytes, decides the rows: the version of the SQL, and the map of the fields if any."""
+        fields = self._fields(date)
+        return LOGIC_VERSION if fields is None else f"{LOGIC_VERSION}-{fields.digest}"
 
     def _raw(self, date: str) -> bytes:
         name = partition("raw", date, RAW_FILE)
@@ -131,6 +150,7 @@ class _Build:
             lines,
             pa.array(np.repeat(days, sizes)),
             pa.array(np.repeat(np.array(stamps, "datetime64[us]"), sizes)),
+            self._fields(next(iter(batch))),
             known_plain=all(manifest.get("plain_by") == LOGIC_VERSION for manifest in manifests),
         )
 
@@ -164,7 +184,7 @@ class _Build:
             "made_from": (self.lake.manifest(RAW_STAGE, date) or {})["id"],
             "as_of": self.intent.stamp,
             "because": self.because[date],
-            "logic_version": LOGIC_VERSION,
+            "logic_version": self._logic(date),
             "generation": manifest.get("generation") or time.time_ns(),
             "counts": none | counts,
         }

@@ -1,9 +1,11 @@
 """What a stage did: what it built, and which dates failed with which error."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.contract import Stage
+from pipeline.dates import fold_dates
 from pipeline.errors import CorruptPartition, DateFailed, PipelineError, RunFailed
 from pipeline.events import emit
 from pipeline.freshness import Intent, failure
@@ -34,15 +36,25 @@ class Outcome:
 
     def close(self, lake: Lake, intent: Intent) -> None:
         """Record the failures so that the run can go on (keep_going), or raise them as one. Call it under the lock."""
-        for date, error in self.failed.items():
-            emit("date_failed", level=logging.ERROR, stage=self.stage.name, date=date, error=str(error))
+        for error in by_text(self.failed):
+            emit("date_failed", level=logging.ERROR, stage=self.stage.name, error=str(error))
         if intent.keep_going:
             for date, error in self.failed.items():
                 lake.write(
                     failure(self.stage, date, intent), {"stage": self.stage.name, "date": date, "error": str(error)}
                 )
         elif self.failed:
-            raise RunFailed(told(list(self.failed.values())))
+            raise RunFailed(told(by_text(self.failed)))
+
+
+def by_text(failed: Mapping[str, PipelineError]) -> list[PipelineError]:
+    """The errors of dates, each text once; one that does not name its date is given those that share it."""
+    dates: dict[str, list[str]] = {}
+    for date, error in sorted(failed.items()):
+        dates.setdefault(str(error), []).append(date)
+    return [
+        RunFailed(text if "date=" in text else f"date={fold_dates(shared)}: {text}") for text, shared in dates.items()
+    ]
 
 
 def told(errors: list[PipelineError]) -> str:

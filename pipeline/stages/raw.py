@@ -1,8 +1,9 @@
 """Raw partitions, whatever they come from: what is landed, how it is published, and which orders are gone."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pyarrow as pa
 
@@ -89,15 +90,22 @@ def blocks(file: BinaryIO) -> Iterator[bytes]:
         yield block + file.readline()
 
 
-def fields_of(manifest: Manifest, shop: Any = None) -> FieldMap | None:
+@dataclass(frozen=True)
+class Shape:
+    """How luigi.cfg says that the records of a source are shaped: None, as the contract has them."""
+
+    url: str
+    fields: FieldMap | None
+
+
+def fields_of(manifest: Manifest, shape: Shape | None = None) -> FieldMap | None:
     """The map by which a raw partition is read.
 
     It is the one of luigi.cfg where that names the shop which the partition came from, so that a corrected map works
     with --reprocess; else the one it was landed with.
     """
-    if shop is not None and manifest.get("made_from") == shop.url:
-        fields: FieldMap | None = shop.fields
-        return fields
+    if shape is not None and manifest.get("made_from") == shape.url:
+        return shape.fields
     return FieldMap(manifest["fields"]) if manifest.get("fields") else None
 
 

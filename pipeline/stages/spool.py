@@ -19,14 +19,13 @@ from pipeline.engine import Engine
 from pipeline.errors import UnreadableDump
 from pipeline.events import emit
 from pipeline.exact_json import NotJson, NotText, rewrite
-from pipeline.freshness import AS_OF_FORMAT, Intent
+from pipeline.freshness import AS_OF_FORMAT, EMPTY_ID, Intent
 from pipeline.progress import progress
 from pipeline.records import Lines, bind_lines, same_instant, split_lines
 from pipeline.sources.dump import Dump
 from pipeline.storage import Lake
 
 INVENTORY = "raw/_inventory.json"
-EMPTY_ID = hashlib.sha256().hexdigest()
 UNDATED_DAY = np.iinfo(np.int32).max
 AHEAD = timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1)

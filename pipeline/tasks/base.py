@@ -27,6 +27,7 @@ class LakeTask(luigi.Task):
     allow_shrink = luigi.BoolParameter(
         positional=False, description="accept an extraction that lacks many landed orders"
     )
+    reopen = luigi.BoolParameter(positional=False, description="internal: extract the dates as if they were open")
     keep_going = luigi.BoolParameter(positional=False, description="internal: record a failed date and go on")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -47,6 +48,7 @@ class LakeTask(luigi.Task):
             as_of=self.stamp,
             force=self.force,
             reprocess=self.reprocess,
+            reopen=self.reopen,
             allow_shrink=self.allow_shrink,
             keep_going=self.keep_going,
             settle=timedelta(hours=config.orders_api().settle_hours),

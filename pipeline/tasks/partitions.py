@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from pipeline import config
 from pipeline.contract import FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS_STAGE, RAW_STAGE
-from pipeline.sources.dump import Dump
 from pipeline.stages.curate import curate
 from pipeline.stages.land import land
 from pipeline.stages.normalize import normalize
 from pipeline.tasks.base import PartitionTask, open_engine, open_lake
+from pipeline.tasks.source import open_source, shape
 
 
 class FetchOrders(PartitionTask):
@@ -17,7 +16,7 @@ class FetchOrders(PartitionTask):
     stage = RAW_STAGE
 
     def run(self) -> None:
-        land(open_lake(), lambda: Dump.at(config.orders_api().url), list(self.date), self.intent, open_engine)
+        land(open_lake(), open_source, list(self.date), self.intent, open_engine)
 
 
 class NormalizeOrders(PartitionTask):
@@ -29,7 +28,7 @@ class NormalizeOrders(PartitionTask):
         return self.clone(FetchOrders)
 
     def run(self) -> None:
-        normalize(open_lake(), list(self.date), self.intent, open_engine)
+        normalize(open_lake(), list(self.date), self.intent, shape(), open_engine)
 
 
 class WriteFactOrder(PartitionTask):

@@ -1,14 +1,13 @@
 """What a run would do, date by date, and why; it writes nothing."""
 
-from pipeline import config
 from pipeline.contract import FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS_STAGE, RAW_STAGE, UNDATED
 from pipeline.dates import chosen
-from pipeline.freshness import missing
+from pipeline.freshness import differs, missing
 from pipeline.sources.dump import Dump
-from pipeline.stages.conclude import differs
-from pipeline.stages.spool import peek
+from pipeline.stages.spool import Part, peek
 from pipeline.tasks.base import open_engine, open_lake
 from pipeline.tasks.run_all import RunAll
+from pipeline.tasks.source import open_source, windows
 
 VERBS = {RAW_STAGE: "fetch", NORMALIZED_STAGE: "normalize", FACT_ORDER_STAGE: "write", ORDER_ITEMS_STAGE: "write"}
 
@@ -17,13 +16,16 @@ def plan(task: RunAll, *, everything: bool) -> list[str]:
     """A line a date that the run would build, or, with everything, a line a date; then a line that counts them."""
     lake, intent = open_lake(), task.intent
     dates, inventory = set(lake.partitions("raw")) - {UNDATED}, None
-    if not task.reprocess:
-        inventory = peek(lake, Dump.at(config.orders_api().url), intent, open_engine)
+    source = None if task.reprocess else open_source()
+    if isinstance(source, Dump):
+        inventory = peek(lake, source, intent, open_engine)
         dates |= set(inventory.dates())
+    elif source is not None:
+        dates |= set(windows(task))
     lines, skipped = [], 0
     for date in chosen(dates, task.since, task.end):
         why = {stage: reason for stage in VERBS if (reason := missing(lake, stage, date, intent))}
-        other = inventory is not None and differs(lake, inventory, date)
+        other = inventory is not None and differs(lake, date, inventory.parts.get(date, Part()).id)
         skipped += not why
         if why:
             first, reason = next(iter(why.items()))

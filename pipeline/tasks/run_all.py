@@ -6,21 +6,20 @@ from datetime import datetime
 from typing import Any
 
 from pipeline import config
-from pipeline.config import Instant
-from pipeline.contract import UNDATED
-from pipeline.dates import chosen, grouped
+from pipeline.config import Instant, InstantOrAuto
+from pipeline.dates import grouped
 from pipeline.errors import BadSetting, RunFailed
 from pipeline.events import emit
 from pipeline.freshness import run_name
-from pipeline.sources.dump import Dump
+from pipeline.stages.changed import move_on
 from pipeline.stages.conclude import conclude
 from pipeline.stages.curate import curate
-from pipeline.stages.land import learn
 from pipeline.storage import Lake
 from pipeline.targets import FileTarget
-from pipeline.tasks.base import LakeTask, open_engine, open_lake
+from pipeline.tasks.base import LakeTask, PartitionTask, open_engine, open_lake
 from pipeline.tasks.dims import SeedDims, warehouse_path
-from pipeline.tasks.partitions import NormalizeOrders, WriteFactOrder, WriteOrderItems
+from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
+from pipeline.tasks.source import dates_of, is_api, shown
 
 
 class RunAll(LakeTask):
@@ -32,11 +31,19 @@ class RunAll(LakeTask):
     _announced = False
     until = Instant(default=None, positional=False, description="end of the range, not in it (default: now)")
 
+    changed_since = InstantOrAuto(
+        default=None,
+        positional=False,
+        description="only the dates of orders updated since then; auto: since the last such run",
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if self.changed_since is not None and (self.force or self.reprocess):
+            raise BadSetting(f"--changed-since with --{'force' if self.force else 'reprocess'}: expected one of them")
         if self.since is not None and self.since >= self.end:
             until = "--until" if self.until is not None else "now, since --until is not given"
-            since, end = (f"{instant.isoformat()}Z" for instant in (self.since, self.end))
+            since, end = shown(self.since), shown(self.end)
             raise BadSetting(f"--since {since}: expected a time before {end} ({until})")
 
     @property
@@ -55,7 +62,7 @@ class RunAll(LakeTask):
     def _announce(self) -> None:
         """Once a run: luigi asks for what is required before it forks, and starts run() again after each yield."""
         if not self._announced:
-            emit("run_start", as_of=self.intent.stamp, since=self.since and self.since.isoformat() + "Z")
+            emit("run_start", as_of=self.intent.stamp, since=shown(self.since))
             self._announced = True
 
     def output(self) -> FileTarget:
@@ -63,20 +70,21 @@ class RunAll(LakeTask):
 
     def run(self) -> Iterator[Any]:
         lake = open_lake()
-        dates = self.dates(lake)
+        dates = dates_of(self, lake)
         groups = grouped(dates, config.run().dates_per_task)
-        yield [self.clone(NormalizeOrders, date=group, keep_going=True) for group in groups]
-        tables = (WriteFactOrder, WriteOrderItems)
-        yield [self.clone(table, date=group, keep_going=True) for table in tables for group in groups]
+        if is_api() and not self.reprocess and dates:
+            # one task for all dates, since it asks for several windows at a time
+            yield self._part(FetchOrders, dates)
+        yield [self._part(NormalizeOrders, group) for group in groups]
+        yield [self._part(table, group) for table in (WriteFactOrder, WriteOrderItems) for group in groups]
         curate(lake, WriteFactOrder.stage, [], replace(self.intent, keep_going=True), open_engine)
         self._conclude(lake, dates)
+        if self.changed_since is not None:
+            move_on(lake, self.intent)
 
-    def dates(self, lake: Lake) -> list[str]:
-        """The dates of the source and those landed, within the range."""
-        found = set(lake.partitions("raw")) - {UNDATED}
-        if not self.reprocess:
-            found |= set(learn(lake, Dump.at(config.orders_api().url), self.intent, open_engine).dates())
-        return chosen(found, self.since, self.end)
+    def _part(self, task: type[PartitionTask], dates: list[str]) -> PartitionTask:
+        part: PartitionTask = self.clone(task, date=dates, reopen=self.changed_since is not None, keep_going=True)
+        return part
 
     def _conclude(self, lake: Lake, dates: list[str]) -> None:
         failed = lake.read(self._dimensions().failure())
@@ -86,11 +94,13 @@ class RunAll(LakeTask):
             self.intent,
             name=self.output().name,
             warehouse=warehouse_path(),
+            from_dump=not is_api(),
             options={
-                "since": self.since and self.since.isoformat() + "Z",
-                "until": self.end.isoformat() + "Z",
+                "since": shown(self.since),
+                "until": shown(self.end),
                 "force": self.force,
                 "reprocess": self.reprocess,
+                "changed_since": shown(self.changed_since),
             },
             errors=[RunFailed(failed["error"])] if failed else [],
             open_engine=open_engine,

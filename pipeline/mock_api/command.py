@@ -1,0 +1,52 @@
+"""python -m pipeline mock-api: its options, without what only the server needs."""
+
+import argparse
+import os
+
+from pipeline.errors import BadSetting
+
+DEFAULT_PORT = 8484
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port on 127.0.0.1; 0: any (default: 8484)")
+    parser.add_argument("--data", default="data/api_orders.json", help="the orders, as a JSON dump that is not packed")
+    parser.add_argument("--latency-ms", type=float, default=0, help="milliseconds before each answer (default: 0)")
+    parser.add_argument("--fault-rate", type=float, default=0, help="share of requests that go wrong (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="which requests go wrong, and how (default: 0)")
+    parser.add_argument("--style", default="plain", choices=("plain", "shopify", "woocommerce", "stripe"))
+    parser.add_argument(
+        "--pagination", default="cursor", choices=("cursor", "link_header", "page_number", "offset", "none"),
+        help="of style plain (default: cursor)",
+    )  # fmt: skip
+    parser.add_argument("--stall-seconds", type=float, default=5, help="how long a stalled answer takes (default: 5)")
+    parser.add_argument("--token-env", help="environment variable with the secret that requests must bring")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Serve as the options say. Raises BadSetting."""
+    _refuse_unusable(options)
+    try:
+        from pipeline.mock_api.server import Settings, serve
+    except ImportError:
+        raise BadSetting("mock-api needs aiohttp; expected: pip install 'orders-lake[mock]'") from None
+    given = {name: value for name, value in vars(options).items() if name not in ("command", "token_env")}
+    secret = os.environ.get(options.token_env) if options.token_env else None
+    try:
+        serve(Settings(**given, secret=secret))
+    except OSError as error:
+        raise BadSetting(f"--port {options.port}: {error.strerror}; expected a port that is free") from None
+
+
+def _refuse_unusable(options: argparse.Namespace) -> None:
+    if not 0 <= options.fault_rate <= 1:
+        raise BadSetting(f"--fault-rate {options.fault_rate:g}: expected a share from 0 to 1")
+    if not 0 <= options.port <= 65_535:
+        raise BadSetting(f"--port {options.port}: expected a port from 0 to 65535")
+    if options.latency_ms < 0 or options.stall_seconds < 0:
+        raise BadSetting("--latency-ms and --stall-seconds: expected 0 or more")
+    if not os.path.isfile(options.data):
+        raise BadSetting(f"--data {options.data}: no such file; expected a JSON dump of orders")
+    if options.token_env and not os.environ.get(options.token_env):
+        raise BadSetting(f"--token-env {options.token_env}: that variable is empty or not set")

@@ -1,0 +1,109 @@
+"""Faults, drawn from a seed and from how often the very same request was made: the same in every run."""
+
+import asyncio
+import hashlib
+import socket
+import struct
+from collections import Counter
+
+from aiohttp import web
+
+from pipeline.mock_api.styles import Answer, Plain
+
+# as many in a row as one request is refused at most, so that a patient client gets every page
+MOST_IN_A_ROW = 6
+RETRY_AFTER = ("0.05", "1", "0", "-1", "")
+ANSWERED = {"429": 429, "500": 500, "503": 503}
+KINDS = (
+    *ANSWERED,
+    "refused",
+    "reset",
+    "stall",
+    "cut_body",
+    "invalid_json",
+    "html",
+    "error_envelope",
+    "duplicate_page",
+    "moved",
+)
+
+
+class Faults:
+    """Which fault a request meets, if any, and how many of each there were."""
+
+    def __init__(self, seed: int, rate: float, style: Plain) -> None:
+        self._seed, self._rate, self._style = seed, rate, style
+        self._times: Counter[str] = Counter()
+        self._in_a_row: Counter[str] = Counter()
+        self._moved_once: set[str] = set()
+        self.moved: set[str] = set()
+        self.counts: Counter[str] = Counter()
+
+    def draw(self, request: str, window: str, start: int) -> str | None:
+        """The fault for this request, at this time that it is made."""
+        self._times[request] += 1
+        if start == 0:
+            self.moved.discard(window)
+        digest = hashlib.sha256(f"{self._seed} {request} {self._times[request]}".encode()).digest()
+        unlucky = int.from_bytes(digest[:4]) / (1 << 32) < self._rate
+        if not unlucky or self._in_a_row[request] >= MOST_IN_A_ROW:
+            self._in_a_row[request] = 0
+            return None
+        possible = [kind for kind in KINDS if self._is_possible(kind, window, start)]
+        kind = possible[int.from_bytes(digest[4:8]) % len(possible)]
+        self._in_a_row[request] += 1
+        self.counts[kind] += 1
+        if kind == "moved":
+            self._moved_once.add(window)
+            self.moved.add(window)
+        return kind
+
+    def _is_possible(self, kind: str, window: str, start: int) -> bool:
+        if kind == "duplicate_page":
+            return start > 0
+        if kind == "moved":
+            return start > 0 and self._style.counts_total and window not in self._moved_once
+        return True
+
+
+def spoiled(kind: str, answer: Answer, style: Plain, nth: int) -> Answer:
+    """What is sent instead of the answer, for the faults that are an answer."""
+    if kind in ANSWERED:
+        failed = style.error(ANSWERED[kind], "try again later")
+        wait = RETRY_AFTER[nth % len(RETRY_AFTER)] if kind == "429" else ""
+        failed.headers = {"Retry-After": wait} if wait else {}
+        return failed
+    if kind == "error_envelope":
+        return Answer(style.error(200, "something went wrong").body)
+    if kind == "html":
+        return Answer(b"<html><body>We will be back soon.</body></html>", {"Content-Type": "text/html"})
+    return Answer(answer.body[: len(answer.body) // 2] + b"}", answer.headers)
+
+
+async def broken(kind: str, request: web.Request, body: bytes, stall_seconds: float) -> web.StreamResponse:
+    """The faults that are no whole answer."""
+    if kind == "refused":
+        return web.Response(status=307, headers={"Location": f"http://127.0.0.1:{_closed_port()}/"})
+    if kind == "stall":
+        await asyncio.sleep(stall_seconds)
+        return web.Response(status=503)
+    transport = request.transport
+    assert transport is not None
+    if kind == "reset":
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+        return web.Response()
+    response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body) + 1)})
+    await response.prepare(request)
+    await response.write(body[: len(body) // 2])
+    transport.close()
+    return response
+
+
+def _closed_port() -> int:
+    """A port of this machine at which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port

@@ -1,0 +1,111 @@
+"""The server: one endpoint in the chosen style, /_stats and /_reset."""
+
+import asyncio
+import socket
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from aiohttp import web
+
+from pipeline.mock_api.faults import ANSWERED, Faults, broken, spoiled
+from pipeline.mock_api.feed import Feed
+from pipeline.mock_api.styles import STYLES, Answer, Asked, BadRequest, Plain
+
+COMPRESSED_ABOVE_BYTES = 1024
+SPOILED = (*ANSWERED, "error_envelope", "html", "invalid_json")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line says."""
+
+    port: int
+    data: str
+    latency_ms: float
+    fault_rate: float
+    seed: int
+    style: str
+    pagination: str
+    stall_seconds: float
+    secret: str | None
+
+
+class MockApi:
+    """The API, with what it has been asked so far."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.style = Plain(settings.pagination) if settings.style == "plain" else STYLES[settings.style]()
+        self._feed = Feed(settings.data, self.style.shaped)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._requests = 0
+        self._pages: Counter[str] = Counter()
+        self._faults = Faults(self._settings.seed, self._settings.fault_rate, self.style)
+
+    async def stats(self, _: web.Request) -> web.Response:
+        """How often each page was asked for, and every fault."""
+        told = {"requests": self._requests, "pages": self._pages, "faults": self._faults.counts}
+        return web.json_response(told)
+
+    async def reset(self, _: web.Request) -> web.Response:
+        self._reset()
+        return web.Response()
+
+    async def orders(self, request: web.Request) -> web.StreamResponse:
+        """One page, or a fault."""
+        self._requests += 1
+        await asyncio.sleep(self._settings.latency_ms / 1000)
+        refused = self._refused(request)
+        if refused is not None:
+            return _sent(refused)
+        try:
+            asked = self.style.asked(self._feed, dict(request.query))
+        except BadRequest as error:
+            return _sent(self.style.error(400, str(error)))
+        self._pages[f"{asked.window}|{asked.start}"] += 1
+        key = f"{request.path}?{sorted(request.query.items())}"
+        kind = self._faults.draw(key, asked.window, asked.start)
+        answer = self.style.page(self._as_it_is(asked, kind), str(request.url))
+        if kind in SPOILED:
+            answer = spoiled(kind, answer, self.style, self._requests)
+        elif kind not in (None, "moved", "duplicate_page"):
+            return await broken(str(kind), request, answer.body, self._settings.stall_seconds)
+        return _sent(answer, compressed="gzip" in request.headers.get("Accept-Encoding", ""))
+
+    def _as_it_is(self, asked: Asked, kind: str | None) -> Asked:
+        """What is asked for as the API sees it: moved by one record, or the page before, out of a stale cache."""
+        if asked.window in self._faults.moved:
+            asked = replace(asked, entries=asked.entries[1:])
+        if kind == "duplicate_page":
+            asked = replace(asked, start=max(asked.start - asked.limit, 0))
+        return asked
+
+    def _refused(self, request: web.Request) -> Answer | None:
+        """Status 401 that repeats what it was sent, as careless APIs do."""
+        if self._settings.secret is None:
+            return None
+        name, expected = self.style.credentials(self._settings.secret)
+        given = request.headers.get(name, "")
+        return None if given == expected else self.style.error(401, f"these credentials are not valid: {given}")
+
+
+def _sent(answer: Answer, *, compressed: bool = False) -> web.Response:
+    headers = {"Content-Type": "application/json"} | answer.headers
+    response = web.Response(body=answer.body, status=answer.status, headers=headers)
+    if compressed and len(answer.body) > COMPRESSED_ABOVE_BYTES:
+        response.enable_compression(web.ContentCoding.gzip)
+    return response
+
+
+def serve(settings: Settings) -> None:
+    """Answer until the process is told to end. Raises OSError when the port is taken."""
+    api = MockApi(settings)
+    app = web.Application()
+    app.router.add_get(api.style.path, api.orders)
+    app.router.add_get("/_stats", api.stats)
+    app.router.add_post("/_reset", api.reset)
+    listener = socket.create_server(("127.0.0.1", settings.port), backlog=128)
+    print(f"mock-api: http://127.0.0.1:{listener.getsockname()[1]}{api.style.path}", flush=True)
+    web.run_app(app, sock=listener, print=None, access_log=None, handler_cancellation=True)

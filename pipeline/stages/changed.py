@@ -1,0 +1,89 @@
+"""Which dates a late update concerns: where an order is now, and where the lake has it."""
+
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+
+from pipeline.contract import NORMALIZED_STAGE, ORDERS, RAW_STAGE, UNDATED
+from pipeline.engine import Engine
+from pipeline.errors import BadSetting
+from pipeline.events import emit
+from pipeline.freshness import AS_OF_FORMAT, Intent, differs, missing
+from pipeline.records import bind_lines, same_instant, split_lines
+from pipeline.sources.client import Client
+from pipeline.sources.dump import Dump
+from pipeline.sources.shop import Shop, Window
+from pipeline.stages.land import learn
+from pipeline.stages.raw import blocks, order_ids
+from pipeline.stages.spool import OpenEngine
+from pipeline.stages.windows import Spool, fetch
+from pipeline.storage import Lake, partition
+
+STATE = "raw/_changed_since.json"
+
+
+def start_of(lake: Lake, asked: datetime | str, overlap_minutes: float) -> datetime | None:
+    """The instant from which on updates are asked for; with `auto` where the last such run started.
+
+    Before there was one, it is when the oldest landed partition was extracted; None when nothing is landed.
+    """
+    if isinstance(asked, datetime):
+        return asked
+    extracted = [(lake.manifest(RAW_STAGE, date) or {}).get("extracted_at") for date in lake.partitions("raw")]
+    known = (lake.read(STATE) or {}).get("as_of") or min(filter(None, extracted), default=None)
+    return datetime.strptime(known, AS_OF_FORMAT) - timedelta(minutes=overlap_minutes) if known else None
+
+
+def move_on(lake: Lake, intent: Intent) -> None:
+    """Remember that everything updated before this run is published."""
+    with lake.locked():
+        lake.write(STATE, {"as_of": intent.stamp})
+        lake.sync_folders([STATE])
+
+
+def changed_dates(
+    lake: Lake, source: Dump | Shop, since: datetime, intent: Intent, open_engine: OpenEngine
+) -> list[str]:
+    """The dates that hold, or held, an order updated since then; and those landed that are not complete anyway.
+
+    A dump tells by its inventory which dates' records differ, whenever they changed.
+    """
+    landed = [date for date in lake.partitions("raw") if date != UNDATED]
+    incomplete = {date for date in landed if missing(lake, NORMALIZED_STAGE, date, intent)}
+    if isinstance(source, Dump):
+        inventory = learn(lake, source, intent, open_engine)
+        ids = {date: part.id for date, part in inventory.parts.items() if date != UNDATED}
+        other = {date for date in landed if differs(lake, date, ids.get(date))}
+        return sorted(incomplete | other | ids.keys() - set(landed))
+    with lake.extracting(), open_engine() as engine:
+        window = Window("changed", since, None)
+        spool = fetch(Client(source), source, window, Spool(lake, source, window, intent))
+        found = _dates(lake, engine, source, spool, intent)
+        spool.remove()
+    emit("changes_found", since=since.isoformat() + "Z", orders=spool.at.records, dates=len(found))
+    return sorted(found | incomplete)
+
+
+def _dates(lake: Lake, engine: Engine, shop: Shop, spool: Spool, intent: Intent) -> set[str]:
+    dates: set[str] = set()
+    with open(spool.records, "rb") as file:
+        for block in blocks(file):
+            lines = split_lines(block)
+            nothing, now = pa.nulls(lines.size, pa.date32()), same_instant(intent.as_of, lines.size)
+            bind_lines(engine, lines, dates=nothing, extracted_at=now, fields=shop.fields)
+            dates.update(map(str, engine.query("landing")["date"].drop_null().unique().to_pylist()))
+        changed = pa.table({"order_id": pa.array(sorted(order_ids(engine, blocks(file), shop.fields)), pa.string())})
+    engine.bind(changed_order=changed)
+    whole = [date for date in lake.partitions("normalized") if lake.whole(lake.manifest(NORMALIZED_STAGE, date))]
+    files = {"files": [lake.path(partition("normalized", date, ORDERS.file)) for date in whole]}
+    held = engine.query("holding", files)["date"].to_pylist() if whole else []
+    return dates | set(map(str, held))
+
+
+def refuse_unknowing(shop: Shop) -> None:
+    """Raises BadSetting for an API that cannot be asked for updates."""
+    if not shop.updated_since_param:
+        raise BadSetting(
+            "--changed-since: [orders_api] updated_since_param is empty, so this API cannot be asked for updates; "
+            "expected the name of its parameter; without one, --force extracts chosen dates again"
+        )

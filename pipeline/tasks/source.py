@@ -1,0 +1,83 @@
+"""The source of orders that luigi.cfg names, a dump or a shop's API, and the dates that a run takes from it."""
+
+from datetime import datetime
+from typing import Any
+
+from pipeline import config
+from pipeline.contract import UNDATED
+from pipeline.dates import chosen, days_between
+from pipeline.errors import BadSetting
+from pipeline.freshness import run_name
+from pipeline.sources.dump import Dump
+from pipeline.sources.shop import Shop
+from pipeline.stages.changed import changed_dates, refuse_unknowing, start_of
+from pipeline.stages.land import learn
+from pipeline.stages.raw import Shape
+from pipeline.storage import Lake
+from pipeline.tasks.base import open_engine
+
+
+def is_api() -> bool:
+    """Whether [orders_api] url is that of an API."""
+    return config.orders_api().url.lower().startswith(("http://", "https://"))
+
+
+def open_source() -> Dump | Shop:
+    """The dump, as it is now, or the API. Raises SourceUnreadable and BadSetting."""
+    return Shop(config.api(), config.field_map()) if is_api() else Dump.at(config.orders_api().url)
+
+
+def shape() -> Shape:
+    """How the records of the source are shaped."""
+    return Shape(config.orders_api().url, config.field_map() if is_api() else None)
+
+
+def shown(instant: Any) -> str | None:
+    """An instant as people write it."""
+    return instant.isoformat() + "Z" if isinstance(instant, datetime) else instant
+
+
+def dates_of(task: Any, lake: Lake) -> list[str]:
+    """The dates of a RunAll: of the source and those landed, within its range; with changed_since only some of them.
+
+    Raises BadSetting, and what the source raises.
+    """
+    changed = _changed(task, lake)
+    if changed is not None:
+        return chosen(changed, task.since, task.end)
+    found = set(lake.partitions("raw")) - {UNDATED}
+    if is_api() and not task.reprocess:
+        found |= set(windows(task))
+    elif not task.reprocess:
+        found |= set(learn(lake, Dump.at(config.orders_api().url), task.intent, open_engine).dates())
+    return chosen(found, task.since, task.end)
+
+
+def windows(task: Any) -> list[str]:
+    """The dates for which an API is asked: from the start to the end of a run, or to now. Raises BadSetting."""
+    start = task.since or config.orders_api().start_date
+    if start is None:
+        raise BadSetting(
+            "--since is not given and [orders_api] start_date is not set; an API does not tell which dates it has: "
+            "expected one of them, such as --since 2025-01-15"
+        )
+    return days_between(start, min(task.end, task.stamp))
+
+
+def _changed(task: Any, lake: Lake) -> list[str] | None:
+    """The dates of --changed-since, found once a run, since luigi starts RunAll again and again; None without it."""
+    if task.changed_since is None:
+        return None
+    name = f"runs/{run_name(task.stamp)}/changed.json"
+    known = lake.read(name)
+    if known is None:
+        source = open_source()
+        if isinstance(source, Shop):
+            refuse_unknowing(source)
+        since = start_of(lake, task.changed_since, config.api()["overlap_minutes"])
+        dates = None if since is None else changed_dates(lake, source, since, task.intent, open_engine)
+        known = {"since": shown(since), "dates": dates}
+        with lake.locked():
+            lake.write(name, known)
+    found: list[str] | None = known["dates"]
+    return found
