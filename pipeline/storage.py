@@ -91,7 +91,7 @@ class Lake:
 
         Raises LakeBusy after lock_timeout_seconds and StorageUnusable when the root cannot be written.
         """
-        with self._held(".lock", "that publishes"), self._usable():
+        with self._held(".lock", "the lake's lock"), self._usable():
             try:
                 shutil.rmtree(self.path(".staging"), ignore_errors=True)
                 os.mkdir(self.path(".staging"))
@@ -105,21 +105,21 @@ class Lake:
 
         Raises LakeBusy and StorageUnusable as locked() does.
         """
-        with self._held(".extracting", "that asks the API"):
+        with self._held(".extracting", "the right to ask the API"):
             yield
 
     @contextmanager
-    def _held(self, name: str, doing: str) -> Iterator[None]:
+    def _held(self, name: str, what: str) -> Iterator[None]:
         with self._usable():
             self.root.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path(name))
-            self._acquire(lock, doing)
+            self._acquire(lock, what)
         try:
             yield
         finally:
             lock.release()
 
-    def _acquire(self, lock: FileLock, doing: str) -> None:
+    def _acquire(self, lock: FileLock, what: str) -> None:
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -128,7 +128,7 @@ class Lake:
                 lock.acquire(timeout=self.lock_timeout_seconds)
             except Timeout:
                 raise LakeBusy(
-                    f"{lock.lock_file}: another run {doing} held it for over {self.lock_timeout_seconds:g} s "
+                    f"{lock.lock_file}: another run held {what} for over {self.lock_timeout_seconds:g} s "
                     "([storage] lock_timeout_seconds); nothing was published by this task, run it again"
                 ) from None
 

@@ -35,10 +35,10 @@ DATA_FILE = re.compile(
 )
 MANIFEST = re.compile(
     rf"raw/{_DATE}/_raw\.json|normalized/{_DATE}/_normalized\.json|curated/{_DATE}/_(fact_order|order_items)\.json"
-    r"|curated/_(dims|warehouse)\.json|raw/_inventory\.json"
+    r"|curated/_(dims|warehouse)\.json|raw/_(inventory|changed_since)\.json"
 )
 FOLDER = re.compile(rf"runs|(raw|normalized|quarantine|curated)(/{_DATE})?")
-OTHER = re.compile(r"runs/.*|\.lock")
+OTHER = re.compile(r"runs/.*|\.lock|\.extracting")
 
 
 class LakeUnderTest:

@@ -1,5 +1,7 @@
 """What the manifests say of a partition. Counted from files, since a worker's memory ends with its process."""
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,8 @@ class PartitionCounts:
     counts: dict[str, Any]
     built: dict[str, str]
     error: str | None
+    # what asking an API for the date took in this run: pages, requests, restarts, and retries by kind
+    api: dict[str, int]
 
     def totals(self) -> dict[str, Any]:
         """The figures that law 1 adds up."""
@@ -28,6 +32,7 @@ def partition_counts(lake: Lake, date: str, intent: Intent) -> PartitionCounts:
     counts: dict[str, Any] = {}
     built: dict[str, str] = {}
     errors = []
+    api: dict[str, int] = {}
     any_failed = lake.has(intent.failures)
     for stage in STAGES:
         manifest = lake.manifest(stage, date) or {}
@@ -35,10 +40,11 @@ def partition_counts(lake: Lake, date: str, intent: Intent) -> PartitionCounts:
             counts |= manifest.get("counts", {})
         if manifest.get("as_of") == intent.stamp:
             built[stage.name] = manifest["because"]
+            api |= manifest.get("api") or {}
         failed = lake.read(failure(stage, date, intent)) if any_failed else None
         if failed is not None:
             errors.append(failed["error"])
-    return PartitionCounts(date, counts, built, errors[0] if errors else None)
+    return PartitionCounts(date, counts, built, errors[0] if errors else None, api)
 
 
 def touched(lake: Lake, intent: Intent) -> list[PartitionCounts]:
@@ -48,3 +54,11 @@ def touched(lake: Lake, intent: Intent) -> list[PartitionCounts]:
         for date in lake.partitions("curated")
         if any((lake.manifest(stage, date) or {}).get("as_of") == intent.stamp for stage in CURATED_STAGES)
     ]
+
+
+def asked(counted: Iterable[Mapping[str, int]]) -> dict[str, Any]:
+    """What asking an API took in all; empty when none was asked."""
+    total = sum((Counter(counts) for counts in counted), Counter[str]())
+    retries = {kind: total.pop(kind) for kind in sorted(total) if kind not in ("pages", "requests", "restarts")}
+    figures = {kind: total[kind] for kind in ("pages", "requests", "restarts")}
+    return {**figures, "retries": retries} if total else {}

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from pipeline.observe.checks import Finding
-from pipeline.observe.counts import PartitionCounts
+from pipeline.observe.counts import PartitionCounts, asked
 
 FOLD_ABOVE_DATES = 31
 
@@ -26,11 +26,13 @@ def summarize(
         | {"built": part.built, "skipped": not part.built and not part.error, "error": part.error}
         for part in partitions
     }
+    changes = (options.get("changes") or {}).get("api", {})
     currencies = sorted({currency for part in partitions for currency in part.counts.get("currencies", [])})
     return {
         **options,
         "dates": dates,
         "undated": undated,
+        "api": asked([*(part.api for part in partitions), changes]),
         "currencies": currencies,
         "settled_dates_that_differ": differing,
         "late_arriving": unknown,
@@ -118,7 +120,7 @@ def _mixed(parts: list[PartitionCounts]) -> str:
 
 
 def _notes(summary: dict[str, Any], path: str) -> list[str]:
-    notes = []
+    notes = [_api(summary["api"])] if summary["api"] else []
     if len(summary["currencies"]) > 1:
         notes.append(f"currencies: {', '.join(summary['currencies'])}; sum amounts of one currency only")
     unknown = summary["late_arriving"]
@@ -134,3 +136,10 @@ def _notes(summary: dict[str, Any], path: str) -> list[str]:
             f"{', …' if len(differing) > 10 else ''}; extract them again with --force"
         )
     return [*notes, f"summary: {path}"]
+
+
+def _api(api: dict[str, Any]) -> str:
+    retries = ", ".join(f"{count:,} {kind}" for kind, count in api["retries"].items())
+    told = f"API: {api['pages']:,} page(s) in {api['requests']:,} request(s)"
+    again = f", {api['restarts']:,} window(s) read again" if api["restarts"] else ""
+    return told + (f", {sum(api['retries'].values()):,} retried ({retries})" if retries else "") + again

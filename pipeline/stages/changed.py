@@ -1,6 +1,7 @@
 """Which dates a late update concerns: where an order is now, and where the lake has it."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 
@@ -43,10 +44,10 @@ def move_on(lake: Lake, intent: Intent) -> None:
 
 def changed_dates(
     lake: Lake, source: Dump | Shop, since: datetime, intent: Intent, open_engine: OpenEngine
-) -> list[str]:
-    """The dates that hold, or held, an order updated since then; and those landed that are not complete anyway.
+) -> dict[str, Any]:
+    """`dates`: those that hold, or held, an order updated since then, and those landed that are not complete anyway.
 
-    A dump tells by its inventory which dates' records differ, whenever they changed.
+    `api`: what asking took. A dump tells by its inventory which dates' records differ, whenever they changed.
     """
     landed = [date for date in lake.partitions("raw") if date != UNDATED]
     incomplete = {date for date in landed if missing(lake, NORMALIZED_STAGE, date, intent)}
@@ -54,14 +55,14 @@ def changed_dates(
         inventory = learn(lake, source, intent, open_engine)
         ids = {date: part.id for date, part in inventory.parts.items() if date != UNDATED}
         other = {date for date in landed if differs(lake, date, ids.get(date))}
-        return sorted(incomplete | other | ids.keys() - set(landed))
+        return {"dates": sorted(incomplete | other | ids.keys() - set(landed)), "api": {}}
     with lake.extracting(), open_engine() as engine:
         window = Window("changed", since, None)
         spool = fetch(Client(source), source, window, Spool(lake, source, window, intent))
         found = _dates(lake, engine, source, spool, intent)
         spool.remove()
     emit("changes_found", since=since.isoformat() + "Z", orders=spool.at.records, dates=len(found))
-    return sorted(found | incomplete)
+    return {"dates": sorted(found | incomplete), "api": {"pages": spool.at.pages} | spool.at.counts}
 
 
 def _dates(lake: Lake, engine: Engine, shop: Shop, spool: Spool, intent: Intent) -> set[str]:

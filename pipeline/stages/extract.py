@@ -134,7 +134,7 @@ class _Extraction:
         return date not in self.outcome.failed
 
     def _manifest(self, spool: Spool) -> Manifest:
-        told = {"pages": spool.at.pages, "counts": spool.at.counts}
+        told = {"pages": spool.at.pages} | spool.at.counts
         fields = self.shop.fields.texts if self.shop.fields is not None else None
         return {"made_from": self.shop.url, "fields": fields, "api": told, "plain_by": None}
 

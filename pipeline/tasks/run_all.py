@@ -19,7 +19,7 @@ from pipeline.targets import FileTarget
 from pipeline.tasks.base import LakeTask, PartitionTask, open_engine, open_lake
 from pipeline.tasks.dims import SeedDims, warehouse_path
 from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
-from pipeline.tasks.source import dates_of, is_api, shown
+from pipeline.tasks.source import changes_name, dates_of, is_api, shown
 
 
 class RunAll(LakeTask):
@@ -101,6 +101,7 @@ class RunAll(LakeTask):
                 "force": self.force,
                 "reprocess": self.reprocess,
                 "changed_since": shown(self.changed_since),
+                "changes": lake.read(changes_name(self.stamp)),
             },
             errors=[RunFailed(failed["error"])] if failed else [],
             open_engine=open_engine,

@@ -68,16 +68,21 @@ def _changed(task: Any, lake: Lake) -> list[str] | None:
     """The dates of --changed-since, found once a run, since luigi starts RunAll again and again; None without it."""
     if task.changed_since is None:
         return None
-    name = f"runs/{run_name(task.stamp)}/changed.json"
+    name = changes_name(task.stamp)
     known = lake.read(name)
     if known is None:
         source = open_source()
         if isinstance(source, Shop):
             refuse_unknowing(source)
         since = start_of(lake, task.changed_since, config.api()["overlap_minutes"])
-        dates = None if since is None else changed_dates(lake, source, since, task.intent, open_engine)
-        known = {"since": shown(since), "dates": dates}
+        found = {"dates": None} if since is None else changed_dates(lake, source, since, task.intent, open_engine)
+        known = {"since": shown(since)} | found
         with lake.locked():
             lake.write(name, known)
-    found: list[str] | None = known["dates"]
-    return found
+    dates: list[str] | None = known["dates"]
+    return dates
+
+
+def changes_name(as_of: datetime) -> str:
+    """The file that holds what --changed-since found in a run."""
+    return f"runs/{run_name(as_of)}/changed.json"
