@@ -44,7 +44,7 @@ def feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def from_dump(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     lake = LakeUnderTest(tmp_path_factory.mktemp("dump"))
-    assert lake.run(orders(), AS_OF), lake.errors
+    assert lake.run(orders(), AS_OF, dates_per_task=DATES), lake.errors
     return curated(lake)
 
 
@@ -64,7 +64,8 @@ def test_orders_from_a_faulty_api_are_those_of_the_dump_and_each_fault_is_counte
     pagination = ("cursor", "link_header", "page_number", "offset")[seed % 4]
     with mock_api(feed, fault_rate=0.3, seed=seed, stall_seconds=0.8, pagination=pagination) as api:
         ask(lake, api, pagination=pagination)
-        assert lake.run(None, AS_OF, START, START + dt.timedelta(days=DATES)), lake.errors
+        end = START + dt.timedelta(days=DATES)
+        assert lake.run(None, AS_OF, START, end, dates_per_task=DATES), lake.errors
         stats = api.stats()
     assert curated(lake) == from_dump
     assert lake.litter() == []

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -89,7 +90,8 @@ class Plain:
         head = b'{"orders":[' + b",".join(entry.body for entry in entries) + b"]"
         if self.pagination == "cursor":
             return Answer(head + b',"next_cursor":%b,"total":%d}' % (json.dumps(cursor).encode(), total))
-        links = {"Link": f'<{url}&cursor={cursor}>; rel="next"'} if cursor and self.pagination == "link_header" else {}
+        here = re.sub("&cursor=[^&]*", "", url)
+        links = {"Link": f'<{here}&cursor={cursor}>; rel="next"'} if cursor and self.pagination == "link_header" else {}
         return Answer(head + b',"total":%d}' % total, links)
 
     def error(self, status: int, message: str) -> Answer:

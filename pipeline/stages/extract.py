@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections import Counter
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from pipeline.events import emit
 from pipeline.freshness import Intent, missing
 from pipeline.progress import progress
 from pipeline.records import bind_lines, same_instant, split_lines
-from pipeline.sources.client import Client, Stopped
+from pipeline.sources.client import Client
 from pipeline.sources.shop import Shop, Window
 from pipeline.stages.outcome import Outcome
 from pipeline.stages.raw import (
@@ -50,14 +50,11 @@ def extract(lake: Lake, shop: Shop, dates: list[str], intent: Intent, open_engin
         outcome = Outcome(RAW_STAGE)
         with open_engine() as engine:
             _Extraction(lake, shop, intent, engine, outcome, todo).run()
-        remove_outdated(lake)
+        if not outcome.failed:
+            # the spools of windows that nobody asks for any more; those of failed ones are gone on with
+            shutil.rmtree(lake.path(FOLDER), ignore_errors=True)
         with lake.locked():
             outcome.close(lake, intent)
-
-
-def remove_outdated(lake: Lake) -> None:
-    """Delete the spools that no window of this extraction has used. Call it while extracting."""
-    shutil.rmtree(lake.path(FOLDER), ignore_errors=True)
 
 
 @dataclass
@@ -81,14 +78,12 @@ class _Extraction:
                 futures = {pool.submit(self._fetch, client, date): date for date in self.todo}
                 for future in as_completed(futures):
                     self._take(future, futures[future], client)
-                    if self.failures_in_a_row >= self.shop.parallel_windows:
-                        pool.shutdown(wait=False, cancel_futures=True)
-                        client.pace.stop()
                     advance(1, self._told(time.monotonic() - started))
-            except BaseException:
+                    if self.failures_in_a_row >= self.shop.parallel_windows:
+                        break
+            finally:
                 pool.shutdown(wait=False, cancel_futures=True)
                 client.pace.stop()
-                raise
         self._settle_doubts()
         self._give_up_on_rest()
         emit("extracted", dates=self.landed["dates"], unchanged=self.landed["unchanged"], **self._figures(started))
@@ -103,8 +98,6 @@ class _Extraction:
             spool = future.result()
             self.failures_in_a_row = 0
             self._land(date, spool)
-        except (CancelledError, Stopped):
-            return
         except (PipelineError, *BAD_DATE) as error:
             self.outcome.fail(date, error)
             self.failures_in_a_row += isinstance(error, PipelineError)

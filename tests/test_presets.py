@@ -1,0 +1,120 @@
+"""The presets load their vendors' shapes into the same curated bytes as the orders as the contract has them."""
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from api import QUICK, mock_api
+from hypothesis import given
+from hypothesis import strategies as st
+from lake import LakeUnderTest
+
+from pipeline.contract import UTC_MICROSECONDS
+from pipeline.engine import Engine
+from pipeline.exact_json import rewrite
+from pipeline.fields import FieldMap
+from pipeline.records import bind_lines, split_lines
+
+SINCE, UNTIL, AS_OF = dt.datetime(2025, 1, 15), dt.datetime(2025, 1, 18), dt.datetime(2025, 2, 1)
+SECRET = "s3cret-of-the-shop"
+# the first and the last second of a date, and a shop's usual ones
+TIMES = ("00:00:00", "23:59:59", "12:34:56")
+
+
+def orders() -> list[bytes]:
+    """330 orders over three dates, with and without lines and updated_at."""
+    lines = []
+    for number in range(330):
+        created = f"2025-01-{15 + number % 3}T{TIMES[number // 3 % 3]}Z"
+        order = {
+            "order_id": f"o_{number:03}",
+            "user_id": f"u_{number % 7}",
+            "amount": number * 7 / 100,
+            "currency": "EUR",
+            "created_at": created,
+            "items": [{"sku": f"s_{line}", "qty": line + 1, "price": 3.25} for line in range(number % 4)],
+        }
+        lines.append(json.dumps(order | ({"updated_at": created} if number % 2 else {})).encode())
+    return lines
+
+
+@pytest.mark.parametrize("preset", ["shopify", "woocommerce", "stripe"])
+def test_a_vendors_feed_gives_the_curated_bytes_of_the_plain_one(
+    preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = tmp_path / "feed.ndjson"
+    feed.write_bytes(b"".join(line + b"\n" for line in orders()))
+    plain, lake = LakeUnderTest(tmp_path / "plain"), LakeUnderTest(tmp_path / "vendor")
+    assert plain.run(orders(), AS_OF), plain.errors
+    for name, value in {"ORDERS_API_TOKEN": SECRET, "ORDERS_API_USER": "key", "ORDERS_API_PASSWORD": SECRET}.items():
+        monkeypatch.setenv(name, value)
+    with mock_api(feed, style=preset, token_env="ORDERS_API_TOKEN") as api:
+        lake.settings["orders_api"] |= QUICK | {"url": api.url, "preset": preset, "page_size": 50}
+        assert lake.run(None, AS_OF, SINCE, UNTIL), lake.errors
+        pages = api.stats()["pages"]
+    assert len(pages) > 6
+    curated = {name: content for name, content in plain.files().items() if name.startswith("curated")}
+    assert {name: content for name, content in lake.files().items() if name.startswith("curated")} == curated
+    landed = json.loads(lake.raw()["2025-01-15"][0])
+    assert "order_id" not in landed
+    assert landed["id"].startswith("o_")
+
+
+def test_a_corrected_field_map_is_used_by_reprocess(lake: LakeUnderTest, tmp_path: Path) -> None:
+    feed = tmp_path / "feed.ndjson"
+    feed.write_bytes(b'{"order_id": "o_1", "created_at": "2025-01-15T10:00:00Z", "amount": 1, "paid": {"net": 2.5}}\n')
+    with mock_api(feed) as api:
+        lake.settings["orders_api"] |= QUICK | {"url": api.url}
+        assert lake.run(None, AS_OF, SINCE, UNTIL), lake.errors
+    assert [row[3] for row in lake.curated("fact_order")[dt.date(2025, 1, 15)]] == [1]
+    lake.settings["orders_fields"] = {"amount": "$.paid.net"}
+    assert lake.run(None, AS_OF + dt.timedelta(hours=1), SINCE, UNTIL, reprocess=True), lake.errors
+    assert [str(row[3]) for row in lake.curated("fact_order")[dt.date(2025, 1, 15)]] == ["2.5000"]
+
+
+FIELDS = FieldMap(
+    {
+        "order_id": "$.id",
+        "user_id": "$.customer.id",
+        "amount": "$.total hundredths",
+        "created_at": "$.created epoch_seconds",
+        "updated_at": "$.updated epoch_millis",
+        "items": "$.lines",
+        "items.price": "$.price hundredths",
+    }
+)
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(-(10**13), 10**13), st.sampled_from(["", "7", "-12", "1736942400", "x", "1.5"])
+)
+LINES = st.lists(st.fixed_dictionaries({"sku": SCALARS, "price": SCALARS}), max_size=3)
+RECORDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": SCALARS,
+        "customer": st.one_of(SCALARS, st.fixed_dictionaries({"id": SCALARS})),
+        "total": SCALARS,
+        "created": SCALARS,
+        "updated": SCALARS,
+        "lines": st.one_of(SCALARS, LINES),
+    },
+)
+
+
+@given(RECORDS)
+def test_sql_and_the_exact_reader_map_a_record_alike(record: dict) -> None:
+    line = json.dumps(record).encode() + b"\n"
+    exact = rewrite(line, FIELDS)
+    assert exact is not None
+    with Engine(memory_limit="256MB", threads=1, temp_directory="") as engine:
+        typed = []
+        for exactly in ((), (0,)):
+            lines = split_lines(line)
+            now = pa.array([dt.datetime(2199, 1, 1)], UTC_MICROSECONDS)
+            bind_lines(
+                engine, lines, dates=pa.nulls(1, pa.date32()), extracted_at=now, fields=FIELDS, exactly=exactly
+            )
+            (row,) = engine.query("record").drop_columns(["exact"]).to_pylist()
+            typed.append(row | {"items": row["items"] or []})
+    assert typed[0] == typed[1]
