@@ -53,6 +53,8 @@ class Sample:
 
     folder: Path
     port: int
+    # where the README has the mock API on port 8484
+    api_port: int
     daemons: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def environment(self) -> dict[str, str]:
@@ -79,19 +81,21 @@ class Sample:
         return done.stdout
 
     def shell(self, command: str) -> str:
+        command = command.replace("8484", str(self.api_port))
         if command.endswith(" &"):
             return self._start(command.removesuffix(" &"))
         return self.say("bash", "-c", command)
 
     def _start(self, command: str) -> str:
         """A daemon on this sample's port, ready when it answers there."""
-        line = ["bash", "-c", f"exec {command} --port {self.port}"]
+        port = self.api_port if "mock-api" in command else self.port
+        line = ["bash", "-c", f"exec {command} --port {port}"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.daemons.append(subprocess.Popen(line, cwd=self.folder, env=self.environment(), **quiet))
         deadline = time.monotonic() + COMMAND_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", self.port)) == 0:
+                if client.connect_ex(("127.0.0.1", port)) == 0:
                     return ""
             time.sleep(0.05)
         raise AssertionError(f"{command} does not answer on port {self.port}")
@@ -115,7 +119,8 @@ def commands(block: Block) -> list[str]:
 def said_by(sample: Sample, block: Block) -> str:
     """What running the block prints; a console block's commands stand before what each of them prints."""
     if block.language == "console":
-        return "".join(f"$ {command}\n{sample.shell(command)}" for command in commands(block))
+        told = "".join(f"$ {command}\n{sample.shell(command)}" for command in commands(block))
+        return told.replace(str(sample.api_port), "8484")
     if block.language == "sql":
         return sample.say(sys.executable, "-c", QUERY, stdin=block.text)
     if block.language == "cron":
@@ -139,9 +144,10 @@ def sample_in(folder: Path) -> Iterator[Sample]:
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
     (folder / ".venv").mkdir()
     (folder / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
-    with socket.socket() as free:
+    with socket.socket() as free, socket.socket() as other:
         free.bind(("127.0.0.1", 0))
-        sample = Sample(folder, free.getsockname()[1])
+        other.bind(("127.0.0.1", 0))
+        sample = Sample(folder, free.getsockname()[1], other.getsockname()[1])
     settings = f"[core]\nscheduler_port = {sample.port}\n[storage]\nfsync = false\n"
     (folder / "test.cfg").write_text(settings, encoding="utf-8")
     try:
@@ -189,7 +195,7 @@ def test_a_shown_line_may_be_shortened_but_not_wrong():
 
 def test_the_help_of_python_m_pipeline_stands_in_the_readme():
     shown = {command for block in blocks() if block.language == "console" for command in commands(block)}
-    assert {f"python -m pipeline {words}--help" for words in ("", "run ", "plan ")} <= shown
+    assert {f"python -m pipeline {words}--help" for words in ("", "run ", "plan ", "mock-api ")} <= shown
 
 
 def test_the_two_commands_of_the_first_screen_are_targets_of_make(tmp_path):
@@ -224,7 +230,7 @@ def test_an_option_for_choosing_or_redoing_partitions_is_in_the_table_of_options
 
 def documented_keys() -> dict[tuple[str, str], str]:
     """The README's table of settings: the default by section and key, without its backticks."""
-    row = re.compile(r"^\| `\[(\w+)\] (\w+)` \| (.*?) \|", re.M)
+    row = re.compile(r"^\| `\[(\w+)\] ([\w.]+)` \| (.*?) \|", re.M)
     return {(section, key): default.strip("`") for section, key, default in row.findall(README.read_text("utf-8"))}
 
 
@@ -235,7 +241,7 @@ def test_every_key_of_luigi_cfg_is_in_the_readme_with_its_value():
     commented, section = set(), ""
     for line in (ROOT / "luigi.cfg").read_text(encoding="utf-8").splitlines():
         section = line[1:-1] if re.fullmatch(r"\[\w+\]", line) else section
-        commented |= {(section, key) for key in re.findall(r"^# (\w+) = ", line)}
+        commented |= {(section, key) for key in re.findall(r"^# ([\w.]+) =(?: |$)", line)}
     documented = documented_keys()
     assert {key: documented.get(key) for key in written} == written
     assert documented.keys() == written.keys() | commented
