@@ -78,7 +78,11 @@ def test_an_order_that_moved_has_both_of_its_dates_extracted_again(lake: LakeUnd
         assert lake.run(None, asked, changed_since=dt.datetime(2025, 2, 1)), lake.errors
     assert sorted(lake.summary(asked)["dates"]) == ["2025-01-15", "2025-01-17"]
     ids = {str(date): [row[0] for row in rows] for date, rows in lake.curated("fact_order").items()}
-    assert ids == {"2025-01-15": ["o_1", "o_2", "o_3", "o_4", "o_5"], "2025-01-16": ["o_6"], "2025-01-17": ["o_0", "o_7"]}
+    assert ids == {
+        "2025-01-15": ["o_1", "o_2", "o_3", "o_4", "o_5"],
+        "2025-01-16": ["o_6"],
+        "2025-01-17": ["o_0", "o_7"],
+    }
 
 
 def test_of_a_dump_the_settled_dates_whose_records_differ_are_extracted_again(lake: LakeUnderTest) -> None:

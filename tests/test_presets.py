@@ -86,7 +86,10 @@ FIELDS = FieldMap(
     }
 )
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(-(10**13), 10**13), st.sampled_from(["", "7", "-12", "1736942400", "x", "1.5"])
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**13), 10**13),
+    st.sampled_from(["", "7", "-12", "1736942400", "x", "1.5"]),
 )
 LINES = st.lists(st.fixed_dictionaries({"sku": SCALARS, "price": SCALARS}), max_size=3)
 RECORDS = st.fixed_dictionaries(
@@ -112,9 +115,7 @@ def test_sql_and_the_exact_reader_map_a_record_alike(record: dict) -> None:
         for exactly in ((), (0,)):
             lines = split_lines(line)
             now = pa.array([dt.datetime(2199, 1, 1)], UTC_MICROSECONDS)
-            bind_lines(
-                engine, lines, dates=pa.nulls(1, pa.date32()), extracted_at=now, fields=FIELDS, exactly=exactly
-            )
+            bind_lines(engine, lines, dates=pa.nulls(1, pa.date32()), extracted_at=now, fields=FIELDS, exactly=exactly)
             (row,) = engine.query("record").drop_columns(["exact"]).to_pylist()
             typed.append(row | {"items": row["items"] or []})
     assert typed[0] == typed[1]

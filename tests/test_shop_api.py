@@ -1,0 +1,291 @@
+"""What an API may answer, and what becomes of the dates it was asked for; a scripted server, real HTTP."""
+
+import base64
+import datetime as dt
+import gzip
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from api import QUICK
+from lake import LakeUnderTest
+
+from pipeline.sources.client import retry_after
+
+SINCE, UNTIL, AS_OF = dt.datetime(2025, 1, 15), dt.datetime(2025, 1, 16), dt.datetime(2025, 2, 1)
+DATE = dt.date(2025, 1, 15)
+SECRET = "s3cret-of-the-shop"
+Reply = tuple[int, dict[str, str], bytes]
+
+
+def order(number: int, created_at: str = "2025-01-15T10:00:00Z") -> str:
+    return f'{{"order_id": "o_{number}", "created_at": "{created_at}"}}'
+
+
+def page(*orders: str, **envelope: Any) -> bytes:
+    rest = "".join(f', "{name}": {json.dumps(value)}' for name, value in envelope.items())
+    return f'{{"orders": [{", ".join(orders)}]{rest}}}'.encode()
+
+
+class Scripted:
+    """A server that answers as `reply` says; it notes each request's path, parameters and headers."""
+
+    def __init__(self, reply: Callable[["Scripted", dict[str, str]], Reply]) -> None:
+        self.requests: list[tuple[str, dict[str, str], dict[str, str]]] = []
+        scripted = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                parts = urlsplit(self.path)
+                params = {name: values[0] for name, values in parse_qs(parts.query).items()}
+                scripted.requests.append((parts.path, params, dict(self.headers)))
+                status, headers, body = reply(scripted, params)
+                self.send_response(status)
+                for name, value in ({"Content-Length": str(len(body))} | headers).items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Silent."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/orders"
+
+
+@contextmanager
+def scripted(reply: Callable[[Scripted, dict[str, str]], Reply]) -> Iterator[Scripted]:
+    api = Scripted(reply)
+    thread = threading.Thread(target=api.server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield api
+    finally:
+        api.server.shutdown()
+        thread.join()
+        api.server.server_close()
+
+
+def run(lake: LakeUnderTest, api: Scripted, until: dt.datetime = UNTIL, **settings: Any) -> bool:
+    lake.settings["orders_api"] |= QUICK | {"url": api.url, "attempts": 3} | settings
+    return lake.run(None, AS_OF, SINCE, until)
+
+
+def ids(lake: LakeUnderTest, date: dt.date = DATE) -> list[str]:
+    return [row[0] for row in lake.normalized("orders")[date]]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        (500, {}, b""),
+        (408, {}, b""),
+        (429, {"Retry-After": "0"}, b""),
+        (200, {"Content-Length": "1000"}, page(order(1))),
+        (200, {}, page(order(1))[:-9]),
+        (200, {"Content-Type": "text/html"}, b"<html>back soon</html>"),
+        (200, {}, b'{"error": "overloaded", "orders": []}'),
+        (200, {}, b'{"message": "no orders here"}'),
+    ],
+    ids=["500", "408", "429", "cut", "invalid", "html", "error_with_200", "no_array"],
+)
+def test_a_page_that_goes_wrong_once_is_asked_for_again(lake: LakeUnderTest, first: Reply) -> None:
+    def reply(api: Scripted, _: dict[str, str]) -> Reply:
+        return first if len(api.requests) == 1 else (200, {"Connection": "close"}, page(order(1)))
+
+    with scripted(reply) as api:
+        assert run(lake, api), lake.errors
+    assert ids(lake) == ["o_1"]
+    assert sum(lake.summary(AS_OF)["api"]["retries"].values()) == 1
+
+
+@pytest.mark.parametrize(("status", "setting"), [(400, "since_param"), (401, "token_env"), (403, "auth"), (404, "url")])
+def test_another_4xx_fails_at_once_and_names_the_setting(lake: LakeUnderTest, status: int, setting: str) -> None:
+    with scripted(lambda *_: (status, {}, b"no")) as api:
+        assert not run(lake, api)
+    assert len(api.requests) == 1
+    assert setting in lake.errors[-1]
+    assert f"status {status}" in lake.errors[-1]
+
+
+def test_a_date_whose_page_never_comes_fails_alone_and_the_next_run_heals_it(lake: LakeUnderTest) -> None:
+    broken = [True]
+
+    def reply(_: Scripted, params: dict[str, str]) -> Reply:
+        day = params["created_from"][:10]
+        if broken[0] and day == "2025-01-16":
+            return 503, {}, b""
+        return 200, {}, page(order(int(day[-2:]), f"{day}T10:00:00Z"))
+
+    with scripted(reply) as api:
+        assert not run(lake, api, dt.datetime(2025, 1, 18))
+        assert "date=2025-01-16: " in lake.errors[-1]
+        assert "after 3 attempts" in lake.errors[-1]
+        assert sorted(map(str, lake.curated("fact_order"))) == ["2025-01-15", "2025-01-17"]
+        broken[0] = False
+        assert lake.run(None, AS_OF + dt.timedelta(hours=1), SINCE, dt.datetime(2025, 1, 18)), lake.errors
+    assert ids(lake, dt.date(2025, 1, 16)) == ["o_16"]
+    assert lake.litter() == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "settings", "told"),
+    [
+        (lambda api, _: (200, {}, page(next_cursor=str(len(api.requests)))), {}, "empty pages in a row"),
+        (lambda api, _: (200, {}, page(order(len(api.requests)), next_cursor="same")), {}, "made already"),
+        (lambda *_: (200, {}, page(order(1))), {"pagination": "page_number"}, "records of the page before"),
+        (lambda *_: (200, {}, b" " * 5000), {"max_page_bytes": 4096}, "max_page_bytes"),
+        (
+            lambda *_: (200, {"Content-Encoding": "gzip"}, gzip.compress(b" " * 5_000_000)),
+            {"max_page_bytes": 100_000},
+            "max_page_bytes",
+        ),
+        (
+            lambda *_: (200, {"Link": '<https://elsewhere.example/orders?page=2>; rel="next"'}, page(order(1))),
+            {"pagination": "link_header"},
+            "another host",
+        ),
+        (
+            lambda api, _: (200, {}, page(*(order(n) for n in range(len(api.requests))), total=100)),
+            {},
+            "no two held the same",
+        ),
+    ],
+    ids=["empty_pages", "repeated_cursor", "ignored_page", "too_large", "inflates", "other_host", "unstable"],
+)
+def test_pages_that_come_to_no_end_are_an_error_and_no_loop(
+    lake: LakeUnderTest, reply: Any, settings: dict[str, Any], told: str
+) -> None:
+    with scripted(reply) as api:
+        assert not run(lake, api, **settings)
+    assert told in lake.errors[-1]
+    assert lake.curated("fact_order") == {}
+
+
+def test_what_an_api_gives_for_another_date_is_discarded_with_a_warning(
+    lake: LakeUnderTest, caplog: pytest.LogCaptureFixture
+) -> None:
+    with scripted(lambda *_: (200, {}, page(order(1), order(2, "2025-01-16T00:00:00Z"), order(3, "soon")))) as api:
+        assert run(lake, api), lake.errors
+    assert ids(lake) == ["o_1"]
+    reasons = [reason for reason, _ in lake.quarantine()["2025-01-15"]]
+    assert sorted(reasons) == ["invalid_created_at", "outside_window"]
+    warned = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert "event=outside_window date=2025-01-15 records=1" in warned
+
+
+def test_strange_records_are_landed_as_they_came_and_stop_nothing(lake: LakeUnderTest) -> None:
+    deep = f'{{"order_id": "o_2", "created_at": "2025-01-15T10:00:00Z", "metadata": {"[" * 3000}{"]" * 3000}}}'
+    half = '{"order_id": "\\ud800", "created_at": "2025-01-15T10:00:00Z"}'
+    huge = '{"order_id": "o_3", "created_at": "2025-01-15T10:00:00Z", "amount": 1e400}'
+    body = page(order(1), deep, half, huge).replace(b", {", b",\n  {")
+    with scripted(lambda *_: (200, {}, body)) as api:
+        assert run(lake, api), lake.errors
+    assert lake.raw()["2025-01-15"] == [text.encode() for text in (order(1), deep, half, huge)]
+    assert [reason for reason, _ in lake.quarantine()["2025-01-15"]] == ["malformed_json"]
+    assert ids(lake) == ["o_1", "o_2", "o_3"]
+
+
+@pytest.mark.parametrize("auth", ["bearer", "header", "basic"])
+def test_a_secret_is_in_nothing_that_a_failing_run_writes(
+    auth: str,
+    lake: LakeUnderTest,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The API answers one page, then repeats what it was sent, as careless ones do."""
+    for name in ("ORDERS_API_TOKEN", "ORDERS_API_USER", "ORDERS_API_PASSWORD"):
+        monkeypatch.setenv(name, SECRET)
+
+    def reply(api: Scripted, _: dict[str, str]) -> Reply:
+        sent = json.dumps(api.requests[-1][2]).encode()
+        return (200, {}, page(order(1), next_cursor="2")) if len(api.requests) == 1 else (401, {}, sent)
+
+    with scripted(reply) as api:
+        assert not run(lake, api, auth=auth, auth_header="X-Token")
+    sent = "".join(api.requests[0][2].values())
+    both = base64.b64encode(f"{SECRET}:{SECRET}".encode()).decode()
+    assert (SECRET if auth != "basic" else both) in sent
+    written = [path.read_bytes() for path in lake.root.rglob("*") if path.is_file()]
+    told = capfd.readouterr()
+    everything = b"\n".join([*written, caplog.text.encode(), told.out.encode(), told.err.encode()])
+    everything += "\n".join(lake.errors).encode()
+    assert b"status 401" in everything
+    assert SECRET.encode() not in everything
+    assert both.encode() not in everything
+
+
+@pytest.mark.parametrize("auth", ["bearer", "header"])
+def test_a_secret_does_not_follow_a_redirect_to_another_host(
+    auth: str, lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERS_API_TOKEN", SECRET)
+    with scripted(lambda *_: (200, {}, page(order(1)))) as elsewhere:
+        with scripted(lambda *_: (307, {"Location": elsewhere.url}, b"")) as api:
+            assert run(lake, api, auth=auth, auth_header="X-Token"), lake.errors
+        assert SECRET in str(api.requests[0][2])
+        assert SECRET not in str(elsewhere.requests)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"url": "http://shop.example/orders", "auth": "bearer"}, "allow_insecure"),
+        ({"url": "https://key:hunter2@shop.example/orders"}, "without user or password"),
+        ({"url": "https://shop.example/orders", "auth": "bearer", "token_env": "NO_SUCH"}, "NO_SUCH"),
+        ({"url": "https://shop.example/orders", "pagination": "offset", "offset_param": ""}, "offset_param"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_one_line(
+    lake: LakeUnderTest, settings: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERS_API_TOKEN", SECRET)
+    lake.settings["orders_api"] |= settings
+    assert not lake.run(None, AS_OF, SINCE, UNTIL)
+    assert any(told in error for error in lake.errors)
+    assert "hunter2" not in str(lake.errors)
+
+
+def test_many_failures_in_a_row_spare_the_api_the_rest(lake: LakeUnderTest) -> None:
+    with scripted(lambda *_: (404, {}, b"")) as api:
+        assert not run(lake, api, SINCE + dt.timedelta(days=300))
+    assert len(api.requests) < 20
+    assert "not asked for, since 4 dates in a row had failed" in lake.errors[-1]
+
+
+def test_retry_after_is_seconds_or_a_date_up_to_the_cap() -> None:
+    soon = format_datetime(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30), usegmt=True)
+    assert retry_after("2.0", 60) == 2
+    assert retry_after("900", 60) == 60
+    assert 25 < (retry_after(soon, 60) or 0) <= 30
+    past = format_datetime(dt.datetime(2020, 1, 1, tzinfo=dt.UTC), usegmt=True)
+    assert [retry_after(value, 60) for value in ("0", "-5", "", "soon", past)] == [None] * 5
+
+
+def test_what_is_spooled_too_long_ago_is_asked_for_again(lake: LakeUnderTest, tmp_path: Path) -> None:
+    """The second page fails for good in the first run; the second run goes on there, the one of later starts anew."""
+    fails = [True]
+
+    def reply(_: Scripted, params: dict[str, str]) -> Reply:
+        if "cursor" not in params:
+            return 200, {}, page(order(1), next_cursor="2")
+        return (503, {}, b"") if fails[0] else (200, {}, page(order(2)))
+
+    for minutes, first_pages in ((10, 1), (120, 2)):
+        other = LakeUnderTest(tmp_path / str(minutes))
+        fails[0] = True
+        with scripted(reply) as api:
+            assert not run(other, api)
+            fails[0] = False
+            assert other.run(None, AS_OF + dt.timedelta(minutes=minutes), SINCE, UNTIL), other.errors
+            assert sum("cursor" not in params for _, params, _ in api.requests) == first_pages
+        assert ids(other) == ["o_1", "o_2"]
