@@ -12,7 +12,7 @@ VERSION_STAMPS = $(PYTHON_VERSIONS:%=.venv-%/.installed)
 PACKAGING = pyproject.toml setup.cfg constraints.txt
 PIP_INSTALL = python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test check test-all bench clean $(PYTHON_VERSIONS:%=test-%)
+.PHONY: help run test check test-all bench bench-api clean $(PYTHON_VERSIONS:%=test-%)
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test-all: $(PYTHON_VERSIONS:%=test-%)  ## the tests on Python 3.11, 3.12 and 3.1
 
 bench: $(STAMP)  ## set up, then the benchmarks (many minutes)
 	$(IN_VENV)/python benchmarks/bench.py $(ARGS)
+
+bench-api: $(STAMP)  ## set up, then the benchmarks of the REST source (minutes)
+	$(IN_VENV)/python benchmarks/bench_api.py $(ARGS)
 
 clean:  ## remove what set-up and tools made; output/ and duckdb_db/ stay
 	rm -rf .venv .venv-* build *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

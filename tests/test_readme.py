@@ -53,7 +53,7 @@ class Sample:
 
     folder: Path
     port: int
-    # where the README has the mock API on port 8484
+    # of the mock API, which the README has on port 8484
     api_port: int
     daemons: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -87,7 +87,7 @@ class Sample:
         return self.say("bash", "-c", command)
 
     def _start(self, command: str) -> str:
-        """A daemon on this sample's port, ready when it answers there."""
+        """A daemon on a port of this sample, ready when it answers there."""
         port = self.api_port if "mock-api" in command else self.port
         line = ["bash", "-c", f"exec {command} --port {port}"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -98,7 +98,7 @@ class Sample:
                 if client.connect_ex(("127.0.0.1", port)) == 0:
                     return ""
             time.sleep(0.05)
-        raise AssertionError(f"{command} does not answer on port {self.port}")
+        raise AssertionError(f"{command} does not answer on port {port}")
 
 
 def blocks() -> list[Block]:
