@@ -101,3 +101,13 @@ def test_auto_goes_on_from_a_run_only_once_all_of_it_was_published(lake: LakeUnd
     gone = b'{"order_id": "o_2", "created_at": "2025-01-15T10:00:00Z"}'
     assert not lake.run([gone], dt.datetime(2025, 2, 2), changed_since="auto")
     assert lake.manifests()["raw/_changed_since.json"] == known
+
+
+def test_auto_does_not_go_on_from_a_run_that_looked_at_some_dates_only(lake: LakeUnderTest) -> None:
+    order = b'{"order_id": "o_%d", "amount": %d, "created_at": "2025-01-%dT10:00:00Z"}'
+    assert lake.run([order % (1, 1, 15), order % (2, 2, 16)], dt.datetime(2025, 2, 1)), lake.errors
+    changed = [order % (1, 5, 15), order % (2, 5, 16)]
+    assert lake.run(changed, dt.datetime(2025, 2, 2), dt.datetime(2025, 1, 16), changed_since="auto"), lake.errors
+    assert "raw/_changed_since.json" not in lake.manifests()
+    assert lake.run(None, dt.datetime(2025, 2, 3), changed_since=dt.datetime(2025, 2, 2)), lake.errors
+    assert "raw/_changed_since.json" not in lake.manifests()

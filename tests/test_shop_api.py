@@ -241,6 +241,7 @@ def test_a_secret_does_not_follow_a_redirect_to_another_host(
     [
         ({"url": "http://shop.example/orders", "auth": "bearer"}, "allow_insecure"),
         ({"url": "https://key:hunter2@shop.example/orders"}, "without user or password"),
+        ({"url": "https://shop.example/orders?key=hunter2"}, "without parameters"),
         ({"url": "https://shop.example/orders", "auth": "bearer", "token_env": "NO_SUCH"}, "NO_SUCH"),
         ({"url": "https://shop.example/orders", "pagination": "offset", "offset_param": ""}, "offset_param"),
     ],

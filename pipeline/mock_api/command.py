@@ -15,7 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--latency-ms", type=float, default=0, help="milliseconds before each answer (default: 0)")
     parser.add_argument("--fault-rate", type=float, default=0, help="share of requests that go wrong (default: 0)")
     parser.add_argument("--seed", type=int, default=0, help="which requests go wrong, and how (default: 0)")
-    parser.add_argument("--style", default="plain", choices=("plain", "shopify", "woocommerce", "stripe"))
+    parser.add_argument(
+        "--style",
+        default="plain",
+        choices=("plain", "shopify", "woocommerce", "stripe"),
+        help="the vendor whose manners it has (default: plain)",
+    )
     parser.add_argument(
         "--pagination", default="cursor", choices=("cursor", "link_header", "page_number", "offset", "none"),
         help="of style plain (default: cursor)",
@@ -30,7 +35,9 @@ def run(options: argparse.Namespace) -> None:
     try:
         from pipeline.mock_api.server import Settings, serve
     except ImportError:
-        raise BadSetting("mock-api needs aiohttp; expected: pip install 'orders-lake[mock]'") from None
+        raise BadSetting(
+            "mock-api needs aiohttp; expected: pip install aiohttp, or '.[mock]' in the checkout"
+        ) from None
     given = {name: value for name, value in vars(options).items() if name not in ("command", "token_env")}
     secret = os.environ.get(options.token_env) if options.token_env else None
     try:

@@ -103,6 +103,11 @@ def _refuse_unusable(settings: Mapping[str, Any]) -> None:
     if not parts.hostname or parts.username or parts.password:
         expected = "a URL with a host and without user or password (see [orders_api] auth)"
         raise BadSetting(f"[orders_api] url = {parts.scheme}://{parts.hostname or ''}{parts.path}: expected {expected}")
+    if parts.query or parts.fragment:
+        raise BadSetting(
+            f"[orders_api] url = {parts.scheme}://{parts.hostname}{parts.path}?…: expected a URL without parameters; "
+            "fixed ones go into [orders_api] params, secrets into the environment (see auth)"
+        )
     for names in (("since_param",), ("until_param",), *NEEDED[settings["pagination"]]):
         if not any(settings[name] for name in names):
             raise BadSetting(f"[orders_api] {' or '.join(names)}: pagination = {settings['pagination']} needs it")

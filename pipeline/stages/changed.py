@@ -1,5 +1,7 @@
 """Which dates a late update concerns: where an order is now, and where the lake has it."""
 
+import os
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +19,7 @@ from pipeline.sources.shop import Shop, Window
 from pipeline.stages.land import learn
 from pipeline.stages.raw import blocks, order_ids
 from pipeline.stages.spool import OpenEngine
-from pipeline.stages.windows import Spool, fetch
+from pipeline.stages.windows import FOLDER, Spool, fetch
 from pipeline.storage import Lake, partition
 
 STATE = "raw/_changed_since.json"
@@ -61,6 +63,9 @@ def changed_dates(
         spool = fetch(Client(source), source, window, Spool(lake, source, window, intent))
         found = _dates(lake, engine, source, spool, intent)
         spool.remove()
+        with suppress(OSError):
+            # unless a killed extraction left windows there, to be gone on with
+            os.rmdir(lake.path(FOLDER))
     emit("changes_found", since=since.isoformat() + "Z", orders=spool.at.records, dates=len(found))
     return {"dates": sorted(found | incomplete), "api": {"pages": spool.at.pages} | spool.at.counts}
 

@@ -62,7 +62,7 @@ class RunAll(LakeTask):
     def _announce(self) -> None:
         """Once a run: luigi asks for what is required before it forks, and starts run() again after each yield."""
         if not self._announced:
-            emit("run_start", as_of=self.intent.stamp, since=shown(self.since))
+            emit("run_start", as_of=self.intent.stamp, since=shown(self.since), changed_since=shown(self.changed_since))
             self._announced = True
 
     def output(self) -> FileTarget:
@@ -79,7 +79,7 @@ class RunAll(LakeTask):
         yield [self._part(table, group) for table in (WriteFactOrder, WriteOrderItems) for group in groups]
         curate(lake, WriteFactOrder.stage, [], replace(self.intent, keep_going=True), open_engine)
         self._conclude(lake, dates)
-        if self.changed_since is not None:
+        if (lake.read(changes_name(self.stamp)) or {}).get("moves_on"):
             move_on(lake, self.intent)
 
     def _part(self, task: type[PartitionTask], dates: list[str]) -> PartitionTask:

@@ -76,11 +76,18 @@ def _changed(task: Any, lake: Lake) -> list[str] | None:
             refuse_unknowing(source)
         since = start_of(lake, task.changed_since, config.api()["overlap_minutes"])
         found = {"dates": None} if since is None else changed_dates(lake, source, since, task.intent, open_engine)
-        known = {"since": shown(since)} | found
+        known = {"since": shown(since), "moves_on": _moves_on(task, lake, since)} | found
         with lake.locked():
             lake.write(name, known)
     dates: list[str] | None = known["dates"]
     return dates
+
+
+def _moves_on(task: Any, lake: Lake, since: datetime | None) -> bool:
+    """Whether `auto` may go on from this run: it looks at all dates, and from no later than `auto` would."""
+    behind = start_of(lake, config.AUTO, config.api()["overlap_minutes"])
+    caught_up = since is None or (behind is not None and since <= behind)
+    return task.since is None and task.until is None and caught_up
 
 
 def changes_name(as_of: datetime) -> str:
