@@ -5,6 +5,7 @@ import hashlib
 import socket
 import struct
 from collections import Counter
+from email.utils import formatdate
 
 from aiohttp import web
 
@@ -12,7 +13,8 @@ from pipeline.mock_api.styles import Answer, Plain
 
 # as many in a row as one request is refused at most, so that a patient client gets every page
 MOST_IN_A_ROW = 6
-RETRY_AFTER = ("0.05", "1", "0", "-1", "")
+# seconds, a date of RFC 9110, nothing, and what is not allowed
+RETRY_AFTER = ("0.05", "0.2", "date", "0", "-1", "")
 ANSWERED = {"429": 429, "500": 500, "503": 503}
 KINDS = (
     *ANSWERED,
@@ -44,7 +46,7 @@ class Faults:
         self._times[request] += 1
         if start == 0:
             self.moved.discard(window)
-        digest = hashlib.sha256(f"{self._seed} {request} {self._times[request]}".encode()).digest()
+        digest = self._digest(request)
         unlucky = int.from_bytes(digest[:4]) / (1 << 32) < self._rate
         if not unlucky or self._in_a_row[request] >= MOST_IN_A_ROW:
             self._in_a_row[request] = 0
@@ -58,6 +60,13 @@ class Faults:
             self.moved.add(window)
         return kind
 
+    def manner(self, request: str) -> int:
+        """A number that chooses between the manners of the request's fault, drawn like the fault."""
+        return int.from_bytes(self._digest(request)[8:12])
+
+    def _digest(self, request: str) -> bytes:
+        return hashlib.sha256(f"{self._seed} {request} {self._times[request]}".encode()).digest()
+
     def _is_possible(self, kind: str, window: str, start: int) -> bool:
         if kind == "duplicate_page":
             return start > 0
@@ -66,21 +75,22 @@ class Faults:
         return True
 
 
-def spoiled(kind: str, answer: Answer, style: Plain, nth: int) -> Answer:
+def spoiled(kind: str, answer: Answer, style: Plain, manner: int) -> Answer:
     """What is sent instead of the answer, for the faults that are an answer."""
     if kind in ANSWERED:
         failed = style.error(ANSWERED[kind], "try again later")
-        wait = RETRY_AFTER[nth % len(RETRY_AFTER)] if kind == "429" else ""
+        wait = style.retry_after(RETRY_AFTER[manner % len(RETRY_AFTER)]) if kind == "429" else ""
+        wait = formatdate(usegmt=True) if wait == "date" else wait
         failed.headers = {"Retry-After": wait} if wait else {}
         return failed
     if kind == "error_envelope":
         return Answer(style.error(200, "something went wrong").body)
     if kind == "html":
         return Answer(b"<html><body>We will be back soon.</body></html>", {"Content-Type": "text/html"})
-    return Answer(answer.body[: len(answer.body) // 2] + b"}", answer.headers)
+    return Answer(answer.body[: len(answer.body) // 2], answer.headers)
 
 
-async def broken(kind: str, request: web.Request, body: bytes, stall_seconds: float) -> web.StreamResponse:
+async def broken(kind: str, request: web.Request, body: bytes, stall_seconds: float, manner: int) -> web.StreamResponse:
     """The faults that are no whole answer."""
     if kind == "refused":
         return web.Response(status=307, headers={"Location": f"http://127.0.0.1:{_closed_port()}/"})
@@ -94,7 +104,11 @@ async def broken(kind: str, request: web.Request, body: bytes, stall_seconds: fl
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
         return web.Response()
-    response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body) + 1)})
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    if manner % 2:
+        response.enable_chunked_encoding()
+    else:
+        response.content_length = len(body) + 1
     await response.prepare(request)
     await response.write(body[: len(body) // 2])
     transport.close()

@@ -1,15 +1,30 @@
 """The orders that the API has, in a vendor's shape, ready to be sent."""
 
 import json
+import math
 import os
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 Order = dict[str, Any]
+
+# the contract's: datetime.fromisoformat alone would take 20250115 and 2025-W03-3, too
+TIMESTAMP = re.compile(
+    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?",
+    re.ASCII,
+)
+# windows whose orders are kept at hand, so that a page costs no search through all of them
+KNOWN_WINDOWS = 64
+
+
+class UnreadableFeed(Exception):
+    """The file is no JSON dump now; perhaps it is being written."""
 
 
 @dataclass(frozen=True)
@@ -23,69 +38,137 @@ class Entry:
 
 
 class Feed:
-    """The orders of a JSON file, which is read anew whenever it has changed."""
+    """The orders of a JSON file, which is read anew whenever it has changed.
 
-    def __init__(self, path: str, shaped: Callable[[Order, bytes], bytes]) -> None:
-        self._path, self._shaped = Path(path), shaped
+    A vendor knows whole seconds, and an order once, as it is now; its id is what it is known by.
+    """
+
+    def __init__(self, path: str, shaped: Callable[[Order, bytes], bytes], *, as_vendor: bool) -> None:
+        self._path, self._shaped, self._as_vendor = Path(path), shaped, as_vendor
         self._version: tuple[int, ...] = ()
         self._entries: list[Entry] = []
         self._created: list[float] = []
+        self._windows: dict[object, list[Entry]] = {}
 
     def _refresh(self) -> None:
-        stat = os.stat(self._path)
-        version = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        if version != self._version:
-            entries = [self._entry(*pair) for pair in read_orders(self._path.read_bytes())]
-            self._entries = sorted((entry for entry in entries if entry), key=lambda entry: entry.created)
-            self._created = [entry.created for entry in self._entries]
-            self._version = version
+        """Raises UnreadableFeed."""
+        try:
+            stat = os.stat(self._path)
+            version = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if version != self._version:
+                self._load(read_orders(self._path.read_bytes()))
+                self._version = version
+        except (OSError, ValueError, RecursionError) as error:
+            raise UnreadableFeed(f"no orders can be read from the mock's --data: {error}") from None
+
+    def _load(self, orders: list[tuple[Any, bytes]]) -> None:
+        entries = [entry for order, line in orders if (entry := self._entry(order, line))]
+        self._entries = sorted(_as_they_are_now(entries) if self._as_vendor else entries, key=lambda each: each.created)
+        self._created = [entry.created for entry in self._entries]
+        self._windows = {}
 
     def _entry(self, order: Any, line: bytes) -> Entry | None:
-        try:
-            created = seconds(order["created_at"])
-            updated = seconds(order.get("updated_at") or order["created_at"])
-        except (KeyError, TypeError, ValueError, AttributeError):
+        """None for what is in no window."""
+        created = instant(order.get("created_at")) if isinstance(order, dict) else None
+        if created is None:
             return None
-        return Entry(created, updated, str(order.get("order_id")), self._shaped(order, line))
+        updated = instant(order.get("updated_at")) or created
+        whole = math.floor if self._as_vendor else float
+        times = whole(created.timestamp()), whole(updated.timestamp())
+        return Entry(*times, str(order.get("order_id") or ""), self._shaped(order, line))
 
     def created(self, since: float, until: float, *, since_counts: bool, until_counts: bool) -> list[Entry]:
         """The orders created between two times, the ends counted or not, the oldest first."""
         self._refresh()
         first = (bisect_left if since_counts else bisect_right)(self._created, since)
-        return self._entries[first : (bisect_right if until_counts else bisect_left)(self._created, until)]
+        last = (bisect_right if until_counts else bisect_left)(self._created, until)
+        return self._known((first, last), lambda: self._entries[first:last])
 
-    def updated(self, since: float) -> list[Entry]:
+    def updated(self, since: float, *, since_counts: bool) -> list[Entry]:
         """The orders updated since then, the oldest first."""
         self._refresh()
-        return [entry for entry in self._entries if entry.updated >= since]
+        return self._known(
+            (since, since_counts),
+            lambda: [e for e in self._entries if e.updated > since or (since_counts and e.updated == since)],
+        )
+
+    def _known(self, window: object, found: Callable[[], list[Entry]]) -> list[Entry]:
+        if window not in self._windows:
+            if len(self._windows) >= KNOWN_WINDOWS:
+                self._windows.clear()
+            self._windows[window] = found()
+        return self._windows[window]
+
+
+def _as_they_are_now(entries: list[Entry]) -> list[Entry]:
+    """Of the records with the same id the latest, as the contract has it; those without an id are no vendor's."""
+    latest: dict[str, Entry] = {}
+    for entry in entries:
+        before = latest.get(entry.order_id)
+        if entry.order_id and (before is None or (entry.updated, entry.created) >= (before.updated, before.created)):
+            latest[entry.order_id] = entry
+    return list(latest.values())
 
 
 def read_orders(content: bytes) -> list[tuple[Any, bytes]]:
-    """Each order of an array, of {"orders": [...]} or of NDJSON, parsed and as text."""
+    """Each order of an array, of {"orders": [...]} or of NDJSON, parsed and as text. Raises ValueError."""
+    if content.lstrip()[:1] == b"[":
+        return [(order, dumped(order)) for order in parsed(content)]
     try:
-        whole = json.loads(content)
-        orders = whole["orders"] if isinstance(whole, dict) and "orders" in whole else whole
-        if isinstance(orders, list):
-            return [(order, dumped(order)) for order in orders]
-    except ValueError:
-        pass
-    lines = [line for line in content.split(b"\n") if line.strip()]
-    return [(_parsed(line), line) for line in lines]
+        orders = parsed(content)["orders"]
+        return [(order, dumped(order)) for order in orders]
+    except (ValueError, KeyError, TypeError):
+        return [(_parsed_line(line), line) for line in content.split(b"\n") if line.strip()]
 
 
-def _parsed(line: bytes) -> Any:
+def _parsed_line(line: bytes) -> Any:
     try:
-        return json.loads(line)
-    except ValueError:
+        return parsed(line)
+    except (ValueError, RecursionError):
         return None
 
 
+def parsed(text: bytes) -> Any:
+    """JSON with its numbers exact; of duplicate keys the first counts, as in the contract. Raises ValueError."""
+    return json.loads(text, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_first_of_each)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _first_of_each(pairs: list[tuple[str, Any]]) -> Order:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else dict(reversed(pairs))
+
+
 def dumped(value: Any) -> bytes:
-    """A value as JSON, in as few characters as can be."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
+    """A value as JSON, in as few characters as can be, its numbers exact."""
+    return _text(value).encode()
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(name)}:{_text(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_text, value)) + "]"
+    return str(value) if isinstance(value, Decimal) else json.dumps(value)
+
+
+def instant(value: Any) -> datetime | None:
+    """A contract's timestamp, UTC unless it says otherwise; None for anything else."""
+    if not isinstance(value, str) or not TIMESTAMP.fullmatch(value):
+        return None
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def seconds(text: str) -> float:
-    """ISO 8601, UTC unless it says otherwise, as seconds since 1970."""
-    instant = datetime.fromisoformat(text)
-    return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
+    """A timestamp in a request, as seconds since 1970. Raises ValueError."""
+    time = instant(text)
+    if time is None:
+        raise ValueError(f"{text!r} is no timestamp")
+    return time.timestamp()

@@ -2,16 +2,19 @@
 
 import asyncio
 import socket
+import zlib
 from collections import Counter
 from dataclasses import dataclass, replace
 
 from aiohttp import web
 
 from pipeline.mock_api.faults import ANSWERED, Faults, broken, spoiled
-from pipeline.mock_api.feed import Feed
-from pipeline.mock_api.styles import STYLES, Answer, Asked, BadRequest, Plain
+from pipeline.mock_api.feed import Feed, UnreadableFeed
+from pipeline.mock_api.styles import Answer, Asked, BadRequest, Plain
+from pipeline.mock_api.vendors import VENDORS
 
 COMPRESSED_ABOVE_BYTES = 1024
+GZIP = 16 + zlib.MAX_WBITS
 SPOILED = (*ANSWERED, "error_envelope", "html", "invalid_json")
 
 
@@ -35,8 +38,8 @@ class MockApi:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.style = Plain(settings.pagination) if settings.style == "plain" else STYLES[settings.style]()
-        self._feed = Feed(settings.data, self.style.shaped)
+        self.style = Plain(settings.pagination) if settings.style == "plain" else VENDORS[settings.style]()
+        self._feed = Feed(settings.data, self.style.shaped, as_vendor=self.style.is_vendor)
         self._reset()
 
     def _reset(self) -> None:
@@ -45,7 +48,7 @@ class MockApi:
         self._faults = Faults(self._settings.seed, self._settings.fault_rate, self.style)
 
     async def stats(self, _: web.Request) -> web.Response:
-        """How often each page was asked for, and every fault."""
+        """How often each page was served as it should be, and every fault."""
         told = {"requests": self._requests, "pages": self._pages, "faults": self._faults.counts}
         return web.json_response(told)
 
@@ -64,14 +67,18 @@ class MockApi:
             asked = self.style.asked(self._feed, dict(request.query))
         except BadRequest as error:
             return _sent(self.style.error(400, str(error)))
-        self._pages[f"{asked.window}|{asked.start}"] += 1
+        except UnreadableFeed as error:
+            return _sent(self.style.error(500, str(error)))
         key = f"{request.path}?{sorted(request.query.items())}"
         kind = self._faults.draw(key, asked.window, asked.start)
         answer = self.style.page(self._as_it_is(asked, kind), str(request.url))
+        if kind is None:
+            self._pages[f"{asked.window}|{asked.start}"] += 1
+        manner = self._faults.manner(key)
         if kind in SPOILED:
-            answer = spoiled(kind, answer, self.style, self._requests)
+            answer = spoiled(kind, answer, self.style, manner)
         elif kind not in (None, "moved", "duplicate_page"):
-            return await broken(str(kind), request, answer.body, self._settings.stall_seconds)
+            return await broken(str(kind), request, answer.body, self._settings.stall_seconds, manner)
         return _sent(answer, compressed="gzip" in request.headers.get("Accept-Encoding", ""))
 
     def _as_it_is(self, asked: Asked, kind: str | None) -> Asked:
@@ -93,10 +100,12 @@ class MockApi:
 
 def _sent(answer: Answer, *, compressed: bool = False) -> web.Response:
     headers = {"Content-Type": "application/json"} | answer.headers
-    response = web.Response(body=answer.body, status=answer.status, headers=headers)
-    if compressed and len(answer.body) > COMPRESSED_ABOVE_BYTES:
-        response.enable_compression(web.ContentCoding.gzip)
-    return response
+    body = answer.body
+    if compressed and len(body) > COMPRESSED_ABOVE_BYTES:
+        # fast rather than small: aiohttp's own would cost more than all the rest of a page
+        packing = zlib.compressobj(1, wbits=GZIP)
+        body, headers["Content-Encoding"] = packing.compress(body) + packing.flush(), "gzip"
+    return web.Response(body=body, status=answer.status, headers=headers)
 
 
 def serve(settings: Settings) -> None:
@@ -107,5 +116,10 @@ def serve(settings: Settings) -> None:
     app.router.add_get("/_stats", api.stats)
     app.router.add_post("/_reset", api.reset)
     listener = socket.create_server(("127.0.0.1", settings.port), backlog=128)
-    print(f"mock-api: http://127.0.0.1:{listener.getsockname()[1]}{api.style.path}", flush=True)
+
+    async def tell(_: web.Application) -> None:
+        """Say where, once the signals that end the server are awaited."""
+        print(f"mock-api: http://127.0.0.1:{listener.getsockname()[1]}{api.style.path}", flush=True)
+
+    app.on_startup.append(tell)
     web.run_app(app, sock=listener, print=None, access_log=None, handler_cancellation=True)
