@@ -17,7 +17,7 @@ QUICK = {
     "attempts": 20,
     "backoff_seconds": 0.005,
     "max_backoff_seconds": 0.05,
-    "read_timeout_seconds": 0.5,
+    "read_timeout_seconds": 1.5,
     "max_requests_per_second": 10_000,
 }
 

@@ -62,7 +62,7 @@ def test_orders_from_a_faulty_api_are_those_of_the_dump_and_each_fault_is_counte
     seed: int, lake: LakeUnderTest, feed: Path, from_dump: dict[str, bytes]
 ) -> None:
     pagination = ("cursor", "link_header", "page_number", "offset")[seed % 4]
-    with mock_api(feed, fault_rate=0.3, seed=seed, stall_seconds=0.8, pagination=pagination) as api:
+    with mock_api(feed, fault_rate=0.3, seed=seed, stall_seconds=2, pagination=pagination) as api:
         ask(lake, api, pagination=pagination)
         end = START + dt.timedelta(days=DATES)
         assert lake.run(None, AS_OF, START, end, dates_per_task=DATES), lake.errors
@@ -87,7 +87,7 @@ def test_a_window_that_lost_a_record_to_a_move_is_read_again(lake: LakeUnderTest
     seen = set()
     for seed in range(8):
         other = LakeUnderTest(tmp_path / str(seed))
-        with mock_api(feed, fault_rate=0.5, seed=seed, stall_seconds=0.8, pagination="offset") as api:
+        with mock_api(feed, fault_rate=0.5, seed=seed, stall_seconds=2, pagination="offset") as api:
             ask(other, api, pagination="offset", page_size=3)
             assert other.run(None, AS_OF, dt.datetime(2025, 1, 15), dt.datetime(2025, 1, 16)), other.errors
             seen.add(api.stats()["faults"].get("moved", 0))

@@ -45,7 +45,7 @@ def checked(lake: LakeUnderTest, **counts: int) -> dict[str, list[str]]:
     """The faults found in what the run touched, by check; counts given here replace those of the manifests."""
     storage = Lake(lake.root, fsync=False)
     parts = touched(storage, Intent(AS_OF))
-    changed = [PartitionCounts(part.date, part.counts | counts, part.built, part.error) for part in parts]
+    changed = [PartitionCounts(part.date, part.counts | counts, part.built, part.error, part.api) for part in parts]
     with Engine(**IN_MEMORY) as engine:
         found = run_checks(storage, engine, changed)
     assert sorted(found) == check_names()
