@@ -6,19 +6,20 @@ from collections import Counter
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay
 from tenacity.wait import wait_random_exponential
+from urllib3.exceptions import HTTPError
 
 from pipeline.errors import PageTooLarge, RequestRefused, RetriesExhausted
 from pipeline.events import emit
 from pipeline.sources.pages import Course, Page, Transient, read_page
-from pipeline.sources.shop import Request, Shop, Window
+from pipeline.sources.shop import Request, Shop, Window, origin
 
 READ_BYTES = 1 << 16
-SHOWN_BODY_CHARACTERS = 200
+READ_REFUSAL_BYTES = 1 << 12
+SHOWN_REFUSAL_CHARACTERS = 200
 RETRIED_STATUS = {408, 429}
 SETTINGS_BY_STATUS = {
     400: "params, since_param, until_param, limit_param, page_size, time_format",
@@ -71,11 +72,13 @@ class _Session(requests.Session):
     def __init__(self, shop: Shop) -> None:
         super().__init__()
         self._shop = shop
+        # as requests writes it: with an international name in ASCII
+        self._origin = origin(str(requests.Request("GET", shop.url).prepare().url))
         # an auth of our own also keeps requests from looking for one in ~/.netrc
         self.auth = self._authorize
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if urlsplit(str(request.url))[:2] == urlsplit(self._shop.url)[:2]:
+        if origin(str(request.url)) == self._origin:
             request.headers.update(self._shop.credentials.headers)
         return request
 
@@ -130,7 +133,7 @@ class Client:
         except requests.ConnectionError as error:
             self._refuse_certificate(error)
             raise Transient("connection", "no connection") from error
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:
             raise RequestRefused(self._told(request.url, f"{type(error).__name__}; see [orders_api] url")) from None
         page = read_page(self._shop, request, body, response.headers, before)
         course.check(request, page)
@@ -151,10 +154,16 @@ class Client:
             if status == 429:
                 self.pace.rest(wait or 0)
             raise Transient(str(status), f"status {status}", retry_after=wait)
-        said = response.raw.read(SHOWN_BODY_CHARACTERS * 4, decode_content=True).decode(errors="replace")
-        shown = " ".join(said.split())[:SHOWN_BODY_CHARACTERS]
-        setting = SETTINGS_BY_STATUS.get(status, "url")
-        raise RequestRefused(self._told(response.url, f"status {status}: {shown}; see [orders_api] {setting}"))
+        setting, said = SETTINGS_BY_STATUS.get(status, "url"), self._said(response)
+        raise RequestRefused(self._told(response.url, f"status {status}: {said}; see [orders_api] {setting}"))
+
+    def _said(self, response: requests.Response) -> str:
+        """The API's words with a refusal, as far as they can be read; cut only once the secrets are out of them."""
+        try:
+            said = response.raw.read(READ_REFUSAL_BYTES, decode_content=True).decode(errors="replace")
+        except HTTPError:
+            return "an answer that cannot be read"
+        return " ".join(self._shop.credentials.redacted(said).split())[:SHOWN_REFUSAL_CHARACTERS]
 
     def _body(self, response: requests.Response, deadline: float) -> bytes:
         pieces, size = [], 0
@@ -217,6 +226,6 @@ def retry_after(value: str, cap_seconds: float) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
     return min(seconds, cap_seconds) if seconds > 0 else None

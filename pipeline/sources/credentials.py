@@ -1,14 +1,18 @@
 """What proves to a shop's API who asks: from the environment only, and never in a text that is written."""
 
 import base64
+import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from pipeline.errors import BadSetting
 
 HIDDEN = "***"
+HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,23 @@ def read_credentials(settings: Mapping[str, Any]) -> Credentials:
     if settings["auth"] == "basic":
         user, password = _variable(settings, "user_env"), _variable(settings, "password_env")
         both = base64.b64encode(f"{user}:{password}".encode()).decode()
-        return Credentials({"Authorization": f"Basic {both}"}, (both, password))
+        return Credentials({"Authorization": f"Basic {both}"}, _forms(both, password))
     token = _variable(settings, "token_env")
     if settings["auth"] == "bearer":
-        return Credentials({"Authorization": f"Bearer {token}"}, (token,))
-    return Credentials({settings["auth_header"]: token}, (token,))
+        return Credentials({"Authorization": f"Bearer {token}"}, _forms(token))
+    name = settings["auth_header"]
+    if not HEADER_NAME.fullmatch(name):
+        raise BadSetting(f"[orders_api] auth_header = {name}: expected a header's name such as X-Api-Key")
+    return Credentials({name: token}, _forms(token))
+
+
+def _forms(*secrets: str) -> tuple[str, ...]:
+    """The secrets as they are and as JSON (of PHP, too) and URLs write them, the longest first."""
+    forms = set(secrets)
+    for secret in secrets:
+        escaped = json.dumps(secret)[1:-1]
+        forms |= {escaped, escaped.replace("/", "\\/"), quote(secret), quote(secret, safe=""), quote_plus(secret)}
+    return tuple(sorted(forms, key=len, reverse=True))
 
 
 def _variable(settings: Mapping[str, Any], key: str) -> str:

@@ -1,20 +1,25 @@
 """A response's body as a page: its records verbatim, one a line, and the request for the page after it."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import orjson
-from requests.utils import parse_header_links
 
 from pipeline.errors import EndlessPages, RequestRefused
 from pipeline.exact_json import NotJson, NotText, rewrite
 from pipeline.fields import found
 from pipeline.sources.array_scan import ArrayScan
 from pipeline.sources.json_array import opening
-from pipeline.sources.shop import Request, Shop
+from pipeline.sources.shop import Request, Shop, origin
+
+# RFC 8288: <target> and its parameters, whose values may be quoted and then hold any character
+_PARAMETER = r';\s*([^\s=;,]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",;]*)))?\s*'
+_LINK = re.compile(rf"<([^>]*)>\s*((?:{_PARAMETER})*)")
+_PARAMETERS = re.compile(_PARAMETER)
 
 
 class Transient(Exception):
@@ -67,6 +72,7 @@ def _careful(shop: Shop, body: bytes) -> tuple[Any, bytes, int, Any]:
     envelope = _envelope(body[:start] + b"[" + scan.rest) if scan.closed else None
     if envelope is None:
         raise _no_json(body)
+    _refuse_error(shop, envelope)
     records = lines.splitlines(keepends=True)
     for record in records:
         try:
@@ -98,9 +104,13 @@ def _array(shop: Shop, envelope: Any) -> list[Any]:
     records = found(envelope, shop.records)
     if not isinstance(records, list):
         raise _no_array(shop)
+    _refuse_error(shop, envelope)
+    return records
+
+
+def _refuse_error(shop: Shop, envelope: Any) -> None:
     if shop.error is not None and found(envelope, shop.error):
         raise Transient("error_envelope", "an error in the body ([orders_api] error)")
-    return records
 
 
 def _total(shop: Shop, envelope: Any, headers: Mapping[str, str]) -> int | None:
@@ -126,14 +136,23 @@ def _next(
     if shop.pagination == "link_header":
         return _linked(request, headers)
     if shop.pagination == "cursor":
-        more = found(envelope, shop.has_more) if shop.has_more is not None else True
-        cursor = found(last, shop.cursor_of_last) if shop.cursor_of_last else found(envelope, shop.next_cursor or ())
-        return _with(request, shop.cursor_param, cursor) if more and cursor not in (None, "") else None
-    if not count or (total is not None and seen >= total):
+        return _pointed(shop, request, envelope, last)
+    # more than there are, as it says, is no reason to stop
+    if not count or seen == total:
         return None
     if shop.pagination == "offset":
         return _with(request, shop.offset_param, seen)
     return _with(request, shop.page_param, int(request.params[shop.page_param]) + 1)
+
+
+def _pointed(shop: Shop, request: Request, envelope: Any, last: Any) -> Request | None:
+    """The request with the next cursor. Raises Transient when more is said to follow, but not where."""
+    cursor = found(last, shop.cursor_of_last) if shop.cursor_of_last else found(envelope, shop.next_cursor or ())
+    cursor = None if cursor is False or cursor == "" else cursor
+    more = found(envelope, shop.has_more) if shop.has_more is not None else cursor is not None
+    if more and cursor is None:
+        raise Transient("no_cursor", "[orders_api] has_more says yes, but next_cursor or cursor_of_last finds nothing")
+    return _with(request, shop.cursor_param, cursor) if more else None
 
 
 def _with(request: Request, name: str, value: Any) -> Request:
@@ -142,17 +161,23 @@ def _with(request: Request, name: str, value: Any) -> Request:
 
 def _linked(request: Request, headers: Mapping[str, str]) -> Request | None:
     """The target of Link with rel="next" (RFC 8288), relative to the request."""
-    links = parse_header_links(headers.get("Link", "").strip())
-    target = next((link["url"] for link in links if "next" in link.get("rel", "").split()), None)
+    target = next((target for target, relations in _links(headers.get("Link", "")) if "next" in relations), None)
     if target is None:
         return None
     url = urljoin(request.url, target)
-    if urlsplit(url)[:2] != urlsplit(request.url)[:2]:
+    if origin(url) != origin(request.url):
         raise RequestRefused(
-            f"{request.url}: Link names a next page on another host, {urlsplit(url).hostname}; "
+            f"{request.url}: Link names a next page on another host, {origin(url)[1]}; "
             "expected one of the same scheme, host and port; nothing was sent there"
         )
     return Request(url)
+
+
+def _links(header: str) -> Iterator[tuple[str, list[str]]]:
+    """Each link's target and relations; of several parameters `rel` the first counts."""
+    for link in _LINK.finditer(header):
+        given = [(name.lower(), quoted or bare) for name, quoted, bare in _PARAMETERS.findall(link[2])]
+        yield link[1], next((value.strip("'").lower().split() for name, value in given if name == "rel"), [])
 
 
 class Course:

@@ -26,6 +26,12 @@ ASKED |= {"since_offset_seconds", "until_offset_seconds", "limit_param", "page_s
 ASKED |= {"offset_param", "cursor_param", "next_cursor", "cursor_of_last", "has_more", "records"}
 
 
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port, which is what credentials are for. Raises ValueError."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
 @dataclass(frozen=True)
 class Window:
     """The orders to ask for: those created in [since, until), or with until None those updated since. Naive UTC."""
