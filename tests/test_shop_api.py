@@ -12,13 +12,14 @@ from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from api import QUICK
 from lake import LakeUnderTest
 
 from pipeline.sources.client import retry_after
+from pipeline.sources.shop import origin
 
 SINCE, UNTIL, AS_OF = dt.datetime(2025, 1, 15), dt.datetime(2025, 1, 16), dt.datetime(2025, 2, 1)
 DATE = dt.date(2025, 1, 15)
@@ -224,6 +225,79 @@ def test_a_secret_is_in_nothing_that_a_failing_run_writes(
     assert both.encode() not in everything
 
 
+@pytest.mark.parametrize(
+    "repeat",
+    [
+        lambda secret: json.dumps({"you sent": secret}),
+        lambda secret: json.dumps({"you sent": secret}).replace("/", "\\/"),
+        lambda secret: f"no such key: {quote(secret, safe='')}",
+        lambda secret: " " * 150 + secret,
+    ],
+    ids=["json", "php_json", "url", "at_the_cut"],
+)
+def test_a_secret_is_hidden_however_the_api_spells_it(
+    repeat: Callable[[str], str], lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = 'geheim/"key"+1&2=3'
+    monkeypatch.setenv("ORDERS_API_TOKEN", secret)
+    with scripted(lambda *_: (403, {}, repeat(secret).encode())) as api:
+        assert not run(lake, api, auth="header", auth_header="X-Token")
+    assert api.requests[0][2]["X-Token"] == secret
+    assert "status 403" in lake.errors[-1]
+    for spelt in (secret, json.dumps(secret)[1:-1], quote(secret, safe="")):
+        assert spelt[:9] not in lake.errors[-1]
+
+
+def test_a_refusal_that_cannot_be_read_is_one_line_all_the_same(lake: LakeUnderTest) -> None:
+    with scripted(lambda *_: (401, {"Content-Encoding": "gzip"}, b"no gzip")) as api:
+        assert not run(lake, api)
+    assert "status 401: an answer that cannot be read" in lake.errors[-1]
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        '<{url}?page=2>; rel="next"',
+        "<{url}?page=2>; rel=next",
+        '<{url}?page=1>; rel="first", <{url}?page=2>; title="a, b; c"; REL="last NEXT"',
+        "<?page=2>; rel='next'",
+    ],
+)
+def test_a_link_header_is_read_as_rfc_8288_has_it(lake: LakeUnderTest, link: str) -> None:
+    def reply(api: Scripted, params: dict[str, str]) -> Reply:
+        if "page" in params:
+            return 200, {}, page(order(2))
+        return 200, {"Link": link.format(url=api.url)}, page(order(1))
+
+    with scripted(reply) as api:
+        assert run(lake, api, pagination="link_header"), lake.errors
+    assert ids(lake) == ["o_1", "o_2"]
+
+
+def test_the_port_that_a_scheme_has_anyway_makes_no_other_host() -> None:
+    assert origin("https://shop.example:443/orders") == origin("https://SHOP.example/orders")
+    assert origin("https://shop.example:8443/orders") != origin("https://shop.example/orders")
+
+
+def test_more_orders_without_a_cursor_to_them_are_a_fault_and_not_the_end(lake: LakeUnderTest) -> None:
+    def reply(api: Scripted, params: dict[str, str]) -> Reply:
+        if "cursor" in params:
+            return 200, {}, page(order(2), more=False)
+        return 200, {}, page(order(1), more=True, **({} if len(api.requests) == 1 else {"next_cursor": "2"}))
+
+    with scripted(reply) as api:
+        assert run(lake, api, has_more="$.more"), lake.errors
+    assert ids(lake) == ["o_1", "o_2"]
+
+
+def test_a_total_that_is_too_small_ends_no_window(lake: LakeUnderTest) -> None:
+    """The total was counted before two orders came: the pages go on until there is nothing on one."""
+    pages = {"1": [order(1), order(2)], "2": [order(3)], "3": []}
+    with scripted(lambda _, params: (200, {}, page(*pages[params["page"]], total=1))) as api:
+        assert run(lake, api, pagination="page_number"), lake.errors
+    assert ids(lake) == ["o_1", "o_2", "o_3"]
+
+
 @pytest.mark.parametrize("auth", ["bearer", "header"])
 def test_a_secret_does_not_follow_a_redirect_to_another_host(
     auth: str, lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
@@ -244,6 +318,7 @@ def test_a_secret_does_not_follow_a_redirect_to_another_host(
         ({"url": "https://shop.example/orders?key=hunter2"}, "without parameters"),
         ({"url": "https://shop.example/orders", "auth": "bearer", "token_env": "NO_SUCH"}, "NO_SUCH"),
         ({"url": "https://shop.example/orders", "pagination": "offset", "offset_param": ""}, "offset_param"),
+        ({"url": "https://shop.example/orders", "auth": "header", "auth_header": "X Key:"}, "a header's name"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_one_line(
