@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urljoin
 
-import orjson
+import msgspec
 
 from pipeline.errors import EndlessPages, RequestRefused
 from pipeline.exact_json import NotJson, NotText, rewrite
-from pipeline.fields import found
+from pipeline.fields import Path, found
 from pipeline.sources.array_scan import ArrayScan
 from pipeline.sources.json_array import opening
 from pipeline.sources.shop import Request, Shop, origin
@@ -20,6 +20,12 @@ from pipeline.sources.shop import Request, Shop, origin
 _PARAMETER = r';\s*([^\s=;,]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",;]*)))?\s*'
 _LINK = re.compile(rf"<([^>]*)>\s*((?:{_PARAMETER})*)")
 _PARAMETERS = re.compile(_PARAMETER)
+
+# the elements of an array and the members of an object, as their own text
+_ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+# in JSON a line break is between tokens only, where a blank is as good
+_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 
 
 class Transient(Exception):
@@ -48,28 +54,37 @@ def read_page(shop: Shop, request: Request, body: bytes, headers: Mapping[str, s
 
 
 def _whole(shop: Shop, body: bytes) -> tuple[Any, bytes, int, Any] | None:
-    """(envelope, records, how many, the last one), where the body is read without any doubt."""
+    """(envelope, records, how many, the last one) of a body that is JSON; None when that is in doubt."""
     try:
-        envelope = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        # what is no text is all that msgspec lets pass in values that it does not decode
+        body.decode()
+        envelope, records = _apart(body, shop.records)
+    except (UnicodeDecodeError, RecursionError, msgspec.DecodeError):
         return None
-    records = _array(shop, envelope)
-    start = opening(body, shop.records)
-    scan = ArrayScan()
-    lines = scan.feed(body[start:]) if start is not None else b""
-    if not scan.closed or lines.count(b"\n") != len(records):
-        return None
-    return envelope, lines, len(records), records[-1] if records else None
+    _refuse_error(shop, envelope)
+    last = _value(bytes(records[-1])) if records and shop.cursor_of_last else None
+    return envelope, b"".join(bytes(record).translate(_ONE_LINE) + b"\n" for record in records), len(records), last
+
+
+def _apart(text: Any, path: Path) -> tuple[Any, list[msgspec.Raw]]:
+    """The values around the array at a path, and that array's elements verbatim. Raises msgspec.DecodeError."""
+    if not path:
+        return [], _ELEMENTS.decode(text)
+    members: dict[Any, msgspec.Raw] = _MEMBERS.decode(text)
+    if path[0] not in members:
+        raise msgspec.DecodeError
+    inner, records = _apart(members.pop(path[0]), path[1:])
+    return {name: _value(bytes(member)) for name, member in members.items()} | {path[0]: inner}, records
 
 
 def _careful(shop: Shop, body: bytes) -> tuple[Any, bytes, int, Any]:
     """The same, record by record, of a body that may hold records that are no text, nested too deeply or broken."""
     start = opening(body, shop.records)
     if start is None:
-        raise _no_json(body) if _envelope(body) is None else _no_array(shop)
+        raise _no_json(body) if _value(body) is None else _no_array(shop)
     scan = ArrayScan()
     lines = scan.feed(body[start:])
-    envelope = _envelope(body[:start] + b"[" + scan.rest) if scan.closed else None
+    envelope = _value(body[:start] + b"[" + scan.rest) if scan.closed else None
     if envelope is None:
         raise _no_json(body)
     _refuse_error(shop, envelope)
@@ -81,10 +96,11 @@ def _careful(shop: Shop, body: bytes) -> tuple[Any, bytes, int, Any]:
             continue
         except NotJson:
             raise _no_json(body) from None
-    return envelope, lines, len(records), _envelope(records[-1]) if records else None
+    return envelope, lines, len(records), _value(records[-1]) if records else None
 
 
-def _envelope(text: bytes) -> Any:
+def _value(text: bytes) -> Any:
+    """A JSON text as Python has it; None when it is none."""
     try:
         return json.loads(text.decode(errors="replace"))
     except (ValueError, RecursionError):
@@ -97,15 +113,6 @@ def _no_json(body: bytes) -> Transient:
 
 def _no_array(shop: Shop) -> Transient:
     return Transient("error_envelope", "JSON without an array where [orders_api] records says")
-
-
-def _array(shop: Shop, envelope: Any) -> list[Any]:
-    """The records as parsed. Raises Transient for an envelope that tells of an error instead."""
-    records = found(envelope, shop.records)
-    if not isinstance(records, list):
-        raise _no_array(shop)
-    _refuse_error(shop, envelope)
-    return records
 
 
 def _refuse_error(shop: Shop, envelope: Any) -> None:

@@ -1,0 +1,10 @@
+-- ahead: one row: how many lines DuckDB cannot read, and how many have an updated_at behind a limit
+WITH head AS (
+    SELECT CASE WHEN regexp_matches(line, '^[ \t\n\r]*\{') THEN TRY(json_transform(line, '{"updated_at": "JSON"}')) END AS json
+    FROM line
+)
+
+SELECT
+    count(*) FILTER (json IS NULL) AS unreadable,
+    count(*) FILTER (instant(json.updated_at) > $limit) AS ahead
+FROM head
