@@ -55,7 +55,7 @@ define install
 	@rm -f $@
 	@$(1) -m venv --clear $(@D)
 	@$(@D)/bin/$(PIP_INSTALL) setuptools
-	@$(@D)/bin/$(PIP_INSTALL) --no-build-isolation -e '.[test,check,bench]'
+	@$(@D)/bin/$(PIP_INSTALL) --no-build-isolation -e '.[ops,test,check,bench]'
 	@touch $@
 endef
 

@@ -249,7 +249,21 @@ class run(luigi.Config):
     as_of = Instant(default=None)
 
 
+class alerts(luigi.Config):
+    """When a run that did not fail is worth a message all the same."""
+
+    no_data_after_hours = Setting(_number(float, 0, 10_000), "hours from 0 to 10000", default=24.0)
+    max_discard_share = Setting(_number(float, 0, 1), "a share from 0 to 1", default=0.05)
+    min_discarded = Setting(_number(int, 1, 1 << 62), "a whole number from 1 on", default=10)
+
+
+class metrics(luigi.Config):
+    """Where the figures of a run go."""
+
+    textfile = luigi.Parameter(default="", description="file for node_exporter's textfile collector; empty: none")
+
+
 def validate() -> None:
     """Read every setting. Raises BadSetting naming the first that cannot be used."""
-    for section in (orders_api, orders_fields, storage, warehouse, engine, run):
+    for section in (orders_api, orders_fields, storage, warehouse, engine, run, alerts, metrics):
         section()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, cached_property
 
-from pipeline.contract import RAW_STAGE, Stage
+from pipeline.contract import NORMALIZED_STAGE, RAW_STAGE, UNDATED, Stage
 from pipeline.storage import Lake
 
 # present while curated partitions may hold orders that normalizing has moved; curating all that is stale removes it
@@ -122,6 +122,13 @@ def settled(lake: Lake, date: str, intent: Intent) -> bool:
     """Whether what is landed of a date was extracted after it was final."""
     manifest = lake.manifest(RAW_STAGE, date)
     return manifest is not None and manifest.get("extracted_at", "") >= settled_at(date, intent.settle)
+
+
+def newest_settled(lake: Lake, intent: Intent) -> str | None:
+    """The newest date whose orders are final and normalized; None when there is none."""
+    dates = (date for date in reversed(lake.partitions("normalized")) if date != UNDATED)
+    ready = (date for date in dates if settled(lake, date, intent) and stale(lake, NORMALIZED_STAGE, date) is None)
+    return next(ready, None)
 
 
 def differs(lake: Lake, date: str, raw_id: str | None) -> bool:

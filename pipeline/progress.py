@@ -1,13 +1,38 @@
-"""A progress bar on stderr when that is a terminal; nothing otherwise."""
+"""How far a piece of work is: as a bar on stderr when that is a terminal, and to whoever else listens."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+
+# what is being done, how much of it, out of how much, and a remark
+Listener = Callable[[str, int, int, str], None]
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+def listen(listener: Listener) -> None:
+    """Have this thread's work told to a listener from now on."""
+    _listener.set(listener)
 
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
     """Show how much of `total` is done; call what is given with each amount that was done, and a remark if any."""
+    listener, done = _listener.get(), 0
+    with _bar(what, total) as show:
+
+        def advance(amount: int, remark: str = "") -> None:
+            nonlocal done
+            done += amount
+            show(amount, remark)
+            if listener is not None:
+                listener(what, done, total, remark)
+
+        yield advance
+
+
+@contextmanager
+def _bar(what: str, total: int) -> Iterator[Callable[[int, str], None]]:
     if not sys.stderr.isatty():
         yield lambda *_: None
         return
@@ -23,4 +48,4 @@ def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total, remark="")
-        yield lambda amount, remark="": bar.update(task, advance=amount, remark=remark)
+        yield lambda amount, remark: bar.update(task, advance=amount, remark=remark)

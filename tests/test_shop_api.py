@@ -5,18 +5,15 @@ import datetime as dt
 import gzip
 import json
 import logging
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote
 
 import pytest
-from api import QUICK
+from api import QUICK, Reply, Scripted, scripted
 from hypothesis import given
 from hypothesis import strategies as st
 from lake import LakeUnderTest
@@ -31,7 +28,6 @@ SECRET = "s3cret-of-the-shop"
 SCALAR = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 JSON = st.recursive(SCALAR | TEXT, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3))
-Reply = tuple[int, dict[str, str], bytes]
 
 
 def order(number: int, created_at: str = "2025-01-15T10:00:00Z") -> str:
@@ -41,45 +37,6 @@ def order(number: int, created_at: str = "2025-01-15T10:00:00Z") -> str:
 def page(*orders: str, **envelope: Any) -> bytes:
     rest = "".join(f', "{name}": {json.dumps(value)}' for name, value in envelope.items())
     return f'{{"orders": [{", ".join(orders)}]{rest}}}'.encode()
-
-
-class Scripted:
-    """A server that answers as `reply` says; it notes each request's path, parameters and headers."""
-
-    def __init__(self, reply: Callable[["Scripted", dict[str, str]], Reply]) -> None:
-        self.requests: list[tuple[str, dict[str, str], dict[str, str]]] = []
-        scripted = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                parts = urlsplit(self.path)
-                params = {name: values[0] for name, values in parse_qs(parts.query).items()}
-                scripted.requests.append((parts.path, params, dict(self.headers)))
-                status, headers, body = reply(scripted, params)
-                self.send_response(status)
-                for name, value in ({"Content-Length": str(len(body))} | headers).items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                """Silent."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/orders"
-
-
-@contextmanager
-def scripted(reply: Callable[[Scripted, dict[str, str]], Reply]) -> Iterator[Scripted]:
-    api = Scripted(reply)
-    thread = threading.Thread(target=api.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield api
-    finally:
-        api.server.shutdown()
-        thread.join()
-        api.server.server_close()
 
 
 def run(lake: LakeUnderTest, api: Scripted, until: dt.datetime = UNTIL, **settings: Any) -> bool:

@@ -18,6 +18,8 @@ class PartitionCounts:
     counts: dict[str, Any]
     built: dict[str, str]
     error: str | None
+    # the error's class
+    kind: str | None
     # what asking an API for the date took in this run: pages, requests, restarts, and retries by kind
     api: dict[str, int]
 
@@ -31,7 +33,7 @@ class PartitionCounts:
 def partition_counts(lake: Lake, date: str, intent: Intent) -> PartitionCounts:
     counts: dict[str, Any] = {}
     built: dict[str, str] = {}
-    errors = []
+    failures = []
     api: dict[str, int] = {}
     any_failed = lake.has(intent.failures)
     for stage in STAGES:
@@ -43,8 +45,10 @@ def partition_counts(lake: Lake, date: str, intent: Intent) -> PartitionCounts:
             api |= manifest.get("api") or {}
         failed = lake.read(failure(stage, date, intent)) if any_failed else None
         if failed is not None:
-            errors.append(failed["error"])
-    return PartitionCounts(date, counts, built, errors[0] if errors else None, api)
+            failures.append(failed)
+            api |= failed["api"]
+    first = failures[0] if failures else {"error": None, "kind": None}
+    return PartitionCounts(date, counts, built, first["error"], first["kind"], api)
 
 
 def touched(lake: Lake, intent: Intent) -> list[PartitionCounts]:

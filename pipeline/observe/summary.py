@@ -5,6 +5,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
+from pipeline.errors import RetriesExhausted
 from pipeline.observe.checks import Finding
 from pipeline.observe.counts import PartitionCounts, asked
 
@@ -38,6 +39,7 @@ def summarize(
         "late_arriving": unknown,
         "checks": {name: asdict(found) for name, found in checks.items()},
         "failed": {part.date: part.error for part in partitions if part.error},
+        "retries_exhausted": [part.date for part in partitions if part.kind == RetriesExhausted.__name__],
     }
 
 

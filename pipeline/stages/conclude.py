@@ -1,13 +1,14 @@
 """The end of RunAll: checks over what it touched, views, summary, and one error that names all that failed."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from pipeline.contract import RAW_STAGE, UNDATED
 from pipeline.dates import fold_dates
 from pipeline.errors import CheckFailed, PipelineError, RunFailed
 from pipeline.events import emit
-from pipeline.freshness import Intent, differs, settled
+from pipeline.freshness import Intent, differs, newest_settled, settled
 from pipeline.observe.checks import Finding, late_arriving, run_checks
 from pipeline.observe.counts import PartitionCounts, partition_counts, touched
 from pipeline.observe.summary import show, summarize
@@ -28,28 +29,39 @@ def conclude(
     options: dict[str, Any],
     errors: list[PipelineError],
     open_engine: OpenEngine,
+    elapsed: Callable[[], float],
 ) -> None:
-    """Write the run's summary under `name`, last, and print it. Raises RunFailed for `errors` and all found here."""
+    """Write the run's summary under `name`, last, and print it; `elapsed` tells the seconds since the run began.
+
+    Raises RunFailed for `errors` and all found here.
+    """
     with lake.locked():
         partitions = [partition_counts(lake, date, intent) for date in dates]
         curated = touched(lake, intent)
         checks, unknown = _check(lake, curated, open_engine)
         differing = _differing(lake, partitions, intent, from_dump=from_dump)
-        options = options | {"as_of": intent.stamp, "chosen_dates": fold_dates(dates)}
+        failed = {part.date: RunFailed(part.error) for part in partitions if part.error}
+        errors = [*errors, *_unseen(lake, warehouse), *by_text(failed), *_broken(checks)]
+        said = {
+            "as_of": intent.stamp,
+            "seconds": round(elapsed(), 3),
+            "chosen_dates": fold_dates(dates),
+            "newest_settled_date": newest_settled(lake, intent),
+            "errors": [str(error) for error in errors],
+        }
         summary = summarize(
-            partitions, undated=undated(lake), differing=differing, unknown=unknown, checks=checks, options=options
+            partitions,
+            undated=undated(lake, intent),
+            differing=differing,
+            unknown=unknown,
+            checks=checks,
+            options=options | said,
         )
-        try:
-            refresh_views(lake, warehouse)
-        except PipelineError as error:
-            errors = [*errors, error]
         remove_spool(lake)
         lake.write(name, summary)
     path = lake.path(name)
     show(partitions, summary, path)
     _log(partitions, differing)
-    failed = {part.date: RunFailed(part.error) for part in partitions if part.error}
-    errors = [*errors, *by_text(failed), *_broken(checks)]
     level = logging.ERROR if errors else logging.INFO
     emit("run_end", level=level, as_of=intent.stamp, built=len(curated), failed=len(errors), summary=path)
     if errors:
@@ -63,6 +75,15 @@ def _check(
         return {}, {}
     with open_engine() as engine:
         return run_checks(lake, engine, curated), late_arriving(lake, engine, curated)
+
+
+def _unseen(lake: Lake, warehouse: str) -> list[PipelineError]:
+    """Why the warehouse's views are not what they should be."""
+    try:
+        refresh_views(lake, warehouse)
+    except PipelineError as error:
+        return [error]
+    return []
 
 
 def _broken(checks: dict[str, Finding]) -> list[PipelineError]:
@@ -90,7 +111,8 @@ def _differing(lake: Lake, partitions: list[PartitionCounts], intent: Intent, *,
     return [date for date in quiet if differs(lake, date, inventory.parts.get(date, Part()).id)]
 
 
-def undated(lake: Lake) -> dict[str, Any]:
-    """The counts of the undated partition; empty when there is none."""
-    counts: dict[str, Any] = (lake.manifest(RAW_STAGE, UNDATED) or {}).get("counts", {})
-    return counts if counts.get("extracted") else {}
+def undated(lake: Lake, intent: Intent) -> dict[str, Any]:
+    """The counts of the undated partition and whether this run made it; empty when there is none."""
+    manifest = lake.manifest(RAW_STAGE, UNDATED) or {}
+    counts: dict[str, Any] = manifest.get("counts", {})
+    return counts | {"built": manifest["as_of"] == intent.stamp} if counts.get("extracted") else {}

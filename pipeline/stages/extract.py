@@ -66,6 +66,7 @@ class _Extraction:
     outcome: Outcome
     todo: dict[str, str]
     landed: Counter[str] = field(default_factory=Counter)
+    spools: dict[str, Spool] = field(default_factory=dict)
     # windows that lack many landed orders: these may turn up in another window
     doubtful: dict[str, Spool] = field(default_factory=dict)
     failures_in_a_row: int = 0
@@ -90,7 +91,8 @@ class _Extraction:
 
     def _fetch(self, client: Client, date: str) -> Spool:
         window = Window.of(date)
-        return fetch(client, self.shop, window, Spool(self.lake, self.shop, window, self.intent))
+        spool = self.spools[date] = Spool(self.lake, self.shop, window, self.intent)
+        return fetch(client, self.shop, window, spool)
 
     def _take(self, future: Future[Spool], date: str, client: Client) -> None:
         """Land a window, or note why it cannot be."""
@@ -100,6 +102,8 @@ class _Extraction:
             self._land(date, spool)
         except (PipelineError, *BAD_DATE) as error:
             self.outcome.fail(date, error)
+            self.outcome.api[date] = self.spools[date].at.counts if date in self.spools else {}
+            self.landed.update(self.outcome.api[date])
             self.failures_in_a_row += isinstance(error, PipelineError)
 
     def _land(self, date: str, spool: Spool, *, certain: bool = False) -> None:

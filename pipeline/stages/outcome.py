@@ -20,6 +20,8 @@ class Outcome:
 
     stage: Stage
     failed: dict[str, PipelineError] = field(default_factory=dict)
+    # what asking an API for dates that failed took: requests, and retries by kind
+    api: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def fail(self, date: str, error: Exception) -> None:
         """Note that a date failed; an error that is none of ours is told as what it means for the date."""
@@ -40,9 +42,8 @@ class Outcome:
             emit("date_failed", level=logging.ERROR, stage=self.stage.name, error=str(error))
         if intent.keep_going:
             for date, error in self.failed.items():
-                lake.write(
-                    failure(self.stage, date, intent), {"stage": self.stage.name, "date": date, "error": str(error)}
-                )
+                note = {"stage": self.stage.name, "date": date, "error": str(error), "kind": type(error).__name__}
+                lake.write(failure(self.stage, date, intent), note | {"api": self.api.get(date, {})})
         elif self.failed:
             raise RunFailed(told(by_text(self.failed)))
 

@@ -126,7 +126,10 @@ def fetch(client: Client, shop: Shop, window: Window, spool: Spool) -> Spool:
     counts = Counter(spool.at.counts)
     before: np.ndarray | None = None
     for _ in range(MAX_PASSES):
-        _pass(client, shop, window, spool, counts)
+        try:
+            _pass(client, shop, window, spool, counts)
+        finally:
+            spool.at.counts = dict(counts)
         records = _hashes(spool.records)
         distinct = np.unique(records)
         counted = spool.at.agreed and spool.at.total in (None, spool.at.records)

@@ -15,7 +15,9 @@ from pipeline.errors import BadSetting, PipelineError
 from pipeline.freshness import Intent
 from pipeline.storage import Lake
 from pipeline.targets import PartitionTarget
+from pipeline.tasks.announce import announce_failure
 from pipeline.tasks.parameters import DatesParameter, StampParameter
+from pipeline.tasks.status import watch
 
 
 class LakeTask(luigi.Task):
@@ -56,6 +58,11 @@ class LakeTask(luigi.Task):
         )
 
     def on_failure(self, exception: BaseException) -> Any:
+        announce_failure(open_lake(), self.intent, self.get_task_family(), exception)
+        return self.told(exception)
+
+    def told(self, exception: BaseException) -> Any:
+        """What the scheduler shows of a failure."""
         return str(exception) if isinstance(exception, PipelineError) else super().on_failure(exception)
 
 
@@ -74,6 +81,9 @@ class PartitionTask(LakeTask):
         """Of bare dates, those that are complete: so luigi's RangeDaily asks the targets."""
         task: Any = cls
         return [value for value in parameter_tuples if task(date=value).complete()]
+
+
+LakeTask.event_handler(luigi.Event.START)(watch)
 
 
 def open_lake() -> Lake:

@@ -12,6 +12,11 @@ PROCESS_START = datetime.now(UTC).replace(tzinfo=None)
 Dates = tuple[str, ...]
 
 
+def seconds_since_start() -> float:
+    """How long the process has been running, or the one that forked it."""
+    return (datetime.now(UTC).replace(tzinfo=None) - PROCESS_START).total_seconds()
+
+
 class DatesParameter(Setting):
     """One date or several; the value is always a sorted tuple of ISO dates without repeats."""
 

@@ -16,8 +16,10 @@ from pipeline.stages.conclude import conclude
 from pipeline.stages.curate import curate
 from pipeline.storage import Lake
 from pipeline.targets import FileTarget
+from pipeline.tasks.announce import announce
 from pipeline.tasks.base import LakeTask, PartitionTask, open_engine, open_lake
 from pipeline.tasks.dims import SeedDims, warehouse_path
+from pipeline.tasks.parameters import seconds_since_start
 from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
 from pipeline.tasks.source import changes_name, dates_of, is_api, shown
 
@@ -82,6 +84,14 @@ class RunAll(LakeTask):
         if (lake.read(changes_name(self.stamp)) or {}).get("moves_on"):
             move_on(lake, self.intent)
 
+    def on_success(self) -> Any:
+        announce(open_lake(), self.intent, self.output().name)
+        return super().on_success()
+
+    def on_failure(self, exception: BaseException) -> Any:
+        announce(open_lake(), self.intent, self.output().name, exception)
+        return self.told(exception)
+
     def _part(self, task: type[PartitionTask], dates: list[str]) -> PartitionTask:
         part: PartitionTask = self.clone(task, date=dates, reopen=self.changed_since is not None, keep_going=True)
         return part
@@ -105,4 +115,5 @@ class RunAll(LakeTask):
             },
             errors=[RunFailed(failed["error"])] if failed else [],
             open_engine=open_engine,
+            elapsed=seconds_since_start,
         )

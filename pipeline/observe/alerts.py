@@ -1,0 +1,126 @@
+"""What of a run has to be told to people, and the one message that tells it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from pipeline.dates import days_between, fold_dates
+from pipeline.observe.metrics import built_counts
+
+SHOWN_ERRORS = 10
+# a date that was settled less than this ago is newly settled
+NEWLY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """When a run is worth a message although nothing failed; a date is settled `settle` after its end."""
+
+    no_data_after: timedelta
+    max_discard_share: float
+    min_discarded: int
+    settle: timedelta
+
+
+class Message(NamedTuple):
+    """The one message of a run."""
+
+    title: str
+    body: str
+
+
+class Finding(NamedTuple):
+    """What one rule found: for the title, and in full."""
+
+    title: str
+    text: str
+
+
+def alert(summary: dict[str, Any], path: str, rules: Rules) -> Message | None:
+    """The message of a run that has a summary, at this path; None when nothing is wrong."""
+    found = [*_exhausted(summary), *_failed(summary), *_silent(summary, rules), *_discarding(summary, rules)]
+    if not found:
+        return None
+    body = "\n\n".join(finding.text for finding in found)
+    title = f"orders lake: {', '.join(finding.title for finding in found)}"
+    return Message(title, f"{body}\n\nRun as of {summary['as_of']}; summary: {path}")
+
+
+def alert_of_failure(task: str, error: str, as_of: str) -> Message:
+    """The message of a task that failed where no summary tells of it."""
+    return Message(f"orders lake: {task} failed", f"{error}\n\nRun as of {as_of}; mend that and run again.")
+
+
+def _exhausted(summary: dict[str, Any]) -> list[Finding]:
+    dates = summary["retries_exhausted"]
+    if not dates:
+        return []
+    title = f"the API gave no answer for {len(dates)} date(s)"
+    errors = sorted({summary["failed"][date] for date in dates})
+    return [Finding(title, f"Retries exhausted for {fold_dates(dates)}:\n{_listed(errors)}\n{_again(summary, dates)}")]
+
+
+def _failed(summary: dict[str, Any]) -> list[Finding]:
+    told = {summary["failed"][date] for date in summary["retries_exhausted"]}
+    errors = [error for error in summary["errors"] if not any(text in error for text in told)]
+    if not errors:
+        return []
+    dates = sorted(set(summary["failed"]) - set(summary["retries_exhausted"]))
+    title = f"{len(dates)} date(s) failed" if dates else f"{len(errors)} error(s)"
+    return [Finding(title, f"Failed:\n{_listed(errors)}\n{_again(summary, dates)}")]
+
+
+def _listed(errors: list[str]) -> str:
+    more = [f"- and {len(errors) - SHOWN_ERRORS} more"] if len(errors) > SHOWN_ERRORS else []
+    return "\n".join([*(f"- {error}" for error in errors[:SHOWN_ERRORS]), *more])
+
+
+def _again(summary: dict[str, Any], dates: list[str]) -> str:
+    """The command that runs again what failed: those dates, or where none is named all that the run was asked for."""
+    chosen = {"since": dates[0], "until": _day_after(dates[-1])} if dates else {"since": summary["since"]}
+    said = chosen | {name: summary[name] for name in ("force", "reprocess", "changed_since")}
+    given = {f"--{name.replace('_', '-')}": value for name, value in said.items() if value}
+    words = [option if value is True else f"{option} {value}" for option, value in given.items()]
+    return " ".join(["Run again: python -m pipeline", *words])
+
+
+def _silent(summary: dict[str, Any], rules: Rules) -> list[Finding]:
+    """Dates without an order that are open or newly settled; none when the run did not ask for all of them."""
+    if summary["reprocess"] or summary["changed_since"]:
+        return []
+    as_of, since, until = (_instant(summary[name]) for name in ("as_of", "since", "until"))
+    assert as_of is not None
+    first = as_of - NEWLY - rules.settle - timedelta(days=1)
+    dates = days_between(max(first, since or first), min(as_of - rules.no_data_after, until or as_of))
+    begun = [date for date in dates if datetime.fromisoformat(date) > first and date not in summary["failed"]]
+    empty = [date for date in begun if not summary["dates"].get(date, {}).get("extracted")]
+    if not empty:
+        return []
+    hours = rules.no_data_after / timedelta(hours=1)
+    text = (
+        f"No orders of {fold_dates(empty)}, which began more than {hours:g} h before the run "
+        "([alerts] no_data_after_hours). Look for the cause: python -m pipeline doctor"
+    )
+    return [Finding(f"no orders of {fold_dates(empty)}", text)]
+
+
+def _discarding(summary: dict[str, Any], rules: Rules) -> list[Finding]:
+    orders, reasons = built_counts(summary)
+    discarded = sum(reasons.values())
+    if discarded < rules.min_discarded or discarded <= rules.max_discard_share * orders["extracted"]:
+        return []
+    share = f"{discarded:,} of {orders['extracted']:,} records discarded"
+    named = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+    text = (
+        f"{share} ({named}), more than a share of {rules.max_discard_share:g} ([alerts] max_discard_share). "
+        "Look at them: python -m pipeline quarantine"
+    )
+    return [Finding(share, text)]
+
+
+def _instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text).replace(tzinfo=None) if text else None
+
+
+def _day_after(date: str) -> str:
+    return (datetime.fromisoformat(date) + timedelta(days=1)).date().isoformat()

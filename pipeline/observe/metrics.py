@@ -1,0 +1,76 @@
+"""The figures of the last run as a Prometheus textfile, for the textfile collector of node_exporter."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+
+PREFIX = "orders_lake"
+
+
+def write_metrics(path: str, summary: dict[str, Any] | None, *, as_of: datetime, last_success: datetime | None) -> None:
+    """Replace the textfile at once; without a summary the run failed before it had one. Times are naive UTC.
+
+    The figures are of the partitions that the run built; Prometheus keeps their history. Raises OSError.
+    """
+    registry = CollectorRegistry()
+    gauge = _Gauges(registry)
+    failed = summary is None or bool(summary["errors"])
+    gauge("last_run_timestamp_seconds", "when the last run began", _epoch(as_of))
+    gauge("last_run_failed", "1 if the last run ended with an error", int(failed))
+    if last_success is not None:
+        gauge("last_success_timestamp_seconds", "when the last run without an error began", _epoch(last_success))
+    if summary is not None:
+        _of_run(gauge, summary, as_of)
+    write_to_textfile(path, registry)
+
+
+class _Gauges:
+    """Makes gauges of one registry; values by label give one with a label."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def __call__(self, name: str, told: str, value: float | dict[str, int], label: str = "") -> None:
+        made = Gauge(f"{PREFIX}_{name}", told, [label] if label else [], registry=self._registry)
+        if isinstance(value, dict):
+            for key, number in value.items():
+                made.labels(key).set(number)
+        else:
+            made.set(value)
+
+
+def _of_run(gauge: _Gauges, summary: dict[str, Any], as_of: datetime) -> None:
+    gauge("run_duration_seconds", "how long the last run took", summary["seconds"])
+    gauge("run_partitions", "dates of the last run by what became of them", _partitions(summary), "result")
+    orders, discarded = built_counts(summary)
+    gauge("run_orders", "records in the partitions that the last run built", orders, "result")
+    gauge("run_discarded_orders", "records among these that were discarded", discarded, "reason")
+    gauge("run_api_retries", "requests that the last run had to repeat", summary["api"].get("retries", {}), "kind")
+    newest = summary["newest_settled_date"]
+    if newest is not None:
+        end = datetime.fromisoformat(newest) + timedelta(days=1)
+        gauge("newest_settled_date_end_timestamp_seconds", "end of the newest date that is final", _epoch(end))
+        gauge("freshness_seconds", "from that end to the last run", (as_of - end).total_seconds())
+
+
+def _partitions(summary: dict[str, Any]) -> dict[str, int]:
+    dates = summary["dates"].values()
+    failed, skipped = len(summary["failed"]), sum(date["skipped"] for date in dates)
+    return {"built": len(dates) - failed - skipped, "skipped": skipped, "failed": failed}
+
+
+def built_counts(summary: dict[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
+    """How many records the partitions hold that a run built, by what became of them, and the discarded by reason."""
+    built = [date for date in [*summary["dates"].values(), summary["undated"]] if date.get("built")]
+    keys = ("extracted", "kept", "superseded_here", "superseded_elsewhere")
+    orders = {key: sum(date.get(key, 0) for date in built) for key in keys}
+    reasons: dict[str, int] = {}
+    for date in built:
+        for reason, count in date.get("discarded", {}).items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    return orders, dict(sorted(reasons.items()))
+
+
+def _epoch(instant: datetime) -> float:
+    return instant.replace(tzinfo=UTC).timestamp()

@@ -1,0 +1,72 @@
+"""After a run: its metrics, the message when something is wrong, and the heartbeat when nothing failed."""
+
+import logging
+import os
+from datetime import datetime, timedelta
+from typing import Any
+
+from pipeline import config
+from pipeline.events import emit, one_line
+from pipeline.freshness import Intent, run_name
+from pipeline.observe.alerts import Message, Rules, alert, alert_of_failure
+from pipeline.observe.channels import ping, send
+from pipeline.observe.history import last_success
+from pipeline.observe.metrics import write_metrics
+from pipeline.storage import Lake
+
+ALERT_URLS = "ORDERS_ALERT_URLS"
+HEARTBEAT_URL = "ORDERS_HEARTBEAT_URL"
+
+
+def announce(lake: Lake, intent: Intent, name: str, error: BaseException | None = None) -> None:
+    """Tell of a RunAll whose summary is under this name, if it came so far."""
+    summary = lake.read(name)
+    _write_metrics(lake, summary, intent.as_of)
+    if summary is not None:
+        _tell(lake, intent, alert(summary, lake.path(name), _rules()))
+    elif error is not None:
+        announce_failure(lake, intent, "RunAll", error)
+    if error is None and os.environ.get(HEARTBEAT_URL):
+        ping(os.environ[HEARTBEAT_URL])
+
+
+def announce_failure(lake: Lake, intent: Intent, task: str, error: BaseException) -> None:
+    """Tell of a task that failed where no summary will."""
+    _tell(lake, intent, alert_of_failure(task, one_line(error), intent.stamp))
+
+
+def _tell(lake: Lake, intent: Intent, message: Message | None) -> None:
+    """One message a run, whichever of its processes comes first."""
+    urls = os.environ.get(ALERT_URLS)
+    if not urls or message is None:
+        return
+    mark = lake.path(f"runs/{run_name(intent.as_of)}/alerted")
+    try:
+        os.makedirs(os.path.dirname(mark), exist_ok=True)
+        with open(mark, "x"):
+            send(urls, message)
+    except FileExistsError:
+        return
+    except OSError:
+        # a lake that cannot be written is the first thing to tell
+        send(urls, message)
+
+
+def _write_metrics(lake: Lake, summary: dict[str, Any] | None, as_of: datetime) -> None:
+    path = config.metrics().textfile
+    if not path:
+        return
+    try:
+        write_metrics(path, summary, as_of=as_of, last_success=last_success(lake))
+    except OSError as error:
+        emit("metrics_failed", level=logging.WARNING, reason=f"[metrics] textfile = {path}: {error.strerror}")
+
+
+def _rules() -> Rules:
+    settings = config.alerts()
+    return Rules(
+        no_data_after=timedelta(hours=settings.no_data_after_hours),
+        max_discard_share=settings.max_discard_share,
+        min_discarded=settings.min_discarded,
+        settle=timedelta(hours=config.orders_api().settle_hours),
+    )
