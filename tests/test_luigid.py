@@ -1,5 +1,6 @@
 """Under a real luigid with two workers: what a run makes there is what it makes alone, to the byte."""
 
+import json
 import os
 import shutil
 import signal
@@ -7,6 +8,7 @@ import socket
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,7 +42,13 @@ def luigid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
         port = probe.getsockname()[1]
     folder = tmp_path_factory.mktemp("luigid")
     assert (REPOSITORY / "luigi.cfg").is_file()
-    server = command("luigid", "--address", "127.0.0.1", "--port", str(port), "--state-path", str(folder / "state"))
+    # luigi.cfg's settings, but nothing is written to the repository
+    settings = (
+        f"[scheduler]\nstate_path = {folder}/state\n[task_history]\ndb_connection = sqlite:///{folder}/history.db\n"
+    )
+    (folder / "luigid.cfg").write_text(settings)
+    own = os.environ | {"LUIGI_CONFIG_PATH": str(folder / "luigid.cfg")}
+    server = command("luigid", "--address", "127.0.0.1", "--port", str(port), env=own)
 
     def answers() -> bool:
         assert server.poll() is None, server.communicate()
@@ -96,3 +104,22 @@ def test_runs_that_follow_one_another_under_luigid_are_never_taken_for_done(tmp_
         "normalized/date=2025-01-18/orders.parquet",
         "curated/date=2025-01-18/fact_order.parquet",
     }
+
+
+def test_the_visualizer_the_history_and_the_metrics_tell_of_a_run(tmp_path: Path, luigid: list[str]) -> None:
+    shop = Shop(tmp_path / "shop")
+    shop.feed(ORDERS)
+    run_all(shop, *luigid, "--workers", "2")
+    url = f"http://127.0.0.1:{luigid[-1]}"
+    asked = urllib.parse.urlencode({"data": json.dumps({"status": "DONE", "upstream_status": ""})})
+    tasks = json.loads(read(f"{url}/api/task_list?{asked}"))["response"].values()
+    messages = {(task["name"], task["status_message"], task["progress_percentage"]) for task in tasks}
+    assert ("RunAll", "4 date(s) built", 100) in messages
+    assert ("NormalizeOrders", "normalizing dates: 1 of 1", 100) in messages
+    assert "RunAll" in read(f"{url}/history/by_name/RunAll")
+    assert 'luigi_task_done_total{family="NormalizeOrders"}' in read(f"{url}/metrics")
+
+
+def read(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=DEADLINE_SECONDS) as answer:
+        return answer.read().decode()

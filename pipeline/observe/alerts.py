@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from pipeline.dates import days_between, fold_dates
-from pipeline.observe.metrics import built_counts
+from pipeline.observe.counts import built_counts
 
 SHOWN_ERRORS = 10
 # a date that was settled less than this ago is newly settled

@@ -66,3 +66,22 @@ def asked(counted: Iterable[Mapping[str, int]]) -> dict[str, Any]:
     retries = {kind: total.pop(kind) for kind in sorted(total) if kind not in ("pages", "requests", "restarts")}
     figures = {kind: total[kind] for kind in ("pages", "requests", "restarts")}
     return {**figures, "retries": retries} if total else {}
+
+
+def results(summary: Mapping[str, Any]) -> dict[str, int]:
+    """How many dates a run built, skipped, and failed to build."""
+    dates = summary["dates"].values()
+    failed, skipped = len(summary["failed"]), sum(date["skipped"] for date in dates)
+    return {"built": len(dates) - failed - skipped, "skipped": skipped, "failed": failed}
+
+
+def built_counts(summary: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
+    """How many records the partitions hold that a run built, by what became of them, and the discarded by reason."""
+    built = [date for date in [*summary["dates"].values(), summary["undated"]] if date.get("built")]
+    keys = ("extracted", "kept", "superseded_here", "superseded_elsewhere")
+    orders = {key: sum(date.get(key, 0) for date in built) for key in keys}
+    reasons: dict[str, int] = {}
+    for date in built:
+        for reason, count in date.get("discarded", {}).items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    return orders, dict(sorted(reasons.items()))

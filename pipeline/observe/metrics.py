@@ -5,6 +5,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
+from pipeline.observe.counts import built_counts, results
+
 PREFIX = "orders_lake"
 
 
@@ -42,7 +44,7 @@ class _Gauges:
 
 def _of_run(gauge: _Gauges, summary: dict[str, Any], as_of: datetime) -> None:
     gauge("run_duration_seconds", "how long the last run took", summary["seconds"])
-    gauge("run_partitions", "dates of the last run by what became of them", _partitions(summary), "result")
+    gauge("run_partitions", "dates of the last run by what became of them", results(summary), "result")
     orders, discarded = built_counts(summary)
     gauge("run_orders", "records in the partitions that the last run built", orders, "result")
     gauge("run_discarded_orders", "records among these that were discarded", discarded, "reason")
@@ -52,24 +54,6 @@ def _of_run(gauge: _Gauges, summary: dict[str, Any], as_of: datetime) -> None:
         end = datetime.fromisoformat(newest) + timedelta(days=1)
         gauge("newest_settled_date_end_timestamp_seconds", "end of the newest date that is final", _epoch(end))
         gauge("freshness_seconds", "from that end to the last run", (as_of - end).total_seconds())
-
-
-def _partitions(summary: dict[str, Any]) -> dict[str, int]:
-    dates = summary["dates"].values()
-    failed, skipped = len(summary["failed"]), sum(date["skipped"] for date in dates)
-    return {"built": len(dates) - failed - skipped, "skipped": skipped, "failed": failed}
-
-
-def built_counts(summary: dict[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
-    """How many records the partitions hold that a run built, by what became of them, and the discarded by reason."""
-    built = [date for date in [*summary["dates"].values(), summary["undated"]] if date.get("built")]
-    keys = ("extracted", "kept", "superseded_here", "superseded_elsewhere")
-    orders = {key: sum(date.get(key, 0) for date in built) for key in keys}
-    reasons: dict[str, int] = {}
-    for date in built:
-        for reason, count in date.get("discarded", {}).items():
-            reasons[reason] = reasons.get(reason, 0) + count
-    return orders, dict(sorted(reasons.items()))
 
 
 def _epoch(instant: datetime) -> float:

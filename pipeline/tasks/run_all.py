@@ -22,6 +22,7 @@ from pipeline.tasks.dims import SeedDims, warehouse_path
 from pipeline.tasks.parameters import seconds_since_start
 from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
 from pipeline.tasks.source import changes_name, dates_of, is_api, shown
+from pipeline.tasks.status import show_outcome
 
 
 class RunAll(LakeTask):
@@ -80,7 +81,10 @@ class RunAll(LakeTask):
         yield [self._part(NormalizeOrders, group) for group in groups]
         yield [self._part(table, group) for table in (WriteFactOrder, WriteOrderItems) for group in groups]
         curate(lake, WriteFactOrder.stage, [], replace(self.intent, keep_going=True), open_engine)
-        self._conclude(lake, dates)
+        try:
+            self._conclude(lake, dates)
+        finally:
+            show_outcome(self, lake.read(self.output().name))
         if (lake.read(changes_name(self.stamp)) or {}).get("moves_on"):
             move_on(lake, self.intent)
 

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from pipeline.observe.counts import results
 from pipeline.progress import listen
 
 SECONDS_BETWEEN = 2.0
@@ -17,12 +18,25 @@ class StatusReports:
 
     def __call__(self, what: str, done: int, total: int, remark: str) -> None:
         now = time.monotonic()
-        # luigi lends a task the scheduler's ear for its run() only
-        if self._task.set_status_message is None or (now < self._next and done < total):
-            return
-        self._next = now + SECONDS_BETWEEN
-        self._task.set_status_message(f"{what}: {done:,} of {total:,}" + (f"; {remark}" if remark else ""))
-        self._task.set_progress_percentage(100 * done // total if total else 100)
+        if now >= self._next or done >= total:
+            self._next = now + SECONDS_BETWEEN
+            amount = f": {done:,} of {total:,}" if total else ""
+            _tell(
+                self._task, f"{what}{amount}" + (f"; {remark}" if remark else ""), 100 * done // total if total else 100
+            )
+
+
+def show_outcome(task: Any, summary: dict[str, Any] | None) -> None:
+    """Tell how a RunAll ended."""
+    if summary is not None:
+        _tell(task, ", ".join(f"{count:,} date(s) {what}" for what, count in results(summary).items() if count), 100)
+
+
+def _tell(task: Any, message: str, percentage: int) -> None:
+    # luigi lends a task the scheduler's ear for its run() only
+    if task.set_status_message is not None:
+        task.set_status_message(message)
+        task.set_progress_percentage(percentage)
 
 
 def watch(task: Any) -> None:
