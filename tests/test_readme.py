@@ -1,4 +1,6 @@
-"""README.md is true: its commands run on the sample data and say what it shows; every key and option is in it.
+"""README.md and docs/OPERATIONS.md are true: their commands run on the sample data and say what is shown there.
+
+Every key and option is in the README.
 
 A block marked `<!-- not run: why -->` is left out. In what a block shows, `…` stands for anything in its line and, on a
 line of its own, for any lines. After a change of the output, `python tests/test_readme.py` writes the blocks anew that
@@ -29,6 +31,7 @@ from pipeline.__main__ import parser
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+PAGES = (README, ROOT / "docs" / "OPERATIONS.md")
 SAMPLE = ("data", "luigi.cfg", "Makefile", "setup.cfg", "pyproject.toml", "constraints.txt")
 RUN_LANGUAGES = {"console", "python", "sql", "cron"}
 COMMAND_TIMEOUT_SECONDS = 120
@@ -40,11 +43,15 @@ TASKS = ("FetchOrders", "NormalizeOrders", "WriteFactOrder", "WriteOrderItems", 
 class Block:
     """A fenced block: `shows` is what running it must say, None when that is not shown."""
 
+    page: Path
     line: int
     language: str
     text: str
     not_run: str | None
     shows: str | None
+
+    def __str__(self) -> str:
+        return f"{self.page.stem}_line_{self.line}"
 
 
 @dataclass
@@ -101,12 +108,12 @@ class Sample:
         raise AssertionError(f"{command} does not answer on port {port}")
 
 
-def blocks() -> list[Block]:
-    """Every fenced block of the README, in order; a text block right after another shows what that one prints."""
+def blocks(page: Path = README) -> list[Block]:
+    """Every fenced block of a page, in order; a text block right after another shows what that one prints."""
     fence = re.compile(r"(?:^<!-- not run: (.+?) -->\n)?^```(\w+)\n(.*?)^```$(?:\n+^```text\n(.*?)^```$)?", re.S | re.M)
-    text = README.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     return [
-        Block(text.count("\n", 0, m.start(2)) + 1, m[2], m[3], m[1], m[3] if m[2] == "console" else m[4])
+        Block(page, text.count("\n", 0, m.start(2)) + 1, m[2], m[3], m[1], m[3] if m[2] == "console" else m[4])
         for m in fence.finditer(text)
     ]
 
@@ -159,31 +166,33 @@ def sample_in(folder: Path) -> Iterator[Sample]:
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> dict[int, str]:
-    """What every block says, by its line, when the README is followed from its top to its end."""
-    with sample_in(tmp_path_factory.mktemp("sample")) as sample:
-        told = {}
-        for block in blocks():
-            if block.language in RUN_LANGUAGES and not block.not_run:
+def said(tmp_path_factory: pytest.TempPathFactory) -> dict[Block, str]:
+    """What every block says when each page is followed from its top to its end."""
+    told = {}
+    for page in PAGES:
+        with sample_in(tmp_path_factory.mktemp(page.stem)) as sample:
+            for block in run_blocks(page):
                 try:
-                    told[block.line] = said_by(sample, block)
+                    told[block] = said_by(sample, block)
                 except (AssertionError, subprocess.TimeoutExpired) as error:
-                    told[block.line] = f"FAILED {error}"
-        return told
+                    told[block] = f"FAILED {error}"
+    return told
 
 
-RUN = [block for block in blocks() if block.language in RUN_LANGUAGES and not block.not_run]
+def run_blocks(page: Path) -> list[Block]:
+    return [block for block in blocks(page) if block.language in RUN_LANGUAGES and not block.not_run]
 
 
-@pytest.mark.parametrize("block", RUN, ids=[f"line_{block.line}" for block in RUN])
-def test_a_block_of_the_readme_runs_on_the_sample_orders_and_says_what_is_shown(block, said):
-    assert not said[block.line].startswith("FAILED"), said[block.line]
+@pytest.mark.parametrize("block", [block for page in PAGES for block in run_blocks(page)], ids=str)
+def test_a_block_of_a_page_runs_on_the_sample_orders_and_says_what_is_shown(block, said):
+    assert not said[block].startswith("FAILED"), said[block]
     if block.shows is not None:
-        assert is_shown(block.shows, said[block.line]), f"shown:\n{block.shows}\nsaid:\n{said[block.line]}"
+        assert is_shown(block.shows, said[block]), f"shown:\n{block.shows}\nsaid:\n{said[block]}"
 
 
-def test_a_block_that_is_not_run_says_why():
-    assert [block.line for block in blocks() if block.language not in RUN_LANGUAGES and not block.not_run] == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_block_that_is_not_run_says_why(page):
+    assert [str(block) for block in blocks(page) if block.language not in RUN_LANGUAGES and not block.not_run] == []
 
 
 def test_a_shown_line_may_be_shortened_but_not_wrong():
@@ -278,17 +287,26 @@ def test_every_reason_to_discard_a_record_is_in_the_readme():
     assert {reason for reason in reasons if f"`{reason}`" not in README.read_text(encoding="utf-8")} == set()
 
 
-def test_what_the_readme_links_to_is_there():
-    links = re.findall(r"\]\(([^)#:]+)\)", README.read_text(encoding="utf-8"))
-    assert [link for link in links if not (ROOT / link).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_a_page_links_to_is_there(page):
+    links = re.findall(r"\]\(([^)#:]*)(?:#([^)]+))?\)", page.read_text(encoding="utf-8"))
+    targets = [(page.parent / file if file else page, heading) for file, heading in links]
+    assert [str(file) for file, _ in targets if not file.exists()] == []
+    assert [(file.name, heading) for file, heading in targets if heading and heading not in headings(file)] == []
 
 
-def rewritten() -> str:
-    """The README with what its blocks say now in place of what is no longer so."""
-    text = README.read_text(encoding="utf-8")
+def headings(page: Path) -> set[str]:
+    """What links to the page's headings say, as GitHub makes it of their text."""
+    found = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+def rewritten(page: Path) -> str:
+    """The page with what its blocks say now in place of what is no longer so."""
+    text = page.read_text(encoding="utf-8")
     changing = (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}", r"(?<=seconds=)[\d.]+", r"\d{8}T\d{6}\.\d{6}(?=Z)")
     with TemporaryDirectory() as folder, sample_in(Path(folder)) as sample:
-        for block in RUN:
+        for block in run_blocks(page):
             said = said_by(sample, block).replace(str(sample.folder), "…")
             said = re.sub("|".join((*changing, r"(?<=as_of=|\bas of )\d{4}-[\d:.T-]+")), "…", said)
             if block.shows is not None and not is_shown(block.shows, said):
@@ -298,4 +316,5 @@ def rewritten() -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(rewritten(), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(rewritten(page), encoding="utf-8")
