@@ -5,14 +5,16 @@ FROM python:3.13.16-slim-bookworm AS dependencies
 ARG EXTRAS=mock
 WORKDIR /src
 COPY pyproject.toml setup.cfg constraints.txt ./
-# the build backend first, so that it is the pinned one too; the package is empty here, so that a change of its code
-# does not change this layer, the large one; pip is done then
+# The build backend first, so that it is the pinned one too. The package is empty here, so that a change of its code does
+# not change this layer, the large one; pip and the libraries' own tests are no more needed then
 RUN mkdir pipeline \
     && touch pipeline/__init__.py \
     && python -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir -c constraints.txt setuptools \
     && /opt/venv/bin/pip install --no-cache-dir -c constraints.txt --no-build-isolation ".[${EXTRAS}]" \
-    && /opt/venv/bin/pip uninstall --yes orders-lake setuptools pip
+    && /opt/venv/bin/pip uninstall --yes orders-lake setuptools pip \
+    && find /opt/venv -type d -name tests -prune -exec rm -r {} + \
+    && rm -r build pipeline ./*.egg-info
 
 FROM dependencies AS package
 COPY pipeline pipeline
