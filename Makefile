@@ -15,7 +15,7 @@ PIP_INSTALL = python -m pip install --quiet --disable-pip-version-check -c const
 .PHONY: help run test check test-cron test-image test-all bench bench-api clean $(PYTHON_VERSIONS:%=test-%)
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(STAMP)  ## set up, then run the pipeline on data/
 	$(IN_VENV)/python -m pipeline run $(ARGS)

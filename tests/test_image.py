@@ -1,7 +1,7 @@
 """The real Dockerfile, built by buildah, and the services of docker-compose.yml run from it; chosen by -m minutes.
 
-No registry is asked: a Debian made by debootstrap stands for Docker's Python image under its name, so Python is 3.11 here.
-pip finds, while it builds, the packages that this machine's pip has downloaded for it.
+No registry is asked: a Debian made by debootstrap stands for Docker's Python image under its name, so Python is 3.11
+here. While it builds, pip finds the packages that this machine's pip has downloaded for it.
 """
 
 import configparser
@@ -157,7 +157,7 @@ def test_cron_runs_the_job_as_app_with_the_environment_of_the_container(project,
     luigi_cfg = project.folder / "luigi.cfg"
     api = "url = http://mock-api:8484/orders\nauth = bearer\nallow_insecure = true\nstart_date = 2025-01-15\n"
     luigi_cfg.write_text(luigi_cfg.read_text().replace("url = data/api_orders.json\n", api))
-    secret = "it's a $ecret with \"quotes\" and a \\"
+    secret = 'it\'s a $ecret with "quotes" and a \\'
     project.services["mock-api"]["environment"] = {"MOCK_TOKEN": secret}
     mock_api = start("mock-api", "--token-env", "MOCK_TOKEN")
     for name, process in (("luigid", start("luigid")), ("mock-api", mock_api)):
