@@ -153,6 +153,18 @@ def test_app_writes_its_volumes_under_luigid_with_a_read_only_root_and_no_capabi
     assert owners(project.volume("output")) == {USER}
 
 
+def test_a_run_can_write_nothing_but_its_volumes_and_has_no_capability(project, start):
+    project.services["app"]["entrypoint"] = [
+        "sh",
+        "-c",
+        "touch output/ok /tmp/ok; touch here; grep Cap /proc/self/status",
+    ]
+    assert start("app").wait(DEADLINE_SECONDS) == 0
+    assert "touch: cannot touch 'here': Read-only file system" in log_of(project, "app")
+    assert set(re.findall(r"Cap\w+:\t(\w+)", log_of(project, "app"))) == {"0" * 16}
+    assert (project.volume("output") / "ok").stat().st_uid == USER
+
+
 def test_cron_runs_the_job_as_app_with_the_environment_of_the_container(project, start):
     luigi_cfg = project.folder / "luigi.cfg"
     api = "url = http://mock-api:8484/orders\nauth = bearer\nallow_insecure = true\nstart_date = 2025-01-15\n"
