@@ -12,10 +12,10 @@ VERSION_STAMPS = $(PYTHON_VERSIONS:%=.venv-%/.installed)
 PACKAGING = pyproject.toml setup.cfg constraints.txt
 PIP_INSTALL = python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test check test-all bench bench-api clean $(PYTHON_VERSIONS:%=test-%)
+.PHONY: help run test check test-cron test-image test-all bench bench-api clean $(PYTHON_VERSIONS:%=test-%)
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(STAMP)  ## set up, then run the pipeline on data/
 	$(IN_VENV)/python -m pipeline run $(ARGS)
@@ -23,12 +23,19 @@ run: $(STAMP)  ## set up, then run the pipeline on data/
 test: $(STAMP)  ## set up, then the tests
 	$(IN_VENV)/python -m pytest $(ARGS)
 
-check: $(STAMP)  ## set up, then ruff, mypy, import-linter and the README's tests
+check: $(STAMP)  ## set up, then ruff, mypy, import-linter, hadolint and the README's tests
 	$(IN_VENV)/ruff check
 	$(IN_VENV)/ruff format --check
 	$(IN_VENV)/mypy pipeline
 	$(IN_VENV)/lint-imports --no-logo
+	$(IN_VENV)/hadolint Dockerfile
 	$(IN_VENV)/python -m pytest -q tests/test_readme.py
+
+test-cron: $(STAMP)  ## a real cron for three minutes; as root, with Debian's cron
+	$(IN_VENV)/python -m pytest -m minutes tests/test_cron.py $(ARGS)
+
+test-image: $(STAMP)  ## the image built and its services run (minutes); as root, with buildah and debootstrap
+	$(IN_VENV)/python -m pytest -m minutes tests/test_image.py $(ARGS)
 
 test-all: $(PYTHON_VERSIONS:%=test-%)  ## the tests on Python 3.11, 3.12 and 3.13
 

@@ -330,6 +330,13 @@ def test_only_the_styles_own_credentials_are_let_in_and_others_are_told_back(
     assert "Bearer wrong" in refused.text
 
 
+def test_it_listens_on_the_address_it_is_told(feed: Path, session: requests.Session) -> None:
+    write(feed, *hours(1))
+    with mock_api(feed, address="127.0.0.2") as api:
+        assert api.url.startswith("http://127.0.0.2:")
+        assert len(ids(session.get(api.url, params=WINDOWS["plain"]))) == 1
+
+
 def test_a_changed_file_is_served_at_once_and_an_unreadable_one_is_no_empty_shop(
     feed: Path, session: requests.Session
 ) -> None:

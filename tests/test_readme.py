@@ -32,7 +32,7 @@ from pipeline.__main__ import parser
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 PAGES = (README, ROOT / "docs" / "OPERATIONS.md")
-SAMPLE = ("data", "luigi.cfg", "Makefile", "setup.cfg", "pyproject.toml", "constraints.txt")
+SAMPLE = ("data", "deploy", "luigi.cfg", "Makefile", "setup.cfg", "pyproject.toml", "constraints.txt")
 RUN_LANGUAGES = {"console", "python", "sql", "cron"}
 COMMAND_TIMEOUT_SECONDS = 120
 QUERY = "import duckdb, sys; print(duckdb.connect('duckdb_db/warehouse.db', read_only=True).sql(sys.stdin.read()))"

@@ -10,7 +10,8 @@ DEFAULT_PORT = 8484
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port on 127.0.0.1; 0: any (default: 8484)")
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port to listen on; 0: any (default: 8484)")
+    parser.add_argument("--address", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--data", default="data/api_orders.json", help="the orders, as a JSON dump that is not packed")
     parser.add_argument("--latency-ms", type=float, default=0, help="milliseconds before each answer (default: 0)")
     parser.add_argument("--fault-rate", type=float, default=0, help="share of requests that go wrong (default: 0)")
@@ -43,7 +44,8 @@ def run(options: argparse.Namespace) -> None:
     try:
         serve(Settings(**given, secret=secret))
     except OSError as error:
-        raise BadSetting(f"--port {options.port}: {error.strerror}; expected a port that is free") from None
+        where = f"--address {options.address} --port {options.port}"
+        raise BadSetting(f"{where}: {error.strerror}; expected an address of this machine and a free port") from None
 
 
 def _refuse_unusable(options: argparse.Namespace) -> None:

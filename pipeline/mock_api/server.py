@@ -23,6 +23,7 @@ class Settings:
     """What the command line says."""
 
     port: int
+    address: str
     data: str
     latency_ms: float
     fault_rate: float
@@ -115,11 +116,11 @@ def serve(settings: Settings) -> None:
     app.router.add_get(api.style.path, api.orders)
     app.router.add_get("/_stats", api.stats)
     app.router.add_post("/_reset", api.reset)
-    listener = socket.create_server(("127.0.0.1", settings.port), backlog=128)
+    listener = socket.create_server((settings.address, settings.port), backlog=128)
 
     async def tell(_: web.Application) -> None:
         """Say where, once the signals that end the server are awaited."""
-        print(f"mock-api: http://127.0.0.1:{listener.getsockname()[1]}{api.style.path}", flush=True)
+        print(f"mock-api: http://{settings.address}:{listener.getsockname()[1]}{api.style.path}", flush=True)
 
     app.on_startup.append(tell)
     web.run_app(app, sock=listener, print=None, access_log=None, handler_cancellation=True)
