@@ -249,7 +249,10 @@ class run(luigi.Config):
     as_of = Instant(default=None)
 
 
+SECTIONS: tuple[type[luigi.Config], ...] = (orders_api, orders_fields, storage, warehouse, engine, run)
+
+
 def validate() -> None:
     """Read every setting. Raises BadSetting naming the first that cannot be used."""
-    for section in (orders_api, orders_fields, storage, warehouse, engine, run):
+    for section in SECTIONS:
         section()

@@ -55,6 +55,22 @@ def rebuilt(path: str) -> Iterator[duckdb.DuckDBPyConnection]:
                 os.unlink(leftover)
 
 
+def refused_views(path: str) -> dict[str, str]:
+    """Which views of the warehouse do not answer, and why, asked read-only. Raises UnusableWarehouse."""
+    refused = {}
+    try:
+        with duckdb.connect(path, read_only=True) as connection:
+            for table in VIEWS:
+                try:
+                    # binding is enough: it opens the first of the files
+                    connection.execute(f"SELECT {', '.join(table.schema.names)} FROM {table.name} LIMIT 0")
+                except duckdb.Error as error:
+                    refused[table.name] = str(error).splitlines()[0]
+    except duckdb.Error as error:
+        raise UnusableWarehouse(f"{path}: {str(error).splitlines()[0]}; expected a DuckDB file") from error
+    return refused
+
+
 def upsert(connection: duckdb.DuckDBPyConnection, table: Table, rows: pa.Table) -> pa.Table:
     """Insert or replace the dimension's rows by key, delete nothing; all rows of the table, ordered by key."""
     name, columns = DIMENSION_TABLES[table], ", ".join(table.schema.names)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from typing import Any
 
 from pipeline.contract import FACT_ORDER, ORDER_ITEMS, ORDERS
 from pipeline.events import emit
@@ -14,15 +15,25 @@ STATE = "curated/_warehouse.json"
 
 def refresh_views(lake: Lake, warehouse: str) -> None:
     """Create the views unless this very file has them already. Call it under the lake's lock."""
-    definitions = view_definitions(str(lake.root), _present(lake))
-    digest = hashlib.sha256(json.dumps(definitions).encode()).hexdigest()
-    if lake.read(STATE) == {"views": digest, "file": _identity(warehouse)}:
+    if are_current(lake, warehouse):
         return
+    definitions = view_definitions(str(lake.root), _present(lake))
     with rebuilt(warehouse) as connection:
         for definition in definitions.values():
             connection.execute(definition)
-    lake.write(STATE, {"views": digest, "file": _identity(warehouse)})
+    lake.write(STATE, _state(lake, warehouse))
     emit("views_created", warehouse=warehouse)
+
+
+def are_current(lake: Lake, warehouse: str) -> bool:
+    """Whether this very file has the views of this lake."""
+    return lake.read(STATE) == _state(lake, warehouse)
+
+
+def _state(lake: Lake, warehouse: str) -> dict[str, Any]:
+    definitions = view_definitions(str(lake.root), _present(lake))
+    digest = hashlib.sha256(json.dumps(definitions).encode()).hexdigest()
+    return {"views": digest, "file": _identity(warehouse)}
 
 
 def _present(lake: Lake) -> set[str]:
