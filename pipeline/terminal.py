@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 def printable(text: str | bytes) -> str:
-    """The text with each character, or byte, that is not printable as its escape, such as \\x1b; JSON stays as it is."""
+    """The text with each character or byte that is not printable escaped, as in \\x1b; JSON stays as it is."""
     if isinstance(text, bytes):
         text = text.decode(errors="backslashreplace")
     if text.isprintable():

@@ -8,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.contract import FACT_ORDER, ITEMS, NORMALIZED_STAGE, ORDER_ITEMS, ORDERS, RAW_STAGE, Stage, Table
+from pipeline.contract import DISCARDED, FACT_ORDER, ITEMS, ORDER_ITEMS, ORDERS, Stage, Table
 from pipeline.progress import progress
-from pipeline.storage import Lake, Manifest, partition
+from pipeline.storage import Lake, Manifest
 
 TABLES = {table.file: table for table in (ORDERS, ITEMS, FACT_ORDER, ORDER_ITEMS)}
+# where a manifest counts a table's rows
+COUNTED = {ORDERS.file: "normalized", ITEMS.file: "lines", FACT_ORDER.file: "rows", ORDER_ITEMS.file: "rows"}
 
 Published = tuple[Stage, str]
 
@@ -31,12 +33,19 @@ def damaged(lake: Lake, published: Sequence[Published]) -> dict[Published, str]:
 def _damage(lake: Lake, stage: Stage, date: str) -> str | None:
     manifest = lake.manifest(stage, date) or {}
     try:
-        if stage is RAW_STAGE:
-            return _raw_damage(lake.path(partition("raw", date, stage.files[0])), str(manifest.get("id")))
-        told = (_table_damage(lake, stage, date, file, manifest) for file in stage.files)
-        return next(filter(None, told), None)
-    except (OSError, ValueError, pa.ArrowException):
+        return next(filter(None, (_damage_of(lake, name, manifest) for name in sorted(manifest["files"]))), None)
+    except (OSError, ValueError, LookupError, pa.ArrowException):
         return "a file cannot be read"
+
+
+def _damage_of(lake: Lake, name: str, manifest: Manifest) -> str | None:
+    layer, file = name.partition("/")[0], os.path.basename(name)
+    if layer == "raw":
+        return _raw_damage(lake.path(name), manifest["id"])
+    counts = manifest["counts"]
+    if layer == "quarantine":
+        return _table_damage(lake.path(name), DISCARDED, sum(counts["discarded"].values()))
+    return _table_damage(lake.path(name), TABLES[file], counts[COUNTED[file]])
 
 
 def _raw_damage(path: str, raw_id: str) -> str | None:
@@ -45,20 +54,10 @@ def _raw_damage(path: str, raw_id: str) -> str | None:
     return None if digest == raw_id.partition("-")[0] else "its bytes are not those that were landed"
 
 
-def _table_damage(lake: Lake, stage: Stage, date: str, file: str, manifest: Manifest) -> str | None:
-    table = TABLES[file]
-    with pq.ParquetFile(lake.path(partition(stage.layer, date, file))) as parquet:
-        rows, schema = 0, parquet.schema_arrow
-        for batch in parquet.iter_batches():
-            rows += batch.num_rows
+def _table_damage(path: str, table: Table, counted: int) -> str | None:
+    with pq.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        rows = sum(batch.num_rows for batch in file.iter_batches())
     if not schema.equals(table.schema):
-        return f"{file} has other columns or types than the contract"
-    counted = manifest.get("counts", {}).get(_count(stage, table))
-    return None if rows == counted else f"{file} has other rows than were published"
-
-
-def _count(stage: Stage, table: Table) -> str:
-    """The name under which a manifest counts the rows of a table."""
-    if stage is NORMALIZED_STAGE:
-        return "lines" if table is ITEMS else "normalized"
-    return "rows"
+        return f"{table.name} has other columns or types than the contract"
+    return None if rows == counted else f"{table.name} has other rows than were published"

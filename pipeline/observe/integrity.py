@@ -1,6 +1,7 @@
 """Whether a lake is what its manifests say, by looking at it only; and what mends it where it is not."""
 
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,7 +21,7 @@ from pipeline.contract import (
     UNDATED,
     Stage,
 )
-from pipeline.dates import fold_dates
+from pipeline.dates import fold_dates, is_date
 from pipeline.engine import Engine, EngineError
 from pipeline.freshness import STALE, Intent, stale
 from pipeline.observe.checks import breaches
@@ -63,18 +64,21 @@ class Examination:
         return [date for date in sorted(found) if is_date(date) and any(self._known(stage, date) for stage in STAGES)]
 
     def _known(self, stage: Stage, date: str) -> bool:
-        return self.lake.has(partition(stage.layer, date, stage.manifest))
+        """Whether the stage has a manifest, be it unreadable; one that names another date's files was copied here."""
+        if not self.lake.has(partition(stage.layer, date, stage.manifest)):
+            return False
+        manifest = self.lake.manifest(stage, date) or {}
+        return all(f"/date={date}/" in name for name in manifest.get("files", {}))
 
     def findings(self, open_engine: Callable[[], Engine]) -> list[Diagnosis]:
         """All that was found, a line for each kind of fault; an ok line for what is as it should be."""
         for date in self.dates:
             self._look_at(date)
-        found = [*self._of_undated(), *self._told(), *self._stale()]
-        if not any(diagnosis.level != OK for diagnosis in found):
-            found = [Diagnosis(OK, "manifests", f"{len(self.dates):,} date(s): all files there, with their sizes")]
+        found = [*self._of_undated(), *self._told(self.faults), *self._stale()]
+        sound = Diagnosis(OK, "manifests", f"{len(self.dates):,} date(s): all files there, with their sizes")
         if self.quick:
-            return [*found, Diagnosis(OK, "contents", "not read, as --quick says")]
-        return [*found, *self._of_contents(), *self._of_checks(open_engine)]
+            return [*(found or [sound]), Diagnosis(OK, "contents", "not read, as --quick says")]
+        return [*(found or [sound]), *self._of_contents(), *self._of_checks(open_engine)]
 
     def _look_at(self, date: str) -> None:
         behind = False
@@ -107,8 +111,8 @@ class Examination:
         later = STAGES[STAGES.index(stage) + 1 :] if stage not in CURATED_STAGES else ()
         return own or any(self._known(other, date) for other in later)
 
-    def _told(self) -> Iterator[Diagnosis]:
-        for fault, dates in self.faults.items():
+    def _told(self, faults: dict[Fault, list[str]]) -> Iterator[Diagnosis]:
+        for fault, dates in faults.items():
             mend = f"mend: {self.commands.task(TASKS[fault.stage], dates, fault.flag)}"
             if fault.stage is RAW_STAGE and fault.level == ERROR:
                 mend += " (what the source no longer has is in a backup only)"
@@ -129,19 +133,25 @@ class Examination:
 
     def _of_contents(self) -> Iterator[Diagnosis]:
         """Raw is held against its hash, tables against the contract and their counts."""
-        before = len(self.faults)
-        whole = {(stage, date) for stage in STAGES for date in self.dates if self._is_whole(stage, date)}
-        faulty = damaged(self.lake, sorted(whole, key=lambda item: (STAGES.index(item[0]), item[1])))
-        by_fault: dict[Fault, list[str]] = {}
-        for (stage, date), told in faulty.items():
+        whole = [(stage, date) for stage in STAGES for date in self.dates if self._is_whole(stage, date)]
+        undated = [(RAW_STAGE, UNDATED)] if self._is_whole(RAW_STAGE, UNDATED) else []
+        found: dict[Fault, list[str]] = {}
+        for (stage, date), told in damaged(self.lake, [*whole, *undated]).items():
             flag = "--force" if stage is RAW_STAGE else "--reprocess"
-            by_fault.setdefault(Fault(ERROR, stage, told, flag), []).append(date)
-        self.faults |= by_fault
-        yield from list(self._told())[before:]
-        if not by_fault:
-            yield Diagnosis(
-                OK, "contents", f"{len(whole):,} manifest(s): raw has its hashes, tables their rows and types"
-            )
+            found.setdefault(Fault(ERROR, stage, told, flag), []).append(date)
+        for fault, dates in found.items():
+            if UNDATED in dates:
+                dates.remove(UNDATED)
+                yield Diagnosis(ERROR, "undated", fault.told, f"mend, from a dump: {self._undated_anew()}")
+        self.faults |= {fault: dates for fault, dates in found.items() if dates}
+        yield from self._told({fault: dates for fault, dates in found.items() if dates})
+        if not found:
+            yield Diagnosis(OK, "contents", f"{len(whole):,} manifest(s): hashes of raw, rows and types of tables")
+
+    def _undated_anew(self) -> str:
+        """Their sizes are right, so a run would leave them alone."""
+        names = (self.lake.manifest(RAW_STAGE, UNDATED) or {}).get("files", {})
+        return f"rm {' '.join(shlex.quote(self.lake.path(name)) for name in names)} && {self.commands.pipeline()}"
 
     def _is_whole(self, stage: Stage, date: str) -> bool:
         return self.lake.whole(self.lake.manifest(stage, date))
@@ -182,14 +192,6 @@ class Examination:
             # DuckDB reads no empty list of files; a partition beside itself shares no order with another date
             "other_fact_order": of("curated", facts[:1], FACT_ORDER.file),
         }
-
-
-def is_date(text: str) -> bool:
-    """Whether a partition's value is a date as the pipeline writes it."""
-    try:
-        return fold_dates([text]) == text and len(text) == 10 and bool(text)
-    except ValueError:
-        return False
 
 
 def shortened(dates: list[str]) -> str:

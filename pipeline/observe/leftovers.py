@@ -28,17 +28,23 @@ def strays(lake: Lake) -> list[Diagnosis]:
     for name in _files(lake):
         if name not in named and not _is_orphaned(lake, name):
             by_folder.setdefault(os.path.dirname(name), []).append(os.path.basename(name))
-    found = [_stray(lake, folder, sorted(files)) for folder, files in sorted(by_folder.items())[:SHOWN_FOLDERS]]
+    owned = {os.path.dirname(name) for name in named} | set(LAYERS)
+    found = [
+        _stray(lake, folder, sorted(files), alone=folder not in owned)
+        for folder, files in sorted(by_folder.items())[:SHOWN_FOLDERS]
+    ]
     if len(by_folder) > SHOWN_FOLDERS:
         found.append(Diagnosis(WARNING, "strays", f"and in {len(by_folder) - SHOWN_FOLDERS:,} more folders"))
     return found or [Diagnosis(OK, "strays", f"none in {', '.join(LAYERS)}")]
 
 
-def _stray(lake: Lake, folder: str, files: list[str]) -> Diagnosis:
+def _stray(lake: Lake, folder: str, files: list[str], *, alone: bool) -> Diagnosis:
+    """`alone`: nothing in the folder belongs to the lake."""
     read = READ_BY_ALL.intersection(files)
     told = f"{folder}: {', '.join(files)}: no manifest names it" + (", but every reader finds it" if read else "")
-    paths = " ".join(shlex.quote(lake.path(f"{folder}/{file}")) for file in files)
-    return Diagnosis(ERROR if read else WARNING, "strays", told, f"mend, if it is of no use to you: rm {paths}")
+    names = [folder] if alone else [f"{folder}/{file}" for file in files]
+    command = " ".join(["rm -r" if alone else "rm", *(shlex.quote(lake.path(name)) for name in names)])
+    return Diagnosis(ERROR if read else WARNING, "strays", told, f"mend, if it is of no use to you: {command}")
 
 
 def _files(lake: Lake) -> Iterator[str]:
@@ -81,25 +87,26 @@ def _has_lost(lake: Lake, stage_name: str, date: str) -> bool:
 
 def unfinished(lake: Lake, warehouse: str, commands: Commands, *, publishing: bool, asking: bool) -> list[Diagnosis]:
     """The folders of work in progress, with their bytes: a run's while it is `publishing` or `asking` the API."""
-    told = []
+    found = []
     if not publishing and lake.has(".staging"):
-        mend = f"mend: the next run that builds something removes it, or rm -r {shlex.quote(lake.path('.staging'))}"
-        told.append(
-            Diagnosis(WARNING, "leftovers", f".staging: {_size(lake, '.staging')} of a run that was cut off", mend)
-        )
+        mend = f"mend: rm -r {shlex.quote(lake.path('.staging'))}, or any run that builds something"
+        found.append(_left(WARNING, f".staging: {_size(lake, '.staging')} of a run that was cut off", mend))
     if not publishing and lake.has(".spool"):
-        mend = f"mend: {commands.pipeline()}, which removes it at its end"
-        told.append(
-            Diagnosis(WARNING, "leftovers", f".spool: {_size(lake, '.spool')} of a dump, laid out by date", mend)
-        )
+        # tasks of single dates leave it to the next one
+        mend = f"{commands.pipeline()} removes it at its end"
+        found.append(_left(OK, f".spool: {_size(lake, '.spool')} of a dump, split by date", mend))
     if not asking and lake.has(".windows"):
-        mend = f"mend: the next extraction goes on from them, or rm -r {shlex.quote(lake.path('.windows'))}"
-        told.append(Diagnosis(WARNING, "leftovers", f".windows: {_size(lake, '.windows')} of pages not landed", mend))
+        mend = f"mend: rm -r {shlex.quote(lake.path('.windows'))}, or the next extraction goes on from them"
+        found.append(_left(WARNING, f".windows: {_size(lake, '.windows')} of pages that were not landed", mend))
     building = f"{warehouse}.building"
     if not publishing and os.path.exists(building):
         mend = f"mend: rm -f {shlex.quote(building)} {shlex.quote(building + '.wal')}"
-        told.append(Diagnosis(WARNING, "leftovers", f"{building}: a warehouse that was not finished", mend))
-    return told or [Diagnosis(OK, "leftovers", "none")]
+        found.append(_left(WARNING, f"{building}: a warehouse that was not finished", mend))
+    return found or [_left(OK, "none")]
+
+
+def _left(level: str, told: str, mend: str = "") -> Diagnosis:
+    return Diagnosis(level, "leftovers", told, mend)
 
 
 def _size(lake: Lake, name: str) -> str:

@@ -115,8 +115,9 @@ def export(found: Iterable[Discarded], path: str) -> int:
 def _write_ndjson(found: Iterable[Discarded], path: str) -> int:
     written = 0
     with open(path, "w", encoding="utf-8") as file:
-        for written, discarded in enumerate(found, start=1):
-            file.write(json.dumps(vars(discarded) | {"record": None} | _as_json(discarded.record)) + "\n")
+        for discarded in found:
+            file.write(json.dumps(vars(discarded) | _as_json(discarded.record)) + "\n")
+            written += 1
     return written
 
 
@@ -124,7 +125,7 @@ def _as_json(record: bytes) -> dict[str, str | None]:
     try:
         return {"record": record.decode()}
     except UnicodeDecodeError:
-        return {"record_base64": base64.b64encode(record).decode()}
+        return {"record": None, "record_base64": base64.b64encode(record).decode()}
 
 
 def _write_parquet(found: Iterable[Discarded], path: str) -> int:

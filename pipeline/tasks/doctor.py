@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pyarrow as pa
 from luigi.parameter import ParameterException
 
 from pipeline import config
@@ -40,6 +41,17 @@ from pipeline.warehouse.views import are_current
 
 PACKAGES = ("luigi", "duckdb", "pyarrow")
 LOW_SHARE = 0.05
+# a bad setting or file; LookupError: a manifest without what each of them has
+CANNOT_LOOK = (
+    PipelineError,
+    EngineError,
+    ParameterException,
+    OSError,
+    ValueError,
+    LookupError,
+    configparser.Error,
+    pa.ArrowException,
+)
 AT_WORK = "a run is at work on the lake"
 
 
@@ -76,15 +88,7 @@ def _guarded(subject: str, look: Callable[[], list[Diagnosis]]) -> list[Diagnosi
     """What a look finds; an error that keeps it from looking is a finding, too."""
     try:
         return look()
-    except (
-        PipelineError,
-        EngineError,
-        ParameterException,
-        OSError,
-        ValueError,
-        LookupError,
-        configparser.Error,
-    ) as error:
+    except CANNOT_LOOK as error:
         return [Diagnosis(ERROR, subject, one_line(error))]
 
 
@@ -155,7 +159,8 @@ def _bytes(path: str) -> int:
 def _dimensions(commands: Commands) -> list[Diagnosis]:
     """Whether the CSVs can be read, and whether what was made of them is there."""
     lake, tables = open_lake(), sources()
-    found, told = [], []
+    found: list[Diagnosis] = []
+    told: list[str] = []
     for table, path in tables.items():
         try:
             told.append(f"{path}: {len(csv_rows(table, path)):,} row(s)")
@@ -181,16 +186,18 @@ def _lake(intent: Intent, engine: OpenEngine, commands: Commands, *, quick: bool
     found = [*Examination(lake, intent, commands, quick).findings(engine), *strays(lake)]
     found += unfinished(lake, warehouse_path(), commands, publishing=publishing, asking=asking)
     publishing = publishing or lake.in_use(".lock") or _trace(lake) != before
-    told = [Diagnosis(OK, "lake", f"{AT_WORK}: it asks the API")] if asking else []
-    if not publishing:
-        return told + found
+    at_work = [Diagnosis(OK, "lake", f"{AT_WORK}: it asks the API")] if asking else []
+    return [*at_work, *(_certain(found) if publishing else found)]
+
+
+def _certain(found: list[Diagnosis]) -> list[Diagnosis]:
+    """What can be told while a run publishes: that something is as it should be."""
     unclear = sum(diagnosis.level != OK for diagnosis in found)
+    at_work = Diagnosis(OK, "lake", f"{AT_WORK}: it publishes")
     if unclear:
         mend = "mend: ask again when it has ended"
-        told.append(Diagnosis(WARNING, "lake", f"{AT_WORK}: {unclear} finding(s) may be its work", mend))
-    else:
-        told.append(Diagnosis(OK, "lake", f"{AT_WORK}: it publishes"))
-    return told + [diagnosis for diagnosis in found if diagnosis.level == OK]
+        at_work = Diagnosis(WARNING, "lake", f"{AT_WORK}: {unclear} finding(s) may be its work", mend)
+    return [at_work, *(diagnosis for diagnosis in found if diagnosis.level == OK)]
 
 
 def _trace(lake: Lake) -> int:
@@ -204,7 +211,7 @@ def _warehouse(commands: Commands) -> list[Diagnosis]:
     mend = f"mend: {commands.pipeline('views')}"
     if not os.path.exists(path):
         level = WARNING if lake.has("curated") else OK
-        return [Diagnosis(level, "warehouse", f"{path}: not there yet", f"mend: {commands.task('SeedDims')}" + "")]
+        return [Diagnosis(level, "warehouse", f"{path}: not there", f"{commands.pipeline()} makes it")]
     refused = refused_views(path)
     if refused:
         name, why = next(iter(refused.items()))

@@ -1,7 +1,6 @@
 """What doctor finds beyond the lake: whether the source gives orders, and whether a scheduler answers."""
 
 import json
-import os
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -25,8 +24,12 @@ from pipeline.stages.spool import OpenEngine
 from pipeline.tasks.source import is_api, open_source
 
 SCHEDULER_TIMEOUT_SECONDS = 5
-ADDRESS_KEYS = ("scheduler_host", "scheduler_port", "scheduler_url")
-ADDRESS_KEYS += tuple(f"default-{key.replace('_', '-')}" for key in ADDRESS_KEYS)
+# luigi knows each of them by two names
+ADDRESS_KEYS = tuple(
+    name
+    for key in ("scheduler_host", "scheduler_port", "scheduler_url")
+    for name in (key, f"default-{key.replace('_', '-')}")
+)
 
 
 def source(as_of: datetime, open_engine: OpenEngine) -> list[Diagnosis]:
@@ -105,5 +108,4 @@ def _luigid(url: str) -> str | None:
     except urllib.error.HTTPError as error:
         return f"what answers is no luigid (status {error.code})"
     except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        return f"no answer ({os.strerror(reason.errno) if getattr(reason, 'errno', None) else reason})"
+        return f"no answer ({getattr(error, 'reason', error)})"

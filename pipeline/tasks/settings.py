@@ -11,6 +11,7 @@ from luigi.retcodes import retcode
 from luigi.task_register import Register
 
 from pipeline import config
+from pipeline.errors import BadSetting
 from pipeline.events import one_line
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Diagnosis
 
@@ -74,7 +75,7 @@ def unusable() -> Iterator[Diagnosis]:
     for section in config.SECTIONS:
         try:
             section()
-        except (config.BadSetting, ParameterException, ValueError, configparser.Error) as error:
+        except (BadSetting, ParameterException, ValueError, configparser.Error) as error:
             yield Diagnosis(ERROR, SUBJECT, one_line(error), f"mend: [{section.__name__}] in luigi.cfg")
 
 
@@ -87,7 +88,7 @@ def _exit_codes() -> Iterator[Diagnosis]:
 def _standing_clock() -> Iterator[Diagnosis]:
     try:
         as_of = config.run().as_of
-    except (config.BadSetting, ParameterException, configparser.Error):
+    except (BadSetting, ParameterException, configparser.Error):
         return
     if as_of is not None:
         found = f"[run] as_of = {as_of.isoformat()}Z: every run counts as that moment"
