@@ -1,14 +1,17 @@
-"""The mock API as a process of its own, and a lake that asks it."""
+"""The mock API as a process of its own, a server that answers as a test says, and what a lake needs to ask them."""
 
 import json
 import re
 import subprocess
 import sys
+import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from processes import DEADLINE_SECONDS, REPOSITORY
 
@@ -20,6 +23,9 @@ QUICK = {
     "read_timeout_seconds": 1.5,
     "max_requests_per_second": 10_000,
 }
+
+
+Reply = tuple[int, dict[str, str], bytes]
 
 
 class MockApi:
@@ -52,3 +58,42 @@ def mock_api(data: Path, **options: Any) -> Iterator[MockApi]:
         server.terminate()
         server.wait(DEADLINE_SECONDS)
         server.stdout.close()
+
+
+class Scripted:
+    """A server that answers as `reply` says; it notes each request's path, parameters and headers."""
+
+    def __init__(self, reply: Callable[["Scripted", dict[str, str]], Reply]) -> None:
+        self.requests: list[tuple[str, dict[str, str], dict[str, str]]] = []
+        scripted = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                parts = urlsplit(self.path)
+                params = {name: values[0] for name, values in parse_qs(parts.query).items()}
+                scripted.requests.append((parts.path, params, dict(self.headers)))
+                status, headers, body = reply(scripted, params)
+                self.send_response(status)
+                for name, value in ({"Content-Length": str(len(body))} | headers).items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Silent."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/orders"
+
+
+@contextmanager
+def scripted(reply: Callable[[Scripted, dict[str, str]], Reply]) -> Iterator[Scripted]:
+    api = Scripted(reply)
+    thread = threading.Thread(target=api.server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield api
+    finally:
+        api.server.shutdown()
+        thread.join()
+        api.server.server_close()

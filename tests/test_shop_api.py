@@ -5,17 +5,12 @@ import datetime as dt
 import gzip
 import json
 import logging
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from api import QUICK
+from api import QUICK, Reply, Scripted, scripted
 from lake import LakeUnderTest
 
 from pipeline.sources.client import retry_after
@@ -23,7 +18,6 @@ from pipeline.sources.client import retry_after
 SINCE, UNTIL, AS_OF = dt.datetime(2025, 1, 15), dt.datetime(2025, 1, 16), dt.datetime(2025, 2, 1)
 DATE = dt.date(2025, 1, 15)
 SECRET = "s3cret-of-the-shop"
-Reply = tuple[int, dict[str, str], bytes]
 
 
 def order(number: int, created_at: str = "2025-01-15T10:00:00Z") -> str:
@@ -33,45 +27,6 @@ def order(number: int, created_at: str = "2025-01-15T10:00:00Z") -> str:
 def page(*orders: str, **envelope: Any) -> bytes:
     rest = "".join(f', "{name}": {json.dumps(value)}' for name, value in envelope.items())
     return f'{{"orders": [{", ".join(orders)}]{rest}}}'.encode()
-
-
-class Scripted:
-    """A server that answers as `reply` says; it notes each request's path, parameters and headers."""
-
-    def __init__(self, reply: Callable[["Scripted", dict[str, str]], Reply]) -> None:
-        self.requests: list[tuple[str, dict[str, str], dict[str, str]]] = []
-        scripted = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                parts = urlsplit(self.path)
-                params = {name: values[0] for name, values in parse_qs(parts.query).items()}
-                scripted.requests.append((parts.path, params, dict(self.headers)))
-                status, headers, body = reply(scripted, params)
-                self.send_response(status)
-                for name, value in ({"Content-Length": str(len(body))} | headers).items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                """Silent."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/orders"
-
-
-@contextmanager
-def scripted(reply: Callable[[Scripted, dict[str, str]], Reply]) -> Iterator[Scripted]:
-    api = Scripted(reply)
-    thread = threading.Thread(target=api.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield api
-    finally:
-        api.server.shutdown()
-        thread.join()
-        api.server.server_close()
 
 
 def run(lake: LakeUnderTest, api: Scripted, until: dt.datetime = UNTIL, **settings: Any) -> bool:

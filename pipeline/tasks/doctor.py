@@ -19,7 +19,7 @@ from luigi.parameter import ParameterException
 from pipeline import config
 from pipeline.contract import STAGES
 from pipeline.engine import EngineError
-from pipeline.errors import BadSetting, PipelineError
+from pipeline.errors import BadSetting, PipelineError, UnusableWarehouse
 from pipeline.events import one_line
 from pipeline.freshness import Intent
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
@@ -37,7 +37,7 @@ from pipeline.tasks.reach import scheduler, source
 from pipeline.tasks.settings import settings as examine_settings
 from pipeline.tasks.source import is_api
 from pipeline.warehouse.database import refused_views
-from pipeline.warehouse.views import are_current
+from pipeline.warehouse.views import are_outdated
 
 PACKAGES = ("luigi", "duckdb", "pyarrow")
 LOW_SHARE = 0.05
@@ -208,15 +208,19 @@ def _trace(lake: Lake) -> int:
 def _warehouse(commands: Commands) -> list[Diagnosis]:
     """Whether warehouse.db opens and its views answer over this lake."""
     lake, path = open_lake(), warehouse_path()
-    mend = f"mend: {commands.pipeline('views')}"
+    views = commands.pipeline("views")
+    anew = f"{commands.task('SeedDims')} && {views}"
     if not os.path.exists(path):
         level = WARNING if lake.has("curated") else OK
-        return [Diagnosis(level, "warehouse", f"{path}: not there", f"{commands.pipeline()} makes it")]
-    refused = refused_views(path)
+        return [Diagnosis(level, "warehouse", f"{path}: not there", f"mend: {anew}")]
+    try:
+        refused = refused_views(path, str(lake.root))
+    except UnusableWarehouse as error:
+        return [Diagnosis(ERROR, "warehouse", str(error), f"mend: rm {shlex.quote(path)} && {anew}")]
     if refused:
         name, why = next(iter(refused.items()))
         told = f"{path}: {len(refused)} view(s) do not answer, such as {name}: {why}"
-        return [Diagnosis(ERROR, "warehouse", told, mend)]
-    if not are_current(lake, path):
-        return [Diagnosis(WARNING, "warehouse", f"{path}: its views may be those of another lake", mend)]
+        return [Diagnosis(ERROR, "warehouse", told, f"mend: {views}")]
+    if are_outdated(lake):
+        return [Diagnosis(WARNING, "warehouse", f"{path}: views as of before the lake was as it is", f"mend: {views}")]
     return [Diagnosis(OK, "warehouse", f"{path}: its views answer")]

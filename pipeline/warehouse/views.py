@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-from typing import Any
 
 from pipeline.contract import FACT_ORDER, ORDER_ITEMS, ORDERS
 from pipeline.events import emit
@@ -15,25 +14,25 @@ STATE = "curated/_warehouse.json"
 
 def refresh_views(lake: Lake, warehouse: str) -> None:
     """Create the views unless this very file has them already. Call it under the lake's lock."""
-    if are_current(lake, warehouse):
-        return
     definitions = view_definitions(str(lake.root), _present(lake))
+    digest = _digest(definitions)
+    if lake.read(STATE) == {"views": digest, "file": _identity(warehouse)}:
+        return
     with rebuilt(warehouse) as connection:
         for definition in definitions.values():
             connection.execute(definition)
-    lake.write(STATE, _state(lake, warehouse))
+    lake.write(STATE, {"views": digest, "file": _identity(warehouse)})
     emit("views_created", warehouse=warehouse)
 
 
-def are_current(lake: Lake, warehouse: str) -> bool:
-    """Whether this very file has the views of this lake."""
-    return lake.read(STATE) == _state(lake, warehouse)
-
-
-def _state(lake: Lake, warehouse: str) -> dict[str, Any]:
+def are_outdated(lake: Lake) -> bool:
+    """Whether the views were last created when the lake had other tables, by other SQL, or never."""
     definitions = view_definitions(str(lake.root), _present(lake))
-    digest = hashlib.sha256(json.dumps(definitions).encode()).hexdigest()
-    return {"views": digest, "file": _identity(warehouse)}
+    return (lake.read(STATE) or {}).get("views") != _digest(definitions)
+
+
+def _digest(definitions: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(definitions).encode()).hexdigest()
 
 
 def _present(lake: Lake) -> set[str]:
