@@ -1,11 +1,11 @@
 """python -m pipeline doctor: settings, folders, source, scheduler, disk and lake looked at; nothing is written."""
 
 import argparse
-import configparser
 import os
 import shlex
 import shutil
 import sys
+import warnings
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -14,13 +14,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
-from luigi.parameter import ParameterException
+from luigi.parameter import UnconsumedParameterWarning
 
 from pipeline import config
 from pipeline.contract import STAGES
 from pipeline.engine import EngineError
-from pipeline.errors import BadSetting, PipelineError, UnusableWarehouse
-from pipeline.events import one_line
+from pipeline.errors import PipelineError, UnusableWarehouse
 from pipeline.freshness import Intent
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
 from pipeline.observe.integrity import Examination
@@ -34,6 +33,7 @@ from pipeline.tasks.base import open_engine, open_lake
 from pipeline.tasks.dims import sources, warehouse_path
 from pipeline.tasks.parameters import PROCESS_START
 from pipeline.tasks.reach import scheduler, source
+from pipeline.tasks.settings import UNUSABLE, reason
 from pipeline.tasks.settings import settings as examine_settings
 from pipeline.tasks.source import is_api
 from pipeline.warehouse.database import refused_views
@@ -43,13 +43,11 @@ PACKAGES = ("luigi", "duckdb", "pyarrow")
 LOW_SHARE = 0.05
 # a bad setting or file; LookupError: a manifest without what each of them has
 CANNOT_LOOK = (
+    *UNUSABLE,
     PipelineError,
     EngineError,
-    ParameterException,
     OSError,
-    ValueError,
     LookupError,
-    configparser.Error,
     pa.ArrowException,
 )
 AT_WORK = "a run is at work on the lake"
@@ -62,34 +60,44 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def examine(settings: list[str], *, quick: bool) -> list[Diagnosis]:
     """Everything that doctor looks at. `settings` are those of the command line, which its advice repeats."""
+    with warnings.catch_warnings(), TemporaryDirectory(prefix="doctor-") as folder:
+        # luigi tells of a setting that it does not know, and its value, which may be a secret
+        warnings.simplefilter("ignore", UnconsumedParameterWarning)
+        return _examine(Commands(shlex.join(settings)), partial(open_engine, f"{folder}/duckdb"), quick=quick)
+
+
+def _examine(commands: Commands, engine: OpenEngine, *, quick: bool) -> list[Diagnosis]:
     found = [_versions(), *examine_settings()]
-    commands = Commands(shlex.join(settings))
-    with TemporaryDirectory(prefix="doctor-") as folder:
-        engine = partial(open_engine, f"{folder}/duckdb")
-        as_of = _as_of()
-        found += _guarded("folders", _folders)
-        found += _guarded("disk", _disk)
-        found += _guarded("source", lambda: source(as_of, engine))
-        found += _guarded("scheduler", scheduler)
-        found += _guarded("dimensions", lambda: _dimensions(commands))
-        found += _guarded("lake", lambda: _lake(Intent(as_of), engine, commands, quick=quick))
-        found += _guarded("warehouse", lambda: _warehouse(commands))
+    as_of = _as_of()
+    looks: dict[str, Callable[[], list[Diagnosis]]] = {
+        "folders": _folders,
+        "disk": _disk,
+        "source": lambda: source(as_of, engine),
+        "scheduler": scheduler,
+        "dimensions": lambda: _dimensions(commands),
+        "lake": lambda: _lake(Intent(as_of), engine, commands, quick=quick),
+        "warehouse": lambda: _warehouse(commands),
+    }
+    for subject, look in looks.items():
+        found += _guarded(subject, look, {diagnosis.found for diagnosis in found})
     return found
 
 
 def _as_of() -> datetime:
     try:
         return config.run().as_of or PROCESS_START
-    except BadSetting:
+    except UNUSABLE:
         return PROCESS_START
 
 
-def _guarded(subject: str, look: Callable[[], list[Diagnosis]]) -> list[Diagnosis]:
-    """What a look finds; an error that keeps it from looking is a finding, too."""
+def _guarded(subject: str, look: Callable[[], list[Diagnosis]], told: set[str]) -> list[Diagnosis]:
+    """What a look finds; an error that keeps it from looking is a finding, too, if it is not told already."""
     try:
         return look()
     except CANNOT_LOOK as error:
-        return [Diagnosis(ERROR, subject, one_line(error))]
+        if reason(error) in told:
+            return [Diagnosis(WARNING, subject, "not looked at: a setting that it needs cannot be used")]
+        return [Diagnosis(ERROR, subject, reason(error))]
 
 
 def _versions() -> Diagnosis:
@@ -127,7 +135,8 @@ def _disk() -> list[Diagnosis]:
     """Free bytes against what the next run may need: the largest date anew, a dump laid out, a warehouse copied."""
     lake, warehouse = open_lake(), warehouse_path()
     dump = 0 if is_api() else _bytes(config.orders_api().url)
-    needs = {str(lake.root): _largest_date(lake) + dump, os.path.dirname(warehouse): _bytes(warehouse)}
+    largest = _largest_date(lake) if lake.root.is_dir() else 0
+    needs = {str(lake.root): largest + dump, os.path.dirname(warehouse): _bytes(warehouse)}
     by_disk: dict[int, tuple[str, int]] = {}
     for path, need in needs.items():
         device = os.stat(_existing(path)).st_dev

@@ -24,6 +24,7 @@ from pipeline.stages.spool import OpenEngine
 from pipeline.tasks.source import is_api, open_source
 
 SCHEDULER_TIMEOUT_SECONDS = 5
+LUIGIS_OWN = ("localhost", 8082)
 # luigi knows each of them by two names
 ADDRESS_KEYS = tuple(
     name
@@ -90,11 +91,17 @@ def scheduler() -> list[Diagnosis]:
         return [Diagnosis(OK, "scheduler", f"luigid at {url}")]
     if settings.local_scheduler:
         return [Diagnosis(OK, "scheduler", f"inside each run, as [core] local_scheduler says; at {url}: {answer}")]
-    if not any(get_config().has_option("core", key) for key in ADDRESS_KEYS):
+    if not _is_configured(settings):
         told = f"{url}: {answer}, and none is configured; only luigi without --local-scheduler needs one"
         return [Diagnosis(OK, "scheduler", told)]
-    port = f" --port {settings.scheduler_port}" if not settings.scheduler_url else ""
-    return [Diagnosis(ERROR, "scheduler", f"{url}: {answer}", f"mend: luigid{port}, or run with --local-scheduler")]
+    start = "[core] default-scheduler-url" if settings.scheduler_url else f"luigid --port {settings.scheduler_port}"
+    return [Diagnosis(ERROR, "scheduler", f"{url}: {answer}", f"mend: {start}, or run with --local-scheduler")]
+
+
+def _is_configured(settings: core) -> bool:
+    """Whether somebody has said where the luigid is."""
+    given = settings.scheduler_url or (settings.scheduler_host, settings.scheduler_port) != LUIGIS_OWN
+    return bool(given) or any(get_config().has_option("core", key) for key in ADDRESS_KEYS)
 
 
 def _luigid(url: str) -> str | None:
@@ -107,5 +114,7 @@ def _luigid(url: str) -> str | None:
             return None if "response" in json.load(answer) else "what answers is no luigid"
     except urllib.error.HTTPError as error:
         return f"what answers is no luigid (status {error.code})"
-    except (OSError, ValueError) as error:
+    except ValueError:
+        return "what answers is no luigid"
+    except OSError as error:
         return f"no answer ({getattr(error, 'reason', error)})"

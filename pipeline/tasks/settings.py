@@ -11,12 +11,14 @@ from luigi.retcodes import retcode
 from luigi.task_register import Register
 
 from pipeline import config
-from pipeline.errors import BadSetting
+from pipeline.errors import BadSetting, PipelineError
 from pipeline.events import one_line
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Diagnosis
 
 SUBJECT = "luigi.cfg"
 PATH_VARIABLE = "LUIGI_CONFIG_PATH"
+# luigi raises a ValueError from ours; a variable of the environment that is not there is a configparser.Error
+UNUSABLE = (BadSetting, ParameterException, ValueError, configparser.Error)
 # so alike that another section is not what is meant
 SECTION_LIKENESS = 0.8
 
@@ -75,8 +77,15 @@ def unusable() -> Iterator[Diagnosis]:
     for section in config.SECTIONS:
         try:
             section()
-        except (BadSetting, ParameterException, ValueError, configparser.Error) as error:
-            yield Diagnosis(ERROR, SUBJECT, one_line(error), f"mend: [{section.__name__}] in luigi.cfg")
+        except UNUSABLE as error:
+            yield Diagnosis(ERROR, SUBJECT, reason(error), f"mend: [{section.__name__}] in luigi.cfg")
+
+
+def reason(error: BaseException) -> str:
+    """What an error is about, without what luigi has put around it."""
+    while error.__cause__ is not None and not isinstance(error, PipelineError):
+        error = error.__cause__
+    return one_line(error)
 
 
 def _exit_codes() -> Iterator[Diagnosis]:
@@ -88,7 +97,7 @@ def _exit_codes() -> Iterator[Diagnosis]:
 def _standing_clock() -> Iterator[Diagnosis]:
     try:
         as_of = config.run().as_of
-    except (BadSetting, ParameterException, configparser.Error):
+    except UNUSABLE:
         return
     if as_of is not None:
         found = f"[run] as_of = {as_of.isoformat()}Z: every run counts as that moment"
