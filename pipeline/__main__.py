@@ -1,4 +1,4 @@
-"""python -m pipeline: run, plan, views and mock-api, for people."""
+"""python -m pipeline: run, plan, views, quarantine, doctor and mock-api, for people."""
 
 import argparse
 import sys
@@ -12,13 +12,16 @@ from luigi.task_register import Register
 from pipeline.errors import PipelineError
 from pipeline.events import one_line
 from pipeline.mock_api import command as mock_api
+from pipeline.observe.diagnosis import ERROR, show
+from pipeline.tasks import doctor, quarantine
 from pipeline.tasks.base import open_lake
 from pipeline.tasks.dims import warehouse_path
 from pipeline.tasks.plan import plan
 from pipeline.tasks.run_all import RunAll
+from pipeline.terminal import printing
 from pipeline.warehouse.views import refresh_views
 
-COMMANDS = ("run", "plan", "views", "mock-api")
+COMMANDS = ("run", "plan", "views", "quarantine", "doctor", "mock-api")
 EPILOG = """\
 Times are ISO 8601, UTC unless they say otherwise: 2025-01-15, 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00.
 Settings come from luigi.cfg in this folder (or the file LUIGI_CONFIG_PATH names); each can be given here as
@@ -35,12 +38,16 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    commands = top.add_subparsers(dest="command", metavar="{run,plan,views,mock-api}")
+    commands = top.add_subparsers(dest="command", metavar=f"{{{','.join(COMMANDS)}}}")
     # an option cut short must not pass for another one: --all is no --allow-shrink
     shared: dict[str, Any] = {"epilog": EPILOG, "allow_abbrev": False}
     running = commands.add_parser("run", help="build what is incomplete (the default command)", **shared)
     planning = commands.add_parser("plan", help="say what run would build, skip, and why; write nothing", **shared)
     commands.add_parser("views", help="create the views of warehouse.db again", **shared)
+    discarded = commands.add_parser("quarantine", help="list, show and export discarded records", **shared)
+    quarantine.add_arguments(discarded)
+    healing = commands.add_parser("doctor", help="look for what is wrong, and say how to mend it", **shared)
+    doctor.add_arguments(healing)
     mock = commands.add_parser(
         "mock-api", help="serve a dump as a shop's API would, faults included", allow_abbrev=False
     )
@@ -69,6 +76,8 @@ def main(argv: list[str]) -> None:
     _refuse_unknown(settings)
     if options.command == "mock-api":
         return _serve(options)
+    if options.command == "doctor":
+        return _examine(options, settings)
     luigi_argv = ["--module", "pipeline", "RunAll", "--local-scheduler", *settings]
     for name in ("since", "until", "changed_since", "workers"):
         value = getattr(options, name, None)
@@ -78,7 +87,7 @@ def main(argv: list[str]) -> None:
     if options.command == "run":
         run_with_retcodes(luigi_argv)
     try:
-        with CmdlineParser.global_instance(luigi_argv) as parsed:
+        with CmdlineParser.global_instance(luigi_argv) as parsed, printing():
             _answer(options, parsed.get_task_obj())
     except (PipelineError, ParameterException, ValueError) as error:
         sys.exit(one_line(error))
@@ -101,9 +110,19 @@ def _serve(options: argparse.Namespace) -> None:
         sys.exit(one_line(error))
 
 
+def _examine(options: argparse.Namespace, settings: list[str]) -> None:
+    """Without a task, since making one would raise the first bad setting, and without --local-scheduler."""
+    with CmdlineParser.global_instance(["--module", "pipeline", "RunAll", *settings]), printing():
+        found = doctor.examine(settings, quick=options.quick)
+        show(found)
+    sys.exit(any(diagnosis.level == ERROR for diagnosis in found))
+
+
 def _answer(options: argparse.Namespace, task: RunAll) -> None:
     if options.command == "plan":
         print(*plan(task, everything=options.all), sep="\n")
+    elif options.command == "quarantine":
+        quarantine.quarantine(options)
     else:
         lake = open_lake()
         with lake.locked():

@@ -263,7 +263,19 @@ class metrics(luigi.Config):
     textfile = luigi.Parameter(default="", description="file for node_exporter's textfile collector; empty: none")
 
 
+SECTIONS: tuple[type[luigi.Config], ...] = (
+    orders_api,
+    orders_fields,
+    storage,
+    warehouse,
+    engine,
+    run,
+    alerts,
+    metrics,
+)
+
+
 def validate() -> None:
     """Read every setting. Raises BadSetting naming the first that cannot be used."""
-    for section in (orders_api, orders_fields, storage, warehouse, engine, run, alerts, metrics):
+    for section in SECTIONS:
         section()

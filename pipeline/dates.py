@@ -19,6 +19,14 @@ def parse_dates(text: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def is_date(text: str) -> bool:
+    """Whether it is a date as a partition has it."""
+    try:
+        return str(date.fromisoformat(text)) == text
+    except ValueError:
+        return False
+
+
 def fold_dates(dates: Iterable[str]) -> str:
     """The inverse of parse_dates: consecutive dates folded into ranges."""
     ranges: list[list[str]] = []

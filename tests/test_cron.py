@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from api import MockApi, mock_api
+from api import MockApi, Scripted, mock_api, scripted
 from processes import BIN, PRODUCTS, REPOSITORY, USERS
 from services import lacking, stop
 
@@ -42,10 +42,10 @@ exec deploy/cron
 
 
 class Watched:
-    """A cron that has run for some minutes: what its jobs said, and the API that they asked."""
+    """A cron that has run for some minutes: what its jobs said, the API that they asked, who hears their heartbeat."""
 
-    def __init__(self, folder: Path, api: MockApi) -> None:
-        self.folder, self.api = folder, api
+    def __init__(self, folder: Path, api: MockApi, heartbeat: Scripted) -> None:
+        self.folder, self.api, self.heartbeat = folder, api, heartbeat
 
     @property
     def log(self) -> str:
@@ -66,7 +66,7 @@ def crons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Watched, W
             stack.enter_context(cron(tmp_path_factory.mktemp(name), latency_ms))
             for name, latency_ms in (("quick", 0), ("slow", SLOW_MILLISECONDS))
         )
-        wait_until(lambda: quick.events().count("run_end") >= RUNS and slow.events().count("run_start") >= 2)
+        wait_until(lambda: len(quick.heartbeat.requests) >= RUNS and slow.events().count("run_start") >= 2)
         yield quick, slow
 
 
@@ -77,19 +77,22 @@ def cron(folder: Path, latency_ms: int) -> Iterator[Watched]:
     (folder / "orders.json").write_text(json.dumps(orders))
     (folder / "users.csv").write_text(USERS)
     (folder / "products.csv").write_text(PRODUCTS)
-    with mock_api(folder / "orders.json", latency_ms=latency_ms, token_env="MOCK_TOKEN") as api:
+    with (
+        mock_api(folder / "orders.json", latency_ms=latency_ms, token_env="MOCK_TOKEN") as api,
+        scripted(lambda *_: (200, {}, b"OK")) as heartbeat,
+    ):
         (folder / "test.cfg").write_text(settings(folder, api))
         with (folder / "log").open("wb") as log:
             running = subprocess.Popen(
                 ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-euc", START],
                 cwd=REPOSITORY,
-                env=environment(folder),
+                env=environment(folder) | {"ORDERS_HEARTBEAT_URL": heartbeat.url},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
         try:
-            yield Watched(folder, api)
+            yield Watched(folder, api, heartbeat)
             assert running.poll() is None, (folder / "log").read_text()
         finally:
             stop(running)
@@ -114,6 +117,8 @@ local_scheduler = true
 url = {api.url}
 auth = bearer
 parallel_windows = 1
+[metrics]
+textfile = {folder}/orders_lake.prom
 [storage]
 root = {folder}/lake
 fsync = false
@@ -152,6 +157,17 @@ def test_the_first_run_builds_all_dates_and_later_ones_ask_no_more_for_what_is_s
     asked = {date: count for window, count in pages.items() for date in re.findall(r"^\d{4}-\d\d-\d\d", window)}
     assert asked[str(days_ago(2))] == 1
     assert asked[str(days_ago(0))] >= RUNS
+
+
+def test_metrics_and_heartbeat_move_with_each_run(crons):
+    quick, _ = crons
+    ends = len(re.findall(r"event=run_end", quick.log))
+    assert len(quick.heartbeat.requests) in (ends - 1, ends)
+    samples = re.findall(r"^orders_lake_(last_\w+) (\S+)$", (quick.folder / "orders_lake.prom").read_text(), re.M)
+    figures = {name: float(value) for name, value in samples}
+    starts = re.findall(r"event=run_start as_of=(\S+)", quick.log)
+    assert figures["last_run_failed"] == 0
+    assert figures["last_success_timestamp_seconds"] in [dt.datetime.fromisoformat(s).timestamp() for s in starts[-2:]]
 
 
 def test_a_run_that_is_due_while_the_last_one_is_going_on_is_refused(crons):

@@ -88,7 +88,7 @@ def _digest(path: str) -> str:
 
 def _read(table: Table, path: str, open_engine: OpenEngine) -> tuple[pa.Table, pa.Table]:
     """The accepted rows, the last of each key, and the discarded ones, of one CSV."""
-    rows = _csv_rows(table, path)
+    rows = csv_rows(table, path)
     columns: dict[str, Any] = {
         name: pa.array([row.get(name) for row in rows], pa.string()) for name in table.schema.names
     }
@@ -105,7 +105,8 @@ def _read(table: Table, path: str, open_engine: OpenEngine) -> tuple[pa.Table, p
     return accepted.select(table.schema.names), discarded.append_column("record", pa.array(records, pa.binary()))
 
 
-def _csv_rows(table: Table, path: str) -> list[dict[Any, Any]]:
+def csv_rows(table: Table, path: str) -> list[dict[Any, Any]]:
+    """The rows of a dimension's CSV by its header. Raises UnreadableDimension."""
     setting = f"[warehouse] {SETTINGS[table]} = {path}"
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:

@@ -92,11 +92,11 @@ def open_lake() -> Lake:
     return Lake(Path(os.path.abspath(settings.root)), settings.lock_timeout_seconds, settings.fsync)
 
 
-def open_engine() -> Engine:
-    """An engine as [engine] says; close it after use."""
+def open_engine(temp_directory: str | None = None) -> Engine:
+    """An engine as [engine] says; close it after use. It spills to the lake's .staging, or to another folder."""
     settings = config.engine()
     return Engine(
         memory_limit=settings.memory_limit,
         threads=settings.threads,
-        temp_directory=open_lake().path(".staging/duckdb"),
+        temp_directory=temp_directory or open_lake().path(".staging/duckdb"),
     )

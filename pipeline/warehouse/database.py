@@ -55,6 +55,31 @@ def rebuilt(path: str) -> Iterator[duckdb.DuckDBPyConnection]:
                 os.unlink(leftover)
 
 
+def refused_views(path: str, root: str) -> dict[str, str]:
+    """Which views do not answer over the lake at root, and why, asked read-only. Raises UnusableWarehouse."""
+    try:
+        with duckdb.connect(path, read_only=True) as connection:
+            told = {table.name: _refusal(connection, table, root) for table in VIEWS}
+    except duckdb.Error as error:
+        raise UnusableWarehouse(f"{path}: {str(error).splitlines()[0]}; expected a DuckDB file") from error
+    return {name: why for name, why in told.items() if why is not None}
+
+
+def _refusal(connection: duckdb.DuckDBPyConnection, table: Table, root: str) -> str | None:
+    try:
+        # binding is enough: it opens the first of the files
+        connection.execute(f"SELECT {', '.join(table.schema.names)} FROM {table.name} LIMIT 0")
+    except duckdb.Error as error:
+        return str(error).splitlines()[0]
+    row = connection.execute("SELECT sql FROM duckdb_views() WHERE view_name = ?", [table.name]).fetchone()
+    reads = row[0] if row else ""
+    return "it reads another lake" if "read_parquet" in reads and _literal(root) not in reads else None
+
+
+def _literal(root: str) -> str:
+    return "'" + no_pattern(root).replace("'", "''") + "'"
+
+
 def upsert(connection: duckdb.DuckDBPyConnection, table: Table, rows: pa.Table) -> pa.Table:
     """Insert or replace the dimension's rows by key, delete nothing; all rows of the table, ordered by key."""
     name, columns = DIMENSION_TABLES[table], ", ".join(table.schema.names)
@@ -74,7 +99,7 @@ def view_definitions(root: str, present: set[str]) -> dict[str, str]:
     DuckDB binds no parameter in a view, so the path is put in as a quoted literal. A view over files that are not
     there cannot be created: tables not present get a view of the same columns without rows.
     """
-    literal = "'" + no_pattern(root).replace("'", "''") + "'"
+    literal = _literal(root)
     return {
         table.name: f"CREATE OR REPLACE VIEW {table.name} AS "
         + (Template(sql(f"views/{table.name}")).substitute(root=literal) if table.name in present else _no_rows(table))

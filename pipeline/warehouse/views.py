@@ -15,7 +15,7 @@ STATE = "curated/_warehouse.json"
 def refresh_views(lake: Lake, warehouse: str) -> None:
     """Create the views unless this very file has them already. Call it under the lake's lock."""
     definitions = view_definitions(str(lake.root), _present(lake))
-    digest = hashlib.sha256(json.dumps(definitions).encode()).hexdigest()
+    digest = _digest(definitions)
     if lake.read(STATE) == {"views": digest, "file": _identity(warehouse)}:
         return
     with rebuilt(warehouse) as connection:
@@ -23,6 +23,16 @@ def refresh_views(lake: Lake, warehouse: str) -> None:
             connection.execute(definition)
     lake.write(STATE, {"views": digest, "file": _identity(warehouse)})
     emit("views_created", warehouse=warehouse)
+
+
+def are_outdated(lake: Lake) -> bool:
+    """Whether the views were last created when the lake had other tables, by other SQL, or never."""
+    definitions = view_definitions(str(lake.root), _present(lake))
+    return (lake.read(STATE) or {}).get("views") != _digest(definitions)
+
+
+def _digest(definitions: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(definitions).encode()).hexdigest()
 
 
 def _present(lake: Lake) -> set[str]:

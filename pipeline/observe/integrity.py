@@ -1,0 +1,210 @@
+"""Whether a lake is what its manifests say, by looking at it only; and what mends it where it is not."""
+
+import os
+import shlex
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pyarrow as pa
+
+from pipeline.contract import (
+    CURATED_STAGES,
+    FACT_ORDER,
+    FACT_ORDER_STAGE,
+    NORMALIZED_STAGE,
+    ORDER_ITEMS,
+    ORDER_ITEMS_STAGE,
+    ORDERS,
+    RAW_STAGE,
+    STAGES,
+    UNDATED,
+    Stage,
+)
+from pipeline.dates import fold_dates, is_date
+from pipeline.engine import Engine, EngineError
+from pipeline.freshness import STALE, Intent, stale
+from pipeline.observe.checks import breaches
+from pipeline.observe.contents import damaged
+from pipeline.observe.counts import partition_counts
+from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
+from pipeline.storage import Lake, partition
+
+TASKS = {RAW_STAGE: "WriteFactOrder", NORMALIZED_STAGE: "WriteFactOrder"}
+TASKS |= {FACT_ORDER_STAGE: "WriteFactOrder", ORDER_ITEMS_STAGE: "WriteOrderItems"}
+# of the files as they are; the other checks compare stages with each other, so only where none is behind
+ALONE = {"order_id_in_one_partition", "file_date_is_folder_date"}
+SHOWN_DATES = 100
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a stage, of how many dates it may be; `flag` is what its task needs to mend it."""
+
+    level: str
+    stage: Stage
+    told: str
+    flag: str = ""
+
+
+@dataclass
+class Examination:
+    """One look at a lake. With `quick` no file is read: manifests, names and sizes only."""
+
+    lake: Lake
+    intent: Intent
+    commands: Commands
+    quick: bool = False
+    faults: dict[Fault, list[str]] = field(default_factory=dict)
+
+    @cached_property
+    def dates(self) -> list[str]:
+        """The dates that a manifest of any stage is there for, readable or not."""
+        found = {date for stage in STAGES for date in self.lake.partitions(stage.layer)}
+        return [date for date in sorted(found) if is_date(date) and any(self._known(stage, date) for stage in STAGES)]
+
+    def _known(self, stage: Stage, date: str) -> bool:
+        """Whether the stage has a manifest, be it unreadable; one that names another date's files was copied here."""
+        if not self.lake.has(partition(stage.layer, date, stage.manifest)):
+            return False
+        manifest = self.lake.manifest(stage, date) or {}
+        return all(f"/date={date}/" in name for name in manifest.get("files", {}))
+
+    def findings(self, open_engine: Callable[[], Engine]) -> list[Diagnosis]:
+        """All that was found, a line for each kind of fault; an ok line for what is as it should be."""
+        for date in self.dates:
+            self._look_at(date)
+        found = [*self._of_undated(), *self._told(self.faults), *self._stale()]
+        sound = Diagnosis(OK, "manifests", f"{len(self.dates):,} date(s): all files there, with their sizes")
+        if self.quick:
+            return [*(found or [sound]), Diagnosis(OK, "contents", "not read, as --quick says")]
+        return [*(found or [sound]), *self._of_contents(), *self._of_checks(open_engine)]
+
+    def _look_at(self, date: str) -> None:
+        behind = False
+        for stage in STAGES:
+            fault = self._fault(stage, date, behind=behind)
+            if fault is not None:
+                self.faults.setdefault(fault, []).append(date)
+                behind = True
+
+    def _fault(self, stage: Stage, date: str, *, behind: bool) -> Fault | None:
+        """What is wrong with a stage of a date; what only follows from the stage before it is left out."""
+        manifest = self.lake.manifest(stage, date)
+        if manifest is None:
+            if self._known(stage, date):
+                return Fault(ERROR, stage, "its manifest cannot be read")
+            if self._made(stage, date):
+                return Fault(ERROR, stage, "its manifest is gone")
+            return None if behind else Fault(WARNING, stage, "not built yet")
+        if manifest.get("id") is None:
+            return Fault(WARNING, stage, "a run was cut off while it published")
+        if not self.lake.whole(manifest):
+            return Fault(ERROR, stage, "a file is gone or has another size than was published")
+        if stage.upstream is None or behind or stale(self.lake, stage, date) is None:
+            return None
+        return Fault(WARNING, stage, f"behind: {stage.upstream.name} has changed since it was made")
+
+    def _made(self, stage: Stage, date: str) -> bool:
+        """Whether the stage was built once: something of it is left, or something was made from it."""
+        own = any(self.lake.has(partition(stage.layer, date, file)) for file in stage.files)
+        later = STAGES[STAGES.index(stage) + 1 :] if stage not in CURATED_STAGES else ()
+        return own or any(self._known(other, date) for other in later)
+
+    def _told(self, faults: dict[Fault, list[str]]) -> Iterator[Diagnosis]:
+        for fault, dates in faults.items():
+            mend = f"mend: {self.commands.task(TASKS[fault.stage], dates, fault.flag)}"
+            if fault.stage is RAW_STAGE and fault.level == ERROR:
+                mend += " (what the source no longer has is in a backup only)"
+            yield Diagnosis(fault.level, fault.stage.name, f"{fault.told}: {shortened(dates)}", mend)
+
+    def _of_undated(self) -> Iterator[Diagnosis]:
+        """The records without a date: landed, and in quarantine."""
+        manifest = self.lake.manifest(RAW_STAGE, UNDATED)
+        if self._known(RAW_STAGE, UNDATED) and not self.lake.whole(manifest):
+            told = "a file of the undated records is gone or has another size than was published"
+            yield Diagnosis(ERROR, "undated", told, f"mend, from a dump: {self.commands.pipeline()}")
+
+    def _stale(self) -> Iterator[Diagnosis]:
+        if self.lake.has(STALE) and not any(fault.stage in CURATED_STAGES for fault in self.faults):
+            told = f"{STALE}: orders have moved, and curating is not finished; one may be in two dates or in none"
+            dates = [date for date in self.lake.partitions("normalized") if is_date(date)][-1:]
+            yield Diagnosis(WARNING, "curated", told, f"mend: {self.commands.task('WriteFactOrder', dates)}")
+
+    def _of_contents(self) -> Iterator[Diagnosis]:
+        """Raw is held against its hash, tables against the contract and their counts."""
+        whole = [(stage, date) for stage in STAGES for date in self.dates if self._is_whole(stage, date)]
+        undated = [(RAW_STAGE, UNDATED)] if self._is_whole(RAW_STAGE, UNDATED) else []
+        found: dict[Fault, list[str]] = {}
+        for (stage, date), told in damaged(self.lake, [*whole, *undated]).items():
+            flag = "--force" if stage is RAW_STAGE else "--reprocess"
+            found.setdefault(Fault(ERROR, stage, told, flag), []).append(date)
+        for fault, dates in found.items():
+            if UNDATED in dates:
+                dates.remove(UNDATED)
+                yield Diagnosis(ERROR, "undated", fault.told, f"mend, from a dump: {self._undated_anew()}")
+        self.faults |= {fault: dates for fault, dates in found.items() if dates}
+        yield from self._told({fault: dates for fault, dates in found.items() if dates})
+        if not found:
+            yield Diagnosis(OK, "contents", f"{len(whole):,} manifest(s): hashes of raw, rows and types of tables")
+
+    def _undated_anew(self) -> str:
+        """Their sizes are right, so a run would leave them alone."""
+        names = (self.lake.manifest(RAW_STAGE, UNDATED) or {}).get("files", {})
+        return f"rm {' '.join(shlex.quote(self.lake.path(name)) for name in names)} && {self.commands.pipeline()}"
+
+    def _is_whole(self, stage: Stage, date: str) -> bool:
+        return self.lake.whole(self.lake.manifest(stage, date))
+
+    def _of_checks(self, open_engine: Callable[[], Engine]) -> Iterator[Diagnosis]:
+        """The data checks: over all files that are whole, and those between stages over dates without a fault."""
+        broken = {date for fault, dates in self.faults.items() if fault.flag for date in dates}
+        facts = [date for date in self.dates if self._is_whole(FACT_ORDER_STAGE, date) and date not in broken]
+        items = [date for date in self.dates if self._is_whole(ORDER_ITEMS_STAGE, date) and date not in broken]
+        sound = [date for date in facts if not any(date in dates for dates in self.faults.values())]
+        if not facts or not items:
+            return
+        try:
+            with open_engine() as engine:
+                alone = breaches(engine, self._files(facts, items, []), [], only=ALONE)
+                counted = [partition_counts(self.lake, date, self.intent) for date in sound]
+                between = breaches(engine, self._files(sound, sound, sound), counted)
+        except (EngineError, OSError) as error:
+            told = str(error).splitlines()[0]
+            yield Diagnosis(ERROR, "checks", f"cannot be made: {told}", f"mend: {self.commands.rebuild(facts)}")
+            return
+        found = between | alone
+        for name, rows in found.items():
+            if rows.num_rows:
+                told = f"{rows.num_rows:,} row(s) break it, such as {rows.slice(0, 1).to_pylist()[0]}"
+                yield Diagnosis(ERROR, name, told, f"mend: {self.commands.rebuild(dates_of(rows))}")
+        if not any(rows.num_rows for rows in found.values()):
+            yield Diagnosis(OK, "checks", f"{', '.join(sorted(found))}: hold on {len(facts):,} date(s)")
+
+    def _files(self, facts: list[str], items: list[str], orders: list[str]) -> dict[str, list[str]]:
+        def of(layer: str, dates: Iterable[str], file: str) -> list[str]:
+            return [self.lake.path(partition(layer, date, file)) for date in dates]
+
+        return {
+            "fact_order": of("curated", facts, FACT_ORDER.file),
+            "order_items": of("curated", items, ORDER_ITEMS.file),
+            "orders": of("normalized", orders, ORDERS.file),
+            # DuckDB reads no empty list of files; a partition beside itself shares no order with another date
+            "other_fact_order": of("curated", facts[:1], FACT_ORDER.file),
+        }
+
+
+def shortened(dates: list[str]) -> str:
+    """How many dates, and which, the first ones if they are many."""
+    folded = fold_dates(dates)
+    return f"{len(dates):,} date(s), {folded if len(folded) <= SHOWN_DATES else folded[:SHOWN_DATES] + '…'}"
+
+
+def dates_of(rows: pa.Table) -> list[str]:
+    """The dates that the rows of a check name, sorted."""
+    found: set[str] = set()
+    for row in rows.to_pylist():
+        named = row.get("dates") or [row.get("date")]
+        folder = os.path.basename(os.path.dirname(row.get("filename", ""))).removeprefix("date=")
+        found.update(folder or str(date) for date in named)
+    return sorted(found)

@@ -1,0 +1,120 @@
+"""What lies in a lake and belongs to no published date: strays, and the work of a run that was cut off."""
+
+import json
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.contract import FACT_ORDER, ITEMS, ORDER_ITEMS, ORDERS, STAGES
+from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
+from pipeline.storage import Lake
+
+LAYERS = ("raw", "normalized", "quarantine", "curated")
+# their names are what the views and everybody's globs look for
+READ_BY_ALL = {table.file for table in (ORDERS, ITEMS, FACT_ORDER, ORDER_ITEMS)}
+# what the pipeline and the engines leave alone
+HIDDEN = ("_", ".")
+SHOWN_FOLDERS = 20
+
+
+def strays(lake: Lake) -> list[Diagnosis]:
+    """Files of a layer that no manifest names, a line for each folder; those of a stage that has lost its own are not.
+
+    In a layer the pipeline writes nothing else, but for names that begin with _ or a dot.
+    """
+    named = _named(lake)
+    by_folder: dict[str, list[str]] = {}
+    for name in _files(lake):
+        if name not in named and not _is_orphaned(lake, name):
+            by_folder.setdefault(os.path.dirname(name), []).append(os.path.basename(name))
+    owned = {os.path.dirname(name) for name in named} | set(LAYERS)
+    found = [
+        _stray(lake, folder, sorted(files), alone=folder not in owned)
+        for folder, files in sorted(by_folder.items())[:SHOWN_FOLDERS]
+    ]
+    if len(by_folder) > SHOWN_FOLDERS:
+        found.append(Diagnosis(WARNING, "strays", f"and in {len(by_folder) - SHOWN_FOLDERS:,} more folders"))
+    return found or [Diagnosis(OK, "strays", f"none in {', '.join(LAYERS)}")]
+
+
+def _stray(lake: Lake, folder: str, files: list[str], *, alone: bool) -> Diagnosis:
+    """`alone`: nothing in the folder belongs to the lake."""
+    read = READ_BY_ALL.intersection(files)
+    told = f"{folder}: {', '.join(files)}: no manifest names it" + (", but every reader finds it" if read else "")
+    names = [folder] if alone else [f"{folder}/{file}" for file in files]
+    command = " ".join(["rm -r" if alone else "rm", *(shlex.quote(lake.path(name)) for name in names)])
+    return Diagnosis(ERROR if read else WARNING, "strays", told, f"mend, if it is of no use to you: {command}")
+
+
+def _files(lake: Lake) -> Iterator[str]:
+    for layer in LAYERS:
+        for folder, folders, files in os.walk(lake.path(layer)):
+            folders[:] = [name for name in folders if not name.startswith(HIDDEN)]
+            within = os.path.relpath(folder, lake.root)
+            yield from (f"{within}/{file}" for file in files if not file.startswith(HIDDEN))
+
+
+def _named(lake: Lake) -> set[str]:
+    """Every file that a manifest promises, whichever it is."""
+    named: set[str] = set()
+    for layer in LAYERS:
+        for path in sorted(Path(lake.path(layer)).glob("**/_*.json")):
+            try:
+                files = json.loads(path.read_bytes()).get("files", {})
+            except (OSError, ValueError, AttributeError):
+                continue
+            named.update(files)
+    return named
+
+
+def _is_orphaned(lake: Lake, name: str) -> bool:
+    """Whether it is the file of a stage whose manifest is gone or unreadable: that is told of the stage."""
+    layer, _, rest = name.partition("/")
+    folder, _, file = rest.partition("/")
+    date = folder.removeprefix("date=")
+    if layer == "quarantine":
+        return file == ORDERS.file and _has_lost(lake, "normalized", date)
+    return any(stage.layer == layer and file in stage.files and _has_lost(lake, stage.name, date) for stage in STAGES)
+
+
+def _has_lost(lake: Lake, stage_name: str, date: str) -> bool:
+    """Whether the date is in the lake, but the stage's manifest is not or cannot be read."""
+    stage = next(stage for stage in STAGES if stage.name == stage_name)
+    known = any(lake.has(f"{other.layer}/date={date}/{other.manifest}") for other in STAGES)
+    return known and lake.manifest(stage, date) is None
+
+
+def unfinished(lake: Lake, warehouse: str, commands: Commands, *, publishing: bool, asking: bool) -> list[Diagnosis]:
+    """The folders of work in progress, with their bytes: a run's while it is `publishing` or `asking` the API."""
+    found = []
+    if not publishing and lake.has(".staging"):
+        mend = f"mend: rm -r {shlex.quote(lake.path('.staging'))}, or any run that builds something"
+        found.append(_left(WARNING, f".staging: {_size(lake, '.staging')} of a run that was cut off", mend))
+    if not publishing and lake.has(".spool"):
+        # tasks of single dates leave it to the next one
+        mend = f"{commands.pipeline()} removes it at its end"
+        found.append(_left(OK, f".spool: {_size(lake, '.spool')} of a dump, split by date", mend))
+    if not asking and lake.has(".windows"):
+        mend = f"mend: rm -r {shlex.quote(lake.path('.windows'))}, or the next extraction goes on from them"
+        found.append(_left(WARNING, f".windows: {_size(lake, '.windows')} of pages that were not landed", mend))
+    building = f"{warehouse}.building"
+    if not publishing and os.path.exists(building):
+        mend = f"mend: rm -f {shlex.quote(building)} {shlex.quote(building + '.wal')}"
+        found.append(_left(WARNING, f"{building}: a warehouse that was not finished", mend))
+    return found or [_left(OK, "none")]
+
+
+def _left(level: str, told: str, mend: str = "") -> Diagnosis:
+    return Diagnosis(level, "leftovers", told, mend)
+
+
+def _size(lake: Lake, name: str) -> str:
+    sizes = 0
+    for folder, _, files in os.walk(lake.path(name)):
+        for file in files:
+            try:
+                sizes += os.stat(f"{folder}/{file}").st_size
+            except OSError:
+                continue
+    return f"{sizes:,} bytes"

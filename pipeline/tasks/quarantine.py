@@ -1,0 +1,90 @@
+"""python -m pipeline quarantine: what was discarded, by date and reason, on a terminal or as a file."""
+
+import argparse
+import sys
+from itertools import islice
+from pathlib import Path
+
+from pipeline.dates import parse_dates
+from pipeline.errors import BadSetting
+from pipeline.observe.quarantine import OTHERS, Choice, discards, export, records
+from pipeline.storage import Lake
+from pipeline.tasks.base import open_lake
+from pipeline.terminal import printable
+
+DATES = f"a date such as 2025-01-15, a range 2025-01-15..2025-01-31, {', '.join(OTHERS)}, or several with commas"
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """The options of quarantine."""
+    command.add_argument("--date", help=f"only of these: {DATES}")
+    command.add_argument("--reason", help="only for this reason, or several with commas")
+    command.add_argument(
+        "--show",
+        nargs="?",
+        type=_number,
+        const=sys.maxsize,
+        metavar="N",
+        help="print the records, or the first N, one a line",
+    )
+    command.add_argument("--export", metavar="FILE", help="write the records to a file, .ndjson or .parquet")
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text}: expected a number of records")
+    return int(text)
+
+
+def quarantine(options: argparse.Namespace) -> None:
+    """Print, or export, what the options choose. Raises BadSetting and CorruptPartition."""
+    lake = open_lake()
+    choice = Choice(_dates(options.date), _reasons(options.reason))
+    _refuse_lake(lake, options.export)
+    found = discards(lake, choice)
+    if not found:
+        print(f"nothing in quarantine{' of that kind' if choice != Choice() else ''} ({lake.path('quarantine')})")
+    elif options.show is not None:
+        _show(lake, choice, found, options.show)
+    elif options.export is None:
+        _list(found)
+    if options.export is not None:
+        print(f"{export(records(lake, choice), options.export):,} record(s) written to {options.export}")
+
+
+def _dates(text: str | None) -> set[str] | None:
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",")]
+    dates = [word for word in words if word not in OTHERS]
+    try:
+        return {word for word in words if word in OTHERS}.union(parse_dates(",".join(dates)) if dates else ())
+    except ValueError:
+        raise BadSetting(f"--date {text}: expected {DATES}") from None
+
+
+def _reasons(text: str | None) -> set[str] | None:
+    return None if text is None else {word.strip() for word in text.split(",")}
+
+
+def _refuse_lake(lake: Lake, path: str | None) -> None:
+    if path is not None and Path(path).resolve().is_relative_to(lake.root.resolve()):
+        raise BadSetting(f"--export {path}: in the lake's own folder; expected a file elsewhere")
+
+
+def _list(found: dict[tuple[str, str], int]) -> None:
+    rows = [("date", "reason", "records"), *((*key, f"{count:,}") for key, count in found.items())]
+    dates, reasons, counts = (max(map(len, column)) for column in zip(*rows, strict=True))
+    for date, reason, count in rows:
+        print(printable(f"{date:<{dates}}  {reason:<{reasons}}  {count:>{counts}}"))
+    print(f"{sum(found.values()):,} discarded record(s); --show prints them, --export FILE writes them to a file")
+
+
+def _show(lake: Lake, choice: Choice, found: dict[tuple[str, str], int], limit: int) -> None:
+    """Records as they are, but that what could steer a terminal is escaped."""
+    dates, reasons = (max(map(len, column)) for column in zip(*found, strict=True))
+    total = sum(found.values())
+    for row in islice(records(lake, choice), limit):
+        print(f"{row.date:<{dates}}  {printable(row.reason):<{reasons}}  {printable(row.record)}")
+    if limit < total:
+        print(f"{total - limit:,} more", file=sys.stderr)
