@@ -1,4 +1,4 @@
-"""python -m pipeline: run, plan, views and mock-api, for people."""
+"""python -m pipeline: run, plan, drop, erase, views and mock-api, for people."""
 
 import argparse
 import sys
@@ -11,14 +11,18 @@ from luigi.task_register import Register
 
 from pipeline.errors import PipelineError
 from pipeline.events import one_line
+from pipeline.freshness import Intent
 from pipeline.mock_api import command as mock_api
 from pipeline.tasks.base import open_lake
 from pipeline.tasks.dims import warehouse_path
+from pipeline.tasks.drop import drop_dates, restore_dates
+from pipeline.tasks.erase import erase_user
+from pipeline.tasks.parameters import DATES_EXPECTED
 from pipeline.tasks.plan import plan
 from pipeline.tasks.run_all import RunAll
 from pipeline.warehouse.views import refresh_views
 
-COMMANDS = ("run", "plan", "views", "mock-api")
+COMMANDS = ("run", "plan", "drop", "erase", "views", "mock-api")
 EPILOG = """\
 Times are ISO 8601, UTC unless they say otherwise: 2025-01-15, 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00.
 Settings come from luigi.cfg in this folder (or the file LUIGI_CONFIG_PATH names); each can be given here as
@@ -35,11 +39,13 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    commands = top.add_subparsers(dest="command", metavar="{run,plan,views,mock-api}")
+    commands = top.add_subparsers(dest="command", metavar=f"{{{','.join(COMMANDS)}}}")
     # an option cut short must not pass for another one: --all is no --allow-shrink
     shared: dict[str, Any] = {"epilog": EPILOG, "allow_abbrev": False}
     running = commands.add_parser("run", help="build what is incomplete (the default command)", **shared)
     planning = commands.add_parser("plan", help="say what run would build, skip, and why; write nothing", **shared)
+    dropping = commands.add_parser("drop", help="empty dates on purpose, so that no run lands them again", **shared)
+    erasing = commands.add_parser("erase", help="remove one user's data from every layer", **shared)
     commands.add_parser("views", help="create the views of warehouse.db again", **shared)
     mock = commands.add_parser(
         "mock-api", help="serve a dump as a shop's API would, faults included", allow_abbrev=False
@@ -53,6 +59,12 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--allow-shrink", action="store_true", help="accept an extraction that lacks many landed orders"
         )
+    dropping.add_argument("--date", required=True, help=DATES_EXPECTED)
+    why = dropping.add_mutually_exclusive_group(required=True)
+    why.add_argument("--reason", help="why they are dropped: plan and the runs' tables name it")
+    why.add_argument("--restore", action="store_true", help="take it back: the next run extracts them again")
+    erasing.add_argument("--user-id", required=True, help="whose records are removed; an integer as its digits")
+    erasing.add_argument("--yes", action="store_true", help="do it; without it, only say what would be removed")
     running.add_argument(
         "--changed-since", help="only the dates of orders updated since then; auto: since the last such run"
     )
@@ -104,10 +116,24 @@ def _serve(options: argparse.Namespace) -> None:
 def _answer(options: argparse.Namespace, task: RunAll) -> None:
     if options.command == "plan":
         print(*plan(task, everything=options.all), sep="\n")
+    elif options.command == "drop":
+        _drop(options, task.intent)
+    elif options.command == "erase":
+        erase_user(options.user_id, task.intent, really=options.yes)
     else:
         lake = open_lake()
         with lake.locked():
             refresh_views(lake, warehouse_path())
+
+
+def _drop(options: argparse.Namespace, intent: Intent) -> None:
+    told = (
+        restore_dates(options.date, intent)
+        if options.restore
+        else drop_dates(options.date, options.reason, intent)
+    )
+    for line in told:
+        print(line)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.contract import CURATED_STAGES, FACT_ORDER_STAGE, NORMALIZED_STAGE, RAW_STAGE, STAGES
-from pipeline.freshness import Intent, failure
+from pipeline.freshness import Intent, dropped, failure
 from pipeline.storage import Lake
 
 
@@ -20,6 +20,8 @@ class PartitionCounts:
     error: str | None
     # what asking an API for the date took in this run: pages, requests, restarts, and retries by kind
     api: dict[str, int]
+    # why the date was dropped on purpose
+    dropped: str | None = None
 
     def totals(self) -> dict[str, Any]:
         """The figures that law 1 adds up."""
@@ -44,7 +46,7 @@ def partition_counts(lake: Lake, date: str, intent: Intent) -> PartitionCounts:
         failed = lake.read(failure(stage, date, intent)) if any_failed else None
         if failed is not None:
             errors.append(failed["error"])
-    return PartitionCounts(date, counts, built, errors[0] if errors else None, api)
+    return PartitionCounts(date, counts, built, errors[0] if errors else None, api, dropped(lake, date))
 
 
 def touched(lake: Lake, intent: Intent) -> list[PartitionCounts]:

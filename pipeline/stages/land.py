@@ -9,6 +9,7 @@ from pipeline.events import emit
 from pipeline.freshness import Intent, missing
 from pipeline.sources.dump import Dump
 from pipeline.sources.shop import Shop
+from pipeline.stages.drop import keep_dropped
 from pipeline.stages.extract import extract
 from pipeline.stages.normalize import discards_of_file
 from pipeline.stages.outcome import Outcome
@@ -85,6 +86,7 @@ def land(
 
     Raises RunFailed naming the dates that failed, unless the intent is to keep going.
     """
+    keep_dropped(lake, dates, intent)
     if not any(missing(lake, RAW_STAGE, date, intent) for date in dates):
         return
     source = None if intent.reprocess else find_source()

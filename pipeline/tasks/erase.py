@@ -1,0 +1,2 @@
+"""stub"""
+def erase_user(*a, **k): pass
