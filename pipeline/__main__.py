@@ -127,11 +127,7 @@ def _answer(options: argparse.Namespace, task: RunAll) -> None:
 
 
 def _drop(options: argparse.Namespace, intent: Intent) -> None:
-    told = (
-        restore_dates(options.date, intent)
-        if options.restore
-        else drop_dates(options.date, options.reason, intent)
-    )
+    told = restore_dates(options.date, intent) if options.restore else drop_dates(options.date, options.reason, intent)
     for line in told:
         print(line)
 

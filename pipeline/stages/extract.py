@@ -7,20 +7,18 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
 from pipeline.contract import RAW_STAGE
 from pipeline.engine import Engine
 from pipeline.errors import PipelineError, RequestRefused
 from pipeline.events import emit
 from pipeline.freshness import Intent, missing
 from pipeline.progress import progress
-from pipeline.records import bind_lines, same_instant, split_lines
+from pipeline.records import split_lines
 from pipeline.sources.client import Client
 from pipeline.sources.shop import Shop, Window
 from pipeline.stages.outcome import Outcome
 from pipeline.stages.raw import (
+    ahead_of_time,
     blocks,
     confirm,
     has_shrunk,
@@ -31,7 +29,7 @@ from pipeline.stages.raw import (
     raw_name,
     shrunk,
 )
-from pipeline.stages.spool import AHEAD, OpenEngine
+from pipeline.stages.spool import OpenEngine
 from pipeline.stages.staging import BAD_DATE
 from pipeline.stages.windows import FOLDER, Spool, fetch
 from pipeline.storage import Lake, Manifest
@@ -133,15 +131,9 @@ class _Extraction:
 
     def _raw_id(self, spool: Spool) -> str:
         """The content's hash; and how many updated_at are in the future, since that changes as time goes by."""
-        limit = np.datetime64(self.intent.as_of + AHEAD, "us")
-        ahead = 0
         with open(spool.records, "rb") as file:
-            for block in blocks(file):
-                lines = split_lines(block)
-                dates = pa.nulls(lines.size, pa.date32())
-                now = same_instant(self.intent.as_of, lines.size)
-                bind_lines(self.engine, lines, dates=dates, extracted_at=now, fields=self.shop.fields)
-                ahead += int((self.engine.query("landing")["updated_at"].to_numpy() > limit).sum())
+            found = map(split_lines, blocks(file))
+            ahead = sum(ahead_of_time(self.engine, lines, self.intent.as_of, self.shop.fields) for lines in found)
         return spool.at.sha256 + (f"-{ahead}" if ahead else "")
 
     def _has_shrunk(self, date: str, spool: Spool) -> bool:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline.contract import RAW_STAGE
@@ -13,8 +15,8 @@ from pipeline.engine import Engine
 from pipeline.errors import ShrunkDate
 from pipeline.fields import FieldMap
 from pipeline.freshness import Intent
-from pipeline.records import bind_lines, split_lines
-from pipeline.stages.spool import is_raw
+from pipeline.records import Lines, bind_lines, same_instant, split_lines
+from pipeline.stages.spool import AHEAD, is_raw
 from pipeline.storage import Lake, Manifest, Publication, partition
 
 RAW_FILE = RAW_STAGE.files[0]
@@ -81,6 +83,13 @@ def order_ids(engine: Engine, pieces: Iterable[bytes], fields: FieldMap | None) 
         bind_lines(engine, lines, **nothing, fields=fields)
         found.update(engine.query("order_ids")["order_id"].to_pylist())
     return found
+
+
+def ahead_of_time(engine: Engine, lines: Lines, at: datetime, fields: FieldMap | None) -> int:
+    """How many updated_at of the lines are in the future at a moment: more of them come due as time goes by."""
+    now = same_instant(at, lines.size)
+    bind_lines(engine, lines, dates=pa.nulls(lines.size, pa.date32()), extracted_at=now, fields=fields)
+    return int((engine.query("landing")["updated_at"].to_numpy() > np.datetime64(at + AHEAD, "us")).sum())
 
 
 def blocks(file: BinaryIO) -> Iterator[bytes]:
