@@ -20,8 +20,7 @@ def drop(lake: Lake, dates: list[str], reason: str, intent: Intent) -> list[str]
     with lake.locked():
         todo = [date for date in dates if dropped(lake, date) is None]
         for date in todo:
-            tombstone = {"reason": reason, "at": intent.stamp}
-            lake.write(_manifest(date), (lake.read(_manifest(date)) or {}) | {"id": None, "dropped": tombstone})
+            lake.write(_manifest(date), {"id": None, "dropped": {"reason": reason, "at": intent.stamp}})
         lake.sync_folders([_manifest(date) for date in todo])
     keep_dropped(lake, dates, intent)
     if todo:

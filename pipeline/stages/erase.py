@@ -52,7 +52,8 @@ def erase(lake: Lake, user_id: str, intent: Intent, shape: Shape, open_engine: O
             publications = [made for date in dates if (made := erasure.publication(date)) is not None]
         for publication in publications:
             # until its date is published, this says that the file has the old content or the new one
-            lake.write(publication.manifest, (lake.read(publication.manifest) or {}) | {"id": None, "erasing": True})
+            mark = {"id": None, "erasing": publication.body["erased_from"]}
+            lake.write(publication.manifest, (lake.read(publication.manifest) or {}) | mark)
         lake.sync_folders([publication.manifest for publication in publications])
         outcome.fail_all(lake.publish(publications))
         outcome.close(lake, intent)
@@ -95,13 +96,15 @@ class _Erasure:
         extracted_at = _extracted_at(manifest)
         ahead = ahead_of_time(self._engine, kept, extracted_at, fields_of(manifest)) if is_dated else 0
         raw_id = hashlib.sha256(kept.buffer).hexdigest() + (f"-{ahead}" if ahead else "")
-        told = {"id": raw_id, "as_of": self._intent.stamp, "because": "erased", "api": None}
-        gone = ("files", "erasing")
-        return (
-            {name: value for name, value in manifest.items() if name not in gone}
-            | told
-            | {"counts": {"extracted": kept.size}}
-        )
+        told = {
+            "id": raw_id,
+            "as_of": self._intent.stamp,
+            "because": "erased",
+            "api": None,
+            "counts": {"extracted": kept.size},
+            "erased_from": manifest.get("erased_from") or manifest.get("erasing") or manifest["id"],
+        }
+        return {name: value for name, value in manifest.items() if name not in ("files", "erasing")} | told
 
     def _undated(self, made: Publication) -> Publication:
         """Its records are all discarded, here and now."""

@@ -87,8 +87,8 @@ def _in_dump(user_id: str) -> Iterator[str]:
     try:
         if count := in_dump(Dump.at(url), user_id, open_engine):
             yield (
-                f"{url}: still has {count:,} record(s) of the user; make it without them, or they come back: those "
-                "without a date with the next run, others when their date is extracted (open, --force)"
+                f"{url}: still has {count:,} record(s) of the user; make it without them, or they come back when "
+                "they are extracted: open dates, --force, and undated ones once the dump changes"
             )
     except PipelineError as error:
         yield f"{error}; so it is not known whether it still has the user"
