@@ -18,7 +18,7 @@ from pipeline.stages.normalize import QUARANTINE_FILE, discards_of_file
 from pipeline.stages.outcome import Outcome, corrupt
 from pipeline.stages.raw import Shape, ahead_of_time, fields_of, raw_name
 from pipeline.stages.spool import OpenEngine, is_raw, remove_spool
-from pipeline.stages.user import Held, is_of_user, maps_of, raw_bytes
+from pipeline.stages.user import Held, is_of_user, maps_of, may_hold, raw_bytes
 from pipeline.stages.windows import FOLDER
 from pipeline.storage import Lake, Manifest, Publication, partition
 
@@ -77,6 +77,8 @@ class _Erasure:
         """What publishes the date without the user; None when it holds nothing of them and is whole."""
         manifest, data = self._lake.manifest(RAW_STAGE, date) or {}, raw_bytes(self._lake, date)
         is_whole = manifest["id"] is not None
+        if is_whole and not may_hold(data, self._user_id):
+            return None
         if is_whole and not is_raw(manifest["id"], data):
             raise corrupt(raw_name(date), "its bytes are not those that were landed")
         lines = split_lines(data)

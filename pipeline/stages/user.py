@@ -82,6 +82,11 @@ def raw_bytes(lake: Lake, date: str) -> bytes:
     return path.read_bytes() if path.is_file() else b""
 
 
+def may_hold(data: bytes, user_id: str) -> bool:
+    """False where parsing is of no use: neither these bytes are there, nor an escape that may stand for some of them."""
+    return user_id.encode() in data or b"\\" in data
+
+
 def is_of_user(engine: Engine, lines: Lines, user_id: str, maps: Maps) -> np.ndarray:
     """Which of the lines are records with this user_id, or are no records and hold it as a JSON string."""
     is_theirs = np.zeros(lines.size, bool)
@@ -115,8 +120,7 @@ def in_dimension(lake: Lake, user_id: str) -> int:
 
 def _counts(engine: Engine, data: bytes, user_id: str, maps: Maps) -> tuple[int, int]:
     """How many lines are the user's, and how many others name them."""
-    # without these bytes, and without an escape that may stand for some of them, there is nothing to parse for
-    if user_id.encode() not in data and b"\\" not in data:
+    if not may_hold(data, user_id):
         return 0, 0
     lines = split_lines(data)
     is_theirs = is_of_user(engine, lines, user_id, maps)
