@@ -83,7 +83,7 @@ def raw_bytes(lake: Lake, date: str) -> bytes:
 
 
 def may_hold(data: bytes, user_id: str) -> bool:
-    """False where parsing is of no use: neither these bytes are there, nor an escape that may stand for some of them."""
+    """False where parsing is of no use: these bytes are not there, nor an escape that may stand for some of them."""
     return user_id.encode() in data or b"\\" in data
 
 
