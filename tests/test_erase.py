@@ -11,7 +11,7 @@ import pytest
 import reference as ref
 from api import QUICK, mock_api
 from feeds import Raw, lines, order, records
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lake import UNDATED, LakeUnderTest
 from processes import Forker, Shop, Snapshot
@@ -215,6 +215,8 @@ feeds = st.lists(
 
 @settings(max_examples=max(1, settings.default.max_examples // 10))
 @given(feed=feeds, user_id=users)
+@example(feed=[order("o_1", updated_at="2025-02-04"), order("o_2", user_id=USER)], user_id=USER)
+@example(feed=[*OTHERS, *THEIRS], user_id=USER)
 def test_the_lake_is_then_what_a_source_without_the_user_would_have_made(feed, user_id):
     feed = [order("anchor", user_id="nobody"), *feed]
     as_of = dt.datetime(2025, 2, 2)
