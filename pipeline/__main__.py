@@ -1,4 +1,4 @@
-"""python -m pipeline: run, plan, views, quarantine, doctor and mock-api, for people."""
+"""python -m pipeline: the commands for people."""
 
 import argparse
 import sys
@@ -13,7 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.events import one_line
 from pipeline.mock_api import command as mock_api
 from pipeline.observe.diagnosis import ERROR, show
-from pipeline.tasks import doctor, quarantine
+from pipeline.tasks import doctor, drop, erase, quarantine
 from pipeline.tasks.base import open_lake
 from pipeline.tasks.dims import warehouse_path
 from pipeline.tasks.plan import plan
@@ -21,7 +21,7 @@ from pipeline.tasks.run_all import RunAll
 from pipeline.terminal import printing
 from pipeline.warehouse.views import refresh_views
 
-COMMANDS = ("run", "plan", "views", "quarantine", "doctor", "mock-api")
+COMMANDS = ("run", "plan", "quarantine", "doctor", "drop", "erase", "views", "mock-api")
 EPILOG = """\
 Times are ISO 8601, UTC unless they say otherwise: 2025-01-15, 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00.
 Settings come from luigi.cfg in this folder (or the file LUIGI_CONFIG_PATH names); each can be given here as
@@ -41,31 +41,44 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar=f"{{{','.join(COMMANDS)}}}")
     # an option cut short must not pass for another one: --all is no --allow-shrink
     shared: dict[str, Any] = {"epilog": EPILOG, "allow_abbrev": False}
-    running = commands.add_parser("run", help="build what is incomplete (the default command)", **shared)
-    planning = commands.add_parser("plan", help="say what run would build, skip, and why; write nothing", **shared)
-    commands.add_parser("views", help="create the views of warehouse.db again", **shared)
-    discarded = commands.add_parser("quarantine", help="list, show and export discarded records", **shared)
-    quarantine.add_arguments(discarded)
-    healing = commands.add_parser("doctor", help="look for what is wrong, and say how to mend it", **shared)
-    doctor.add_arguments(healing)
-    mock = commands.add_parser(
-        "mock-api", help="serve a dump as a shop's API would, faults included", allow_abbrev=False
+    _run_arguments(commands.add_parser("run", help="build what is incomplete (the default command)", **shared))
+    _plan_arguments(
+        commands.add_parser("plan", help="say what run would build, skip, and why; write nothing", **shared)
     )
-    mock_api.add_arguments(mock)
-    for command in (running, planning):
-        command.add_argument("--since", help="first instant; its whole UTC date is run (default: from the start)")
-        command.add_argument("--until", help="end of the range, not in it (default: now)")
-        command.add_argument("--force", action="store_true", help="extract the chosen dates again and rebuild them")
-        command.add_argument("--reprocess", action="store_true", help="rebuild them from the landed raw files")
-        command.add_argument(
-            "--allow-shrink", action="store_true", help="accept an extraction that lacks many landed orders"
-        )
-    running.add_argument(
+    for name, module, told in (
+        ("quarantine", quarantine, "list, show and export discarded records"),
+        ("doctor", doctor, "look for what is wrong, and say how to mend it"),
+        ("drop", drop, "empty dates on purpose, so that no run lands them again"),
+        ("erase", erase, "remove one user's data from every layer"),
+    ):
+        module.add_arguments(commands.add_parser(name, help=told, **shared))
+    commands.add_parser("views", help="create the views of warehouse.db again", **shared)
+    serving = "serve a dump as a shop's API would, faults included"
+    mock_api.add_arguments(commands.add_parser("mock-api", help=serving, allow_abbrev=False))
+    return top
+
+
+def _run_arguments(parser: argparse.ArgumentParser) -> None:
+    _range_arguments(parser)
+    parser.add_argument(
         "--changed-since", help="only the dates of orders updated since then; auto: since the last such run"
     )
-    running.add_argument("--workers", help="tasks at a time (default: 1; DuckDB uses all cores in each)")
-    planning.add_argument("--all", action="store_true", help="name the dates that are skipped, too")
-    return top
+    parser.add_argument("--workers", help="tasks at a time (default: 1; DuckDB uses all cores in each)")
+
+
+def _plan_arguments(parser: argparse.ArgumentParser) -> None:
+    _range_arguments(parser)
+    parser.add_argument("--all", action="store_true", help="name the dates that are skipped, too")
+
+
+def _range_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--since", help="first instant; its whole UTC date is run (default: from the start)")
+    parser.add_argument("--until", help="end of the range, not in it (default: now)")
+    parser.add_argument("--force", action="store_true", help="extract the chosen dates again and rebuild them")
+    parser.add_argument("--reprocess", action="store_true", help="rebuild them from the landed raw files")
+    parser.add_argument(
+        "--allow-shrink", action="store_true", help="accept an extraction that lacks many landed orders"
+    )
 
 
 def main(argv: list[str]) -> None:
@@ -123,6 +136,10 @@ def _answer(options: argparse.Namespace, task: RunAll) -> None:
         print(*plan(task, everything=options.all), sep="\n")
     elif options.command == "quarantine":
         quarantine.quarantine(options)
+    elif options.command == "drop":
+        drop.drop_or_restore(options, task.intent)
+    elif options.command == "erase":
+        erase.erase_user(options.user_id, task.intent, really=options.yes)
     else:
         lake = open_lake()
         with lake.locked():

@@ -81,7 +81,7 @@ def _raw_missing(lake: Lake, date: str, intent: Intent) -> str | None:
         return "not landed" if manifest is None else "interrupted"
     if not lake.whole(manifest):
         return "raw file lost"
-    if intent.reprocess:
+    if intent.reprocess or "dropped" in manifest:
         return None
     if intent.force and manifest["extracted_at"] < intent.stamp:
         return "--force"
@@ -131,7 +131,16 @@ def newest_settled(lake: Lake, intent: Intent) -> str | None:
     return next(ready, None)
 
 
+def dropped(lake: Lake, date: str) -> str | None:
+    """Why a date was dropped on purpose; None for a date that was not."""
+    tombstone = (lake.manifest(RAW_STAGE, date) or {}).get("dropped")
+    return tombstone["reason"] if tombstone else None
+
+
 def differs(lake: Lake, date: str, raw_id: str | None) -> bool:
-    """Whether a landed date holds other records than those of this id; without an id, than none."""
+    """Whether a landed date holds other records than those of this id; without an id, than none.
+
+    A dropped date is meant to differ.
+    """
     manifest = lake.manifest(RAW_STAGE, date)
-    return manifest is not None and manifest.get("id") not in (None, raw_id or EMPTY_ID)
+    return manifest is not None and "dropped" not in manifest and manifest.get("id") not in (None, raw_id or EMPTY_ID)

@@ -14,6 +14,9 @@ from luigi.configuration import get_config
 from luigi.task_register import Register
 
 from pipeline import RunAll
+from pipeline.tasks.drop import drop_dates, restore_dates
+from pipeline.tasks.erase import erase_user
+from pipeline.tasks.plan import plan
 
 UNDATED = "__HIVE_DEFAULT_PARTITION__"
 DAY = dt.timedelta(days=1)
@@ -100,6 +103,24 @@ class LakeUnderTest:
         days = [dates] if isinstance(dates, dt.date) else list(dates)
         with self.configured():
             return _succeeds(task(date=tuple(str(day) for day in days), stamp=as_of, **intent), workers)
+
+    def drop(self, dates: str, as_of: dt.datetime, reason: str = "test orders") -> list[str]:
+        """`python -m pipeline drop`; what it says. Raises what it raises."""
+        with self.configured():
+            return drop_dates(dates, reason, RunAll(stamp=as_of).intent)
+
+    def restore(self, dates: str, as_of: dt.datetime) -> list[str]:
+        with self.configured():
+            return restore_dates(dates, RunAll(stamp=as_of).intent)
+
+    def erase(self, user_id: str, as_of: dt.datetime, *, really: bool = True) -> None:
+        """`python -m pipeline erase`. Raises what it raises."""
+        with self.configured():
+            erase_user(user_id, RunAll(stamp=as_of).intent, really=really)
+
+    def plan(self, as_of: dt.datetime) -> list[str]:
+        with self.configured():
+            return plan(RunAll(stamp=as_of), everything=False)
 
     def offer(self, lines: list[bytes] | None) -> None:
         """Make these lines the dump; one that holds them already is left as it is."""

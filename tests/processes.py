@@ -226,6 +226,7 @@ def _child(request: dict[str, Any]) -> None:
     try:
         _arm(**{name: value for name, value in request["moment"].items() if name != "kill_after_seconds"})
         main(request["argv"])
+        status = 0
     except SystemExit as exit_:
         status = exit_.code
     finally:

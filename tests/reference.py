@@ -372,6 +372,7 @@ class Lake:
         self.undated = Raw([], FIRST)
         self.normalized: dict[dt.date, Normalized] = {}
         self.curated: dict[dt.date, Curated] = {}
+        self.dropped: set[dt.date] = set()
 
     def run(self, dump_lines, as_of, since=None, until=None, **options) -> set[dt.date]:
         """RunAll over the dump's and the landed dates that meet [since, until or as_of); the dates that failed."""
@@ -396,6 +397,14 @@ class Lake:
             self._curate()
         return set()
 
+    def drop(self, dates: set[dt.date], as_of: dt.datetime) -> None:
+        """The dates are empty, and no source is asked for them any more."""
+        for date in dates:
+            self.dropped.add(date)
+            self.raw[date] = Raw([], as_of)
+            self._normalize(date)
+        self._curate()
+
     def fact_order(self) -> list[tuple]:
         return [row for _, partition in sorted(self.curated.items()) for row in partition.fact_order]
 
@@ -407,6 +416,8 @@ class Lake:
         if chosen.force and chosen.reprocess:
             raise ValueError("force with reprocess")
         landed = self.raw.get(date)
+        if date in self.dropped:
+            return True
         if chosen.reprocess:
             return landed is not None
         settled_at = _midnight(date) + DAY + chosen.settle

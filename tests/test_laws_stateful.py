@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from lake import DATA_FILE, MANIFEST, UNDATED, LakeUnderTest
 
 from pipeline import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
+from pipeline.errors import RunFailed
 
 START = dt.datetime(2025, 1, 15, 12, 34, 56)  # no order has this second: a run a second later judges them alike
 DATES = [dt.date(2025, 1, day) for day in (14, 15, 16, 17)]
@@ -58,8 +59,18 @@ class Expected(ref.Lake):
         self.raw[date] = ref.Raw(still_there, ref.FIRST)
         self.lost_raw.add(date)
 
+    def drop(self, dates: set[dt.date], as_of: dt.datetime) -> None:
+        self.lost_raw -= dates
+        super().drop(dates, as_of)
+
+    def restore(self, dates: set[dt.date]) -> None:
+        """They must be landed again, and nothing of them is there."""
+        for date in dates & self.dropped:
+            self.dropped.discard(date)
+            self.lose_raw(date, [])
+
     def _fetch(self, date, dump_lines, as_of, chosen) -> bool:
-        if chosen.reprocess and date in self.lost_raw:
+        if chosen.reprocess and date in self.lost_raw - self.dropped:
             return False
         fetched = super()._fetch(date, dump_lines, as_of, chosen)
         self.lost_raw -= {date} if fetched else set()
@@ -138,6 +149,28 @@ class LakeMachine(RuleBasedStateMachine):
             table = "fact_order" if task is WriteFactOrder else "order_items"
             self.check_curated(dates if not self.is_curated else None, table)
 
+    @rule(dates=st.sets(st.sampled_from(DATES), min_size=1, max_size=2), minutes=minutes)
+    def dates_are_dropped(self, dates, minutes):
+        self.as_of += dt.timedelta(minutes=minutes)
+        dates = {date for date in dates if date <= self.as_of.date()}
+        others_are_lost = bool(self.expected.lost_normalized - dates)
+        try:
+            if dates:
+                self.lake.drop(",".join(map(str, sorted(dates))), self.as_of)
+        except RunFailed:
+            assert others_are_lost  # and the dates that share orders with them are not curated
+            self.is_curated = False
+        else:
+            self.note_curated()
+        self.expected.drop(dates, self.as_of)
+        self.check()
+        self.check_curated(dates if not self.is_curated else None, "fact_order", "order_items")
+
+    @rule(dates=st.sets(st.sampled_from(DATES), min_size=1, max_size=4))
+    def dates_are_restored(self, dates):
+        self.lake.restore(",".join(map(str, sorted(dates))), self.as_of + dt.timedelta(days=5))
+        self.expected.restore(dates)
+
     @rule(pick=st.integers(0, 10**6), how=st.sampled_from(["lost", "cut", "interrupted"]))
     def a_file_is_lost_or_cut(self, pick, how):
         names = [*self.lake.names(DATA_FILE), *self.lake.names(MANIFEST)]
@@ -190,6 +223,8 @@ class LakeMachine(RuleBasedStateMachine):
         note(f"{how}: {name}")
         if "/date=" in name:
             layer, date = name.split("/")[0], dt.date.fromisoformat(name.split("date=")[1][:10])
+            if name.endswith("_raw.json") and how != "interrupted":
+                self.expected.dropped.discard(date)  # the tombstone is in it
             if layer == "raw":
                 self.expected.lose_raw(date, self.lake.raw().get(str(date), []))
             elif layer == "curated":
@@ -248,7 +283,7 @@ class LakeMachine(RuleBasedStateMachine):
             date = dt.date.fromisoformat(text)
             if date not in failed | self.expected.lost_normalized:
                 check_counts(counts, self.expected.normalized[date].counts)
-            other = self.expected.raw[date].lines != now.get(date, [])
+            other = date not in self.expected.dropped and self.expected.raw[date].lines != now.get(date, [])
             if differ and date not in failed:
                 assert (text in summary["settled_dates_that_differ"]) == other
 

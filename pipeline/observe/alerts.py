@@ -93,7 +93,7 @@ def _silent(summary: dict[str, Any], rules: Rules) -> list[Finding]:
     first = as_of - NEWLY - rules.settle - timedelta(days=1)
     dates = days_between(max(first, since or first), min(as_of - rules.no_data_after, until or as_of))
     begun = [date for date in dates if datetime.fromisoformat(date) > first and date not in summary["failed"]]
-    empty = [date for date in begun if not summary["dates"].get(date, {}).get("extracted")]
+    empty = [date for date in begun if _is_silent(summary["dates"].get(date, {}))]
     if not empty:
         return []
     hours = rules.no_data_after / timedelta(hours=1)
@@ -102,6 +102,11 @@ def _silent(summary: dict[str, Any], rules: Rules) -> list[Finding]:
         "([alerts] no_data_after_hours). Look for the cause: python -m pipeline doctor"
     )
     return [Finding(f"no orders of {fold_dates(empty)}", text)]
+
+
+def _is_silent(date: dict[str, Any]) -> bool:
+    """Without orders, though nobody has dropped it on purpose."""
+    return not date.get("extracted") and not date.get("dropped")
 
 
 def _discarding(summary: dict[str, Any], rules: Rules) -> list[Finding]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.contract import CURATED_STAGES, FACT_ORDER_STAGE, NORMALIZED_STAGE, RAW_STAGE, STAGES
-from pipeline.freshness import Intent, failure
+from pipeline.freshness import Intent, dropped, failure
 from pipeline.storage import Lake
 
 
@@ -22,6 +22,8 @@ class PartitionCounts:
     kind: str | None
     # what asking an API for the date took in this run: pages, requests, restarts, and retries by kind
     api: dict[str, int]
+    # why the date was dropped on purpose
+    dropped: str | None = None
 
     def totals(self) -> dict[str, Any]:
         """The figures that law 1 adds up."""
@@ -48,7 +50,7 @@ def partition_counts(lake: Lake, date: str, intent: Intent) -> PartitionCounts:
             failures.append(failed)
             api |= failed["api"]
     first = failures[0] if failures else {"error": None, "kind": None}
-    return PartitionCounts(date, counts, built, first["error"], first["kind"], api)
+    return PartitionCounts(date, counts, built, first["error"], first["kind"], api, dropped(lake, date))
 
 
 def touched(lake: Lake, intent: Intent) -> list[PartitionCounts]:

@@ -1,6 +1,7 @@
 """The end of a run: a table on the terminal and the same as runs/<as_of>.json."""
 
 import sys
+from collections import Counter
 from dataclasses import asdict
 from itertools import groupby
 from typing import Any
@@ -10,6 +11,7 @@ from pipeline.observe.checks import Finding
 from pipeline.observe.counts import PartitionCounts, asked
 
 FOLD_ABOVE_DATES = 31
+KINDS = ("built", "skipped or unchanged", "dropped", "failed")
 
 
 def summarize(
@@ -25,6 +27,7 @@ def summarize(
     dates = {
         part.date: part.counts
         | {"built": part.built, "skipped": not part.built and not part.error, "error": part.error}
+        | ({"dropped": part.dropped} if part.dropped else {})
         for part in partitions
     }
     changes = (options.get("changes") or {}).get("api", {})
@@ -47,9 +50,10 @@ def show(partitions: list[PartitionCounts], summary: dict[str, Any], path: str) 
     """Print the summary's table to stdout."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table as Grid
 
-    title = f"RunAll as of {summary['as_of']}"
+    title = f"{summary.get('command', 'RunAll')} as of {summary['as_of']}"
     grid = Grid(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     grid.add_column("date", no_wrap=True)
     for name in ("extracted", "kept", "super-\nseded\nhere", "super-\nseded\nelse-\nwhere", "rows"):
@@ -57,14 +61,14 @@ def show(partitions: list[PartitionCounts], summary: dict[str, Any], path: str) 
     grid.add_column("discarded")
     grid.add_column("what was done")
     for label, parts in _rows(partitions):
-        grid.add_row(label, *_figures(parts), _done(parts))
+        grid.add_row(label, *_figures(parts), escape(_done(parts)))
     if summary["undated"]:
         extracted, reasons = summary["undated"]["extracted"], summary["undated"]["discarded"]
         grid.add_row("undated", f"{extracted:,}", "0", "0", "0", "0", _reasons(reasons), "quarantined")
     if len(partitions) > 1:
         grid.add_section()
         undated = summary["undated"]
-        grid.add_row("all", *_figures(partitions, undated), _done(partitions))
+        grid.add_row("all", *_figures(partitions, undated), escape(_done(partitions)))
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120)
     console.print(grid)
     for line in _notes(summary, path):
@@ -107,6 +111,8 @@ def _done(parts: list[PartitionCounts]) -> str:
     part = parts[0]
     if part.error:
         return "failed"
+    if part.dropped:
+        return f"dropped: {part.dropped}"
     made = {stage: why for stage, why in part.built.items() if stage != "raw"}
     if made:
         why = part.built.get("raw") or next(iter(made.values()))
@@ -115,10 +121,14 @@ def _done(parts: list[PartitionCounts]) -> str:
 
 
 def _mixed(parts: list[PartitionCounts]) -> str:
-    failed = sum(part.error is not None for part in parts)
-    built = sum(part.error is None and any(stage != "raw" for stage in part.built) for part in parts)
-    told = {"built": built, "skipped or unchanged": len(parts) - built - failed, "failed": failed}
-    return ", ".join(f"{count:,} {what}" for what, count in told.items() if count)
+    told = Counter(_kind(part) for part in parts)
+    return ", ".join(f"{told[kind]:,} {kind}" for kind in KINDS if told[kind])
+
+
+def _kind(part: PartitionCounts) -> str:
+    if part.error or part.dropped:
+        return "failed" if part.error else "dropped"
+    return "built" if any(stage != "raw" for stage in part.built) else "skipped or unchanged"
 
 
 def _notes(summary: dict[str, Any], path: str) -> list[str]:

@@ -95,7 +95,7 @@ def _broken(checks: dict[str, Finding]) -> list[PipelineError]:
 
 
 def _log(partitions: list[PartitionCounts], differing: list[str]) -> None:
-    skipped = [part.date for part in partitions if not part.built and not part.error]
+    skipped = [part.date for part in partitions if not part.built and not part.error and not part.dropped]
     if skipped:
         emit("skipped", dates=len(skipped), reason="settled, complete")
     if differing:

@@ -7,20 +7,18 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow as pa
-
 from pipeline.contract import RAW_STAGE
-from pipeline.contract import UTC_MICROSECONDS as INSTANT
 from pipeline.engine import Engine
 from pipeline.errors import PipelineError, RequestRefused
 from pipeline.events import emit
 from pipeline.freshness import Intent, missing
 from pipeline.progress import progress
-from pipeline.records import Lines, bind_lines, split_lines
+from pipeline.records import split_lines
 from pipeline.sources.client import Client
 from pipeline.sources.shop import Shop, Window
 from pipeline.stages.outcome import Outcome
 from pipeline.stages.raw import (
+    ahead_of_time,
     blocks,
     confirm,
     has_shrunk,
@@ -31,7 +29,7 @@ from pipeline.stages.raw import (
     raw_name,
     shrunk,
 )
-from pipeline.stages.spool import AHEAD, OpenEngine
+from pipeline.stages.spool import OpenEngine
 from pipeline.stages.staging import BAD_DATE
 from pipeline.stages.windows import FOLDER, Spool, fetch
 from pipeline.storage import Lake, Manifest
@@ -138,19 +136,9 @@ class _Extraction:
     def _raw_id(self, spool: Spool) -> str:
         """The content's hash; and how many updated_at are in the future, since that changes as time goes by."""
         with open(spool.records, "rb") as file:
-            ahead = sum(self._ahead(split_lines(block)) for block in blocks(file))
+            found = map(split_lines, blocks(file))
+            ahead = sum(ahead_of_time(self.engine, lines, self.intent.as_of, self.shop.fields) for lines in found)
         return spool.at.sha256 + (f"-{ahead}" if ahead else "")
-
-    def _ahead(self, lines: Lines) -> int:
-        """Most often nothing is, and DuckDB reads all: then no line needs a second look."""
-        doubts = any(self._counted(lines, known_plain=True).values())
-        return self._counted(lines, known_plain=False)["ahead"] if doubts else 0
-
-    def _counted(self, lines: Lines, *, known_plain: bool) -> dict[str, int]:
-        nothing = {"dates": pa.nulls(lines.size, pa.date32()), "extracted_at": pa.nulls(lines.size, INSTANT)}
-        bind_lines(self.engine, lines, **nothing, fields=self.shop.fields, known_plain=known_plain)
-        counted: dict[str, int] = self.engine.query("ahead", values={"limit": self.intent.as_of + AHEAD}).to_pylist()[0]
-        return counted
 
     def _has_shrunk(self, date: str, spool: Spool) -> bool:
         before = landed_order_ids(self.lake, self.engine, date)

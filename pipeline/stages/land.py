@@ -9,6 +9,7 @@ from pipeline.events import emit
 from pipeline.freshness import Intent, missing
 from pipeline.sources.dump import Dump
 from pipeline.sources.shop import Shop
+from pipeline.stages.drop import keep_dropped
 from pipeline.stages.extract import extract
 from pipeline.stages.normalize import discards_of_file
 from pipeline.stages.outcome import Outcome
@@ -43,7 +44,7 @@ def learn(lake: Lake, dump: Dump, intent: Intent, open_engine: OpenEngine) -> In
     Reading it publishes the undated partition and the inventory. Raises UnreadableDump and SourceUnreadable.
     """
     inventory = read_inventory(lake)
-    if inventory is not None and inventory.holds(dump, intent) and _undated_is_landed(lake, inventory):
+    if inventory is not None and inventory.holds(dump, intent) and _undated_is_landed(lake, inventory, intent):
         return inventory
     with lake.locked():
         return _read(lake, dump, intent, open_engine)
@@ -51,17 +52,20 @@ def learn(lake: Lake, dump: Dump, intent: Intent, open_engine: OpenEngine) -> In
 
 def _read(lake: Lake, dump: Dump, intent: Intent, open_engine: OpenEngine) -> Inventory:
     spooled = read_dump(lake, dump, intent, open_engine)
-    if not _undated_is_landed(lake, spooled):
+    if not _undated_is_landed(lake, spooled, intent):
         _publish_undated(lake, dump, spooled.parts.get(UNDATED, Part()), intent, open_engine)
     if read_inventory(lake) != spooled.without_segments():
         lake.write(INVENTORY, spooled.without_segments().as_json())
     return spooled
 
 
-def _undated_is_landed(lake: Lake, inventory: Inventory) -> bool:
-    part = inventory.parts.get(UNDATED, Part())
-    nothing_to_land = not part.count and lake.manifest(RAW_STAGE, UNDATED) is None
-    return nothing_to_land or is_landed(lake, UNDATED, part.id)
+def _undated_is_landed(lake: Lake, inventory: Inventory, intent: Intent) -> bool:
+    """Also when records have been erased since: only --force, or other records in the dump, bring those back."""
+    part, landed = inventory.parts.get(UNDATED, Part()), lake.manifest(RAW_STAGE, UNDATED)
+    if landed is None:
+        return not part.count
+    is_erased = lake.whole(landed) and landed.get("erased_from") == part.id and not intent.force
+    return is_erased or is_landed(lake, UNDATED, part.id)
 
 
 def _publish_undated(lake: Lake, dump: Dump, part: Part, intent: Intent, open_engine: OpenEngine) -> None:
@@ -85,6 +89,7 @@ def land(
 
     Raises RunFailed naming the dates that failed, unless the intent is to keep going.
     """
+    keep_dropped(lake, dates, intent)
     if not any(missing(lake, RAW_STAGE, date, intent) for date in dates):
         return
     source = None if intent.reprocess else find_source()

@@ -68,6 +68,11 @@ def init_database(path: str, sources: Sources, open_engine: OpenEngine) -> None:
                 upsert(connection, table, _read(table, source, open_engine)[0])
 
 
+def is_in_csv(path: str, user_id: str) -> bool:
+    """Whether users_csv has a row of the user. Raises UnreadableDimension."""
+    return any(row.get("user_id") == user_id for row in csv_rows(DIM_USER, path))
+
+
 def _stage(lake: Lake, publication: Publication, table: Table, rows: pa.Table, discarded: pa.Table) -> None:
     name, quarantine = f"curated/{table.file}", f"quarantine/{table.file}"
     write_table(table, rows, lake.stage(name))

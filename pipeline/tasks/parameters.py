@@ -10,6 +10,7 @@ from pipeline.errors import BadSetting
 PROCESS_START = datetime.now(UTC).replace(tzinfo=None)
 
 Dates = tuple[str, ...]
+DATES_EXPECTED = "a date such as 2025-01-15, a range 2025-01-15..2025-01-31, or several with commas"
 
 
 def seconds_since_start() -> float:
@@ -21,8 +22,7 @@ class DatesParameter(Setting):
     """One date or several; the value is always a sorted tuple of ISO dates without repeats."""
 
     def __init__(self, **kwargs: Any) -> None:
-        expected = "a date such as 2025-01-15, a range 2025-01-15..2025-01-31, or several with commas"
-        super().__init__(parse_dates, expected, **kwargs)
+        super().__init__(parse_dates, DATES_EXPECTED, **kwargs)
 
     def normalize(self, x: Any) -> Dates:
         if isinstance(x, str):

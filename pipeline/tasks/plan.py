@@ -2,7 +2,7 @@
 
 from pipeline.contract import FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS_STAGE, RAW_STAGE, UNDATED
 from pipeline.dates import chosen
-from pipeline.freshness import differs, missing
+from pipeline.freshness import differs, dropped, missing
 from pipeline.sources.dump import Dump
 from pipeline.stages.spool import Part, peek
 from pipeline.tasks.base import open_engine, open_lake
@@ -27,9 +27,12 @@ def plan(task: RunAll, *, everything: bool) -> list[str]:
         why = {stage: reason for stage in VERBS if (reason := missing(lake, stage, date, intent))}
         other = inventory is not None and differs(lake, date, inventory.parts.get(date, Part()).id)
         skipped += not why
+        tombstone = dropped(lake, date)
         if why:
             first, reason = next(iter(why.items()))
-            lines.append(f"{date}  {VERBS[first]:<9}  {reason}")
+            lines.append(f"{date}  {VERBS[first]:<9}  {reason}" + (f"; dropped: {tombstone}" if tombstone else ""))
+        elif tombstone:
+            lines.append(f"{date}  dropped    {tombstone}")
         elif other:
             lines.append(f"{date}  skip       settled, complete; the source differs: --force extracts it again")
         elif everything:

@@ -27,9 +27,10 @@ VIEWS: tuple[Table, ...] = (FACT_ORDER, ORDER_ITEMS, ORDERS, DIM_USER, DIM_PRODU
 
 
 @contextmanager
-def rebuilt(path: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def rebuilt(path: str, *, compact: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to a copy of the warehouse at path, with its tables; it takes the file's place unless you raise.
 
+    DuckDB leaves what was deleted in the file's free blocks; with `compact`, only what is there now is in the new file.
     Raises UnusableWarehouse when the file is no DuckDB database, or its folder cannot be written.
     """
     building = f"{path}.building"
@@ -43,6 +44,8 @@ def rebuilt(path: str) -> Iterator[duckdb.DuckDBPyConnection]:
             for name, columns in TABLES.items():
                 connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
             yield connection
+        if compact:
+            _compact(building)
         os.replace(building, path)
     except (OSError, duckdb.Error) as error:
         raise UnusableWarehouse(
@@ -50,7 +53,7 @@ def rebuilt(path: str) -> Iterator[duckdb.DuckDBPyConnection]:
             "written; delete the file if it is damaged: it is made anew from the CSVs and the lake"
         ) from error
     finally:
-        for leftover in (building, f"{building}.wal"):
+        for leftover in (building, f"{building}.wal", f"{building}.compact", f"{building}.compact.wal"):
             with suppress(OSError):
                 os.unlink(leftover)
 
@@ -78,6 +81,21 @@ def _refusal(connection: duckdb.DuckDBPyConnection, table: Table, root: str) -> 
 
 def _literal(root: str) -> str:
     return "'" + no_pattern(root).replace("'", "''") + "'"
+
+
+def _compact(path: str) -> None:
+    """Copy all of a database, whatever people have made in it, into a new file in its place."""
+    Path(f"{path}.compact").unlink(missing_ok=True)
+    with duckdb.connect() as connection:
+        for name, file in (("old", path), ("new", f"{path}.compact")):
+            literal = file.replace("'", "''")
+            connection.execute(f"ATTACH '{literal}' AS {name}")
+        connection.execute("COPY FROM DATABASE old TO new")
+    os.replace(f"{path}.compact", path)
+
+
+def delete_user(connection: duckdb.DuckDBPyConnection, user_id: str) -> None:
+    connection.execute("DELETE FROM users WHERE user_id = ?", [user_id])
 
 
 def upsert(connection: duckdb.DuckDBPyConnection, table: Table, rows: pa.Table) -> pa.Table:

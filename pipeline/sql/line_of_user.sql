@@ -1,0 +1,12 @@
+-- line_of_user: one row per line that is a record of the user, or no JSON object (is_record: false), whoever's it is
+WITH field AS (
+    SELECT
+        position,
+        CASE WHEN regexp_matches(line, '^[ \t\n\r]*\{') THEN TRY(json_transform(line, '{"user_id": "JSON"}')) END AS json
+    FROM line
+)
+
+SELECT position, json IS NOT NULL AS is_record
+FROM field
+WHERE json IS NULL OR identifier(json.user_id) = $user_id
+ORDER BY position

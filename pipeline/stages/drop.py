@@ -1,0 +1,69 @@
+"""Dates that are dropped on purpose: an empty raw partition with a tombstone, for which no source is asked again."""
+
+from pathlib import Path
+
+from pipeline.contract import RAW_STAGE
+from pipeline.dates import fold_dates
+from pipeline.events import emit
+from pipeline.freshness import Intent, dropped
+from pipeline.stages.outcome import Outcome
+from pipeline.stages.raw import publication, raw_name
+from pipeline.stages.spool import Part
+from pipeline.storage import Lake, Publication, partition
+
+
+def drop(lake: Lake, dates: list[str], reason: str, intent: Intent) -> list[str]:
+    """Replace what is landed of each date, if anything is, by nothing and a tombstone; the dates that had none yet.
+
+    The tombstone is there, durably, before any record goes: after a kill the next run that lands the date finishes it.
+    """
+    with lake.locked():
+        todo = [date for date in dates if dropped(lake, date) is None]
+        for date in todo:
+            lake.write(_manifest(date), {"id": None, "dropped": {"reason": reason, "at": intent.stamp}})
+        lake.sync_folders([_manifest(date) for date in todo])
+    keep_dropped(lake, dates, intent)
+    if todo:
+        emit("dropped", dates=fold_dates(todo), reason=reason)
+    return todo
+
+
+def keep_dropped(lake: Lake, dates: list[str], intent: Intent) -> None:
+    """Publish the empty raw partition of each dropped date that has lost it, or has none yet.
+
+    Raises RunFailed naming the dates that failed, unless the intent is to keep going.
+    """
+    if not any(_is_broken(lake, date) for date in dates):
+        return
+    outcome = Outcome(RAW_STAGE)
+    with lake.locked():
+        broken = [date for date in dates if _is_broken(lake, date)]
+        outcome.fail_all(lake.publish([_empty(lake, date, intent) for date in broken]))
+        outcome.close(lake, intent)
+
+
+def restore(lake: Lake, dates: list[str]) -> list[str]:
+    """Take the tombstones away, so that the next run extracts the dates again; the dates that had one."""
+    with lake.locked():
+        todo = [date for date in dates if dropped(lake, date) is not None]
+        for date in todo:
+            lake.remove(_manifest(date))
+        lake.sync_folders([_manifest(date) for date in todo])
+    if todo:
+        emit("restored", dates=fold_dates(todo))
+    return todo
+
+
+def _is_broken(lake: Lake, date: str) -> bool:
+    return dropped(lake, date) is not None and not lake.whole(lake.manifest(RAW_STAGE, date))
+
+
+def _empty(lake: Lake, date: str, intent: Intent) -> Publication:
+    Path(lake.stage(raw_name(date))).touch()
+    tombstone = (lake.manifest(RAW_STAGE, date) or {})["dropped"]
+    told = {"dropped": tombstone, "made_from": None, "fields": None, "api": None, "plain_by": None}
+    return publication(lake, date, Part().id, 0, intent, because="dropped", told=told)
+
+
+def _manifest(date: str) -> str:
+    return partition("raw", date, RAW_STAGE.manifest)

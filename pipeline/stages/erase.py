@@ -1,0 +1,128 @@
+"""Removes one user's records from the raw partitions, and whatever unfinished work may hold some."""
+
+import hashlib
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.contract import NORMALIZED_STAGE, RAW_STAGE, UNDATED
+from pipeline.engine import Engine
+from pipeline.errors import NotLanded
+from pipeline.events import emit
+from pipeline.freshness import AS_OF_FORMAT, Intent, stale
+from pipeline.records import Lines, split_lines
+from pipeline.stages.normalize import QUARANTINE_FILE, discards_of_file
+from pipeline.stages.outcome import Outcome, corrupt
+from pipeline.stages.raw import Shape, ahead_of_time, fields_of, raw_name
+from pipeline.stages.spool import OpenEngine, is_raw, remove_spool
+from pipeline.stages.user import Held, is_of_user, maps_of, may_hold, raw_bytes
+from pipeline.stages.windows import FOLDER
+from pipeline.storage import Lake, Manifest, Publication, partition
+
+
+def refuse_broken(lake: Lake, held: dict[str, Held]) -> None:
+    """Raises NotLanded for dates that hold something of the user and whose raw partition is not whole.
+
+    What is made from such a partition could not be made anew.
+    """
+    broken = [date for date, part in held.items() if part.in_all and not _can_be_erased(lake, date)]
+    if broken:
+        raise NotLanded(
+            f"raw date={', '.join(broken)}: not whole, so what was made from it cannot be made anew without the user; "
+            "nothing was erased; run RunAll for it, then this command again"
+        )
+
+
+def erase(lake: Lake, user_id: str, intent: Intent, shape: Shape, open_engine: OpenEngine) -> list[str]:
+    """Publish each raw partition that holds the user without them; the dates that have to be normalized anew.
+
+    Call it while you hold the right to ask the API, as what is unfinished of that is deleted. When it was killed, the
+    next call goes on. Raises CorruptPartition, before anything is published, and RunFailed.
+    """
+    outcome = Outcome(RAW_STAGE)
+    with lake.locked():
+        shutil.rmtree(lake.path(FOLDER), ignore_errors=True)
+        remove_spool(lake)
+        with open_engine() as engine:
+            erasure = _Erasure(lake, engine, user_id, intent, shape)
+            dates = [date for date in lake.partitions("raw") if _can_be_erased(lake, date)]
+            publications = [made for date in dates if (made := erasure.publication(date)) is not None]
+        for publication in publications:
+            # until its date is published, this says that the file has the old content or the new one
+            mark = {"id": None, "erasing": publication.body["erased_from"]}
+            lake.write(publication.manifest, (lake.read(publication.manifest) or {}) | mark)
+        lake.sync_folders([publication.manifest for publication in publications])
+        outcome.fail_all(lake.publish(publications))
+        outcome.close(lake, intent)
+        emit("erased", records=erasure.records, partitions=len(publications))
+        return [date for date in dates if date != UNDATED and stale(lake, NORMALIZED_STAGE, date)]
+
+
+def _can_be_erased(lake: Lake, date: str) -> bool:
+    manifest = lake.manifest(RAW_STAGE, date) or {}
+    return lake.whole(manifest) or ("erasing" in manifest and lake.has(raw_name(date)))
+
+
+class _Erasure:
+    """Stages raw partitions without the user's records, and counts these."""
+
+    def __init__(self, lake: Lake, engine: Engine, user_id: str, intent: Intent, shape: Shape) -> None:
+        self._lake, self._engine, self._user_id, self._intent, self._shape = lake, engine, user_id, intent, shape
+        self.records = 0
+
+    def publication(self, date: str) -> Publication | None:
+        """What publishes the date without the user; None when it holds nothing of them and is whole."""
+        manifest, data = self._lake.manifest(RAW_STAGE, date) or {}, raw_bytes(self._lake, date)
+        is_whole = manifest["id"] is not None
+        if is_whole and not may_hold(data, self._user_id):
+            return None
+        if is_whole and not is_raw(manifest["id"], data):
+            raise corrupt(raw_name(date), "its bytes are not those that were landed")
+        lines = split_lines(data)
+        is_theirs = is_of_user(self._engine, lines, self._user_id, maps_of(self._lake, date, self._shape))
+        if is_whole and not is_theirs.any():
+            return None
+        self.records += int(is_theirs.sum())
+        kept = split_lines(_content(lines, ~is_theirs))
+        Path(self._lake.stage(raw_name(date))).write_bytes(kept.buffer)
+        body = self._body(manifest, kept, is_dated=date != UNDATED)
+        made = Publication(partition("raw", date, RAW_STAGE.manifest), body)
+        made.staged[raw_name(date)] = self._lake.stage(raw_name(date))
+        return made if date != UNDATED else self._undated(made)
+
+    def _body(self, manifest: Manifest, kept: Lines, *, is_dated: bool) -> Manifest:
+        """The manifest as it was, but for what is another content's: the id, the counts; no API was asked for it."""
+        extracted_at = _extracted_at(manifest)
+        ahead = ahead_of_time(self._engine, kept, extracted_at, fields_of(manifest)) if is_dated else 0
+        raw_id = hashlib.sha256(kept.buffer).hexdigest() + (f"-{ahead}" if ahead else "")
+        told = {
+            "id": raw_id,
+            "as_of": self._intent.stamp,
+            "because": "erased",
+            "api": None,
+            "counts": {"extracted": kept.size},
+            "erased_from": manifest.get("erased_from") or manifest.get("erasing") or manifest["id"],
+        }
+        return {name: value for name, value in manifest.items() if name not in ("files", "erasing")} | told
+
+    def _undated(self, made: Publication) -> Publication:
+        """Its records are all discarded, here and now."""
+        name = partition("quarantine", UNDATED, QUARANTINE_FILE)
+        raw, target = self._lake.stage(raw_name(UNDATED)), self._lake.stage(name)
+        reasons = discards_of_file(self._engine, raw, _extracted_at(made.body), target)
+        made.staged[name] = target if reasons else None
+        made.body["counts"]["discarded"] = reasons
+        return made
+
+
+def _extracted_at(manifest: Manifest) -> datetime:
+    return datetime.strptime(manifest["extracted_at"], AS_OF_FORMAT)
+
+
+def _content(lines: Lines, stays: np.ndarray) -> bytes:
+    """The lines that stay."""
+    kept = lines.array().filter(pa.array(stays))
+    return b"".join(kept.to_pylist())

@@ -1,0 +1,149 @@
+"""What the lake and its sources hold of one user."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.contract import (
+    DIM_USER,
+    FACT_ORDER,
+    FACT_ORDER_STAGE,
+    NORMALIZED_STAGE,
+    ORDERS,
+    RAW_STAGE,
+    UNDATED,
+    UTC_MICROSECONDS,
+    Stage,
+    Table,
+)
+from pipeline.engine import Engine
+from pipeline.errors import CorruptPartition
+from pipeline.fields import FieldMap
+from pipeline.records import Lines, bind_lines, split_lines
+from pipeline.sources.dump import Dump
+from pipeline.stages.raw import Shape, fields_of, raw_name
+from pipeline.stages.spool import OpenEngine
+from pipeline.stages.staging import BAD_DATE
+from pipeline.storage import Lake, partition
+
+Maps = Sequence[FieldMap | None]
+
+
+@dataclass(frozen=True)
+class Held:
+    """What one partition holds of a user; `mentions` counts the records of others that name the same text."""
+
+    records: int
+    quarantined: int
+    orders: int
+    rows: int
+    mentions: int
+
+    @property
+    def in_all(self) -> int:
+        """Zero when there is nothing to erase."""
+        return self.records + self.quarantined + self.orders + self.rows
+
+
+def survey(lake: Lake, user_id: str, shape: Shape, open_engine: OpenEngine) -> dict[str, Held]:
+    """By date, or UNDATED, what there is of the user; dates without anything are left out. Raises CorruptPartition."""
+    found = {}
+    try:
+        with open_engine() as engine:
+            orders = _rows(lake, engine, user_id, ORDERS, NORMALIZED_STAGE)
+            facts = _rows(lake, engine, user_id, FACT_ORDER, FACT_ORDER_STAGE)
+            for date in sorted({*lake.partitions("raw"), *lake.partitions("quarantine"), *orders, *facts}):
+                maps = maps_of(lake, date, shape)
+                records, mentions = _counts(engine, raw_bytes(lake, date), user_id, maps)
+                discarded, _ = _counts(engine, _quarantined(lake, date), user_id, maps)
+                found[date] = Held(records, discarded, orders.get(date, 0), facts.get(date, 0), mentions)
+    except BAD_DATE as error:
+        told = str(error).splitlines()[0]
+        raise CorruptPartition(f"{told}; delete that file, run RunAll, then this command again") from error
+    return {date: held for date, held in found.items() if held.in_all or held.mentions}
+
+
+def maps_of(lake: Lake, date: str, shape: Shape) -> Maps:
+    """The maps by which a date was landed and is read now: two where luigi.cfg has another one since."""
+    manifest = lake.manifest(RAW_STAGE, date) or {}
+    maps = {None if map is None else map.digest: map for map in (fields_of(manifest), fields_of(manifest, shape))}
+    return list(maps.values())
+
+
+def raw_bytes(lake: Lake, date: str) -> bytes:
+    """A date's raw file; empty when there is none."""
+    path = Path(lake.path(raw_name(date)))
+    return path.read_bytes() if path.is_file() else b""
+
+
+def may_hold(data: bytes, user_id: str) -> bool:
+    """False where parsing is of no use: these bytes are not there, nor an escape that may stand for some of them."""
+    return user_id.encode() in data or b"\\" in data
+
+
+def is_of_user(engine: Engine, lines: Lines, user_id: str, maps: Maps) -> np.ndarray:
+    """Which of the lines are records with this user_id, or are no records and hold it as a JSON string."""
+    is_theirs = np.zeros(lines.size, bool)
+    for fields in maps:
+        nothing = {"dates": pa.nulls(lines.size, pa.date32()), "extracted_at": pa.nulls(lines.size, UTC_MICROSECONDS)}
+        bind_lines(engine, lines, **nothing, fields=fields)
+        rows = engine.query("line_of_user", values={"user_id": user_id})
+        is_theirs[rows.filter(rows["is_record"])["position"].to_numpy()] = True
+        malformed = rows.filter(pc.invert(rows["is_record"]))["position"].to_numpy()
+        is_theirs[malformed[_names(lines, malformed, user_id)]] = True
+    return is_theirs
+
+
+def names_user(record: bytes, user_id: str) -> bool:
+    """Whether the text of a record holds the user_id as a JSON string."""
+    return any(json.dumps(user_id, ensure_ascii=ascii_only).encode() in record for ascii_only in (True, False))
+
+
+def in_dump(dump: Dump, user_id: str, open_engine: OpenEngine) -> int:
+    """How many records of the user a dump has. Raises UnreadableDump and SourceUnreadable."""
+    with open_engine() as engine:
+        return sum(_counts(engine, data, user_id, [None])[0] for data, _ in dump.records())
+
+
+def in_dimension(lake: Lake, user_id: str) -> int:
+    """How many rows of dim_user are the user's."""
+    path = Path(lake.path(f"curated/{DIM_USER.file}"))
+    rows = pq.read_table(path, partitioning=None)["user_id"].to_pylist() if path.is_file() else []
+    return rows.count(user_id)
+
+
+def _counts(engine: Engine, data: bytes, user_id: str, maps: Maps) -> tuple[int, int]:
+    """How many lines are the user's, and how many others name them."""
+    if not may_hold(data, user_id):
+        return 0, 0
+    lines = split_lines(data)
+    is_theirs = is_of_user(engine, lines, user_id, maps)
+    others = _names(lines, np.flatnonzero(~is_theirs), user_id)
+    return int(is_theirs.sum()), int(others.sum())
+
+
+def _names(lines: Lines, positions: np.ndarray, user_id: str) -> np.ndarray:
+    records = lines.array().take(pa.array(positions))
+    return np.array([names_user(record.as_py(), user_id) for record in records], bool)
+
+
+def _quarantined(lake: Lake, date: str) -> bytes:
+    path = Path(lake.path(partition("quarantine", date, "orders.parquet")))
+    records = pq.read_table(path, partitioning=None)["record"].to_pylist() if path.is_file() else []
+    return b"".join(records)
+
+
+def _rows(lake: Lake, engine: Engine, user_id: str, table: Table, stage: Stage) -> dict[str, int]:
+    """By date, the user's rows of a table, in those of its files that are whole: the others are made anew."""
+    dates = [date for date in lake.partitions(table.layer) if lake.whole(lake.manifest(stage, date))]
+    files = {"files": [lake.path(partition(table.layer, date, table.file)) for date in dates if date != UNDATED]}
+    if not files["files"]:
+        return {}
+    rows = engine.query("row_of_user", files, {"user_id": user_id})
+    return {str(row["date"]): row["rows"] for row in rows.to_pylist()}

@@ -1,0 +1,63 @@
+"""python -m pipeline drop: dates that are dropped on purpose, and the way back."""
+
+import argparse
+
+from pipeline.contract import CURATED_STAGES
+from pipeline.dates import parse_dates
+from pipeline.errors import BadSetting
+from pipeline.freshness import Intent, dropped, missing
+from pipeline.stages.drop import drop, restore
+from pipeline.stages.spool import AHEAD
+from pipeline.tasks.base import open_lake
+from pipeline.tasks.parameters import DATES_EXPECTED
+from pipeline.tasks.rebuild import rebuild
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--date", required=True, help=DATES_EXPECTED)
+    why = parser.add_mutually_exclusive_group(required=True)
+    why.add_argument("--reason", help="why they are dropped: plan and the runs' tables name it")
+    why.add_argument("--restore", action="store_true", help="take it back: the next run extracts them again")
+
+
+def drop_or_restore(options: argparse.Namespace, intent: Intent) -> None:
+    """Do what the options say, and print what there is to say. Raises BadSetting and RunFailed."""
+    told = restore_dates(options.date, intent) if options.restore else drop_dates(options.date, options.reason, intent)
+    for line in told:
+        print(line)
+
+
+def drop_dates(text: str, reason: str, intent: Intent) -> list[str]:
+    """Drop the dates and rebuild what was made from them; a line for each that was dropped before.
+
+    Raises BadSetting for dates or a reason that cannot be meant, and RunFailed for what cannot be rebuilt.
+    """
+    lake, dates = open_lake(), _dates(text, intent)
+    if not reason.strip():
+        raise BadSetting("--reason: it is blank; expected why these dates are dropped, for those who meet the gap")
+    told = [f"{date}: already dropped: {why}" for date in dates if (why := dropped(lake, date)) is not None]
+    drop(lake, dates, " ".join(reason.split()), intent)
+    if any(missing(lake, stage, date, intent) for stage in CURATED_STAGES for date in dates):
+        rebuild("drop", dates, intent)
+    return told
+
+
+def restore_dates(text: str, intent: Intent) -> list[str]:
+    """Take the tombstones of the dates away; a line for each date. Raises BadSetting."""
+    lake, dates = open_lake(), _dates(text, intent)
+    restored = restore(lake, dates)
+    return [
+        f"{date}: " + ("restored, the next run extracts it again" if date in restored else "it is not dropped")
+        for date in dates
+    ]
+
+
+def _dates(text: str, intent: Intent) -> list[str]:
+    try:
+        dates = list(parse_dates(text))
+    except ValueError:
+        raise BadSetting(f"--date {text}: expected {DATES_EXPECTED}") from None
+    last = str((intent.as_of + AHEAD).date())
+    if dates[-1] > last:
+        raise BadSetting(f"--date {text}: {dates[-1]} is in the future; expected dates up to {last}")
+    return dates

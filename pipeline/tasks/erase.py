@@ -1,0 +1,100 @@
+"""python -m pipeline erase: one user's data, out of every layer."""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+
+from pipeline import config
+from pipeline.contract import UNDATED
+from pipeline.errors import BadSetting, CheckFailed, PipelineError
+from pipeline.freshness import STALE, Intent
+from pipeline.sources.dump import Dump
+from pipeline.stages.erase import erase, refuse_broken
+from pipeline.stages.forget import forget
+from pipeline.stages.seed import is_in_csv
+from pipeline.stages.user import Held, in_dimension, in_dump, survey
+from pipeline.storage import Lake
+from pipeline.tasks.base import open_engine, open_lake
+from pipeline.tasks.dims import warehouse_path
+from pipeline.tasks.rebuild import rebuild
+from pipeline.tasks.source import is_api, shape
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--user-id", required=True, help="whose records are removed; an integer as its digits")
+    parser.add_argument("--yes", action="store_true", help="do it; without it, only say what would be removed")
+
+
+def erase_user(user_id: str, intent: Intent, *, really: bool) -> None:
+    """Say what there is of a user, and which source would bring it back; then, if really, remove it.
+
+    Raises BadSetting, NotLanded, CorruptPartition, UnusableWarehouse, RunFailed, and CheckFailed for what is left.
+    """
+    if not user_id.strip():
+        raise BadSetting("--user-id: it is blank; expected the user_id as the tables have it")
+    lake = open_lake()
+    held = survey(lake, user_id, shape(), open_engine)
+    print(*_told(held, in_dimension(lake, user_id)), *_sources(user_id), sep="\n")
+    refuse_broken(lake, held)
+    if really:
+        _erase(lake, user_id, intent)
+    else:
+        print("nothing was erased; add --yes to erase it")
+
+
+def _erase(lake: Lake, user_id: str, intent: Intent) -> None:
+    with lake.extracting():
+        dates = erase(lake, user_id, intent, shape(), open_engine)
+        forget(lake, warehouse_path(), user_id)
+        if dates or lake.read(STALE) is not None:
+            rebuild("erase", dates, replace(intent, reprocess=True))
+    left = [date for date, part in survey(lake, user_id, shape(), open_engine).items() if part.in_all]
+    if left or in_dimension(lake, user_id):
+        raise CheckFailed(
+            f"something of the user is left, in {', '.join(left) or 'dim_user'}; expected nothing; "
+            "another run may have brought it back meanwhile: run this command again"
+        )
+
+
+def _told(held: dict[str, Held], in_dim_user: int) -> Iterator[str]:
+    for date, part in held.items():
+        if part.in_all:
+            yield (
+                f"{'undated   ' if date == UNDATED else date}  {part.records:,} record(s) in raw, {part.orders:,} in "
+                f"orders, {part.rows:,} row(s) of fact_order, {part.quarantined:,} in quarantine"
+            )
+    if in_dim_user:
+        yield "users       a row of dim_user and of the warehouse"
+    if not in_dim_user and not any(part.in_all for part in held.values()):
+        yield "nothing of this user is in the lake"
+    others = sum(part.mentions for part in held.values())
+    if others:
+        yield f"{others:,} record(s) that are not the user's name the same text in another field; these stay"
+
+
+def _sources(user_id: str) -> Iterator[str]:
+    """A line for each source that has the user still, or cannot say."""
+    yield from _in_api() if is_api() else _in_dump(user_id)
+    path = config.warehouse().users_csv
+    try:
+        if is_in_csv(path, user_id):
+            yield f"{path}: still has the user; remove the row, or the next change of the file brings it back"
+    except PipelineError as error:
+        yield f"{error}; so it is not known whether it still has the user"
+
+
+def _in_api() -> Iterator[str]:
+    url = config.orders_api().url
+    yield f"{url}: not asked; remove the user from the shop first, or the next extraction of a date brings records back"
+
+
+def _in_dump(user_id: str) -> Iterator[str]:
+    url = config.orders_api().url
+    try:
+        if count := in_dump(Dump.at(url), user_id, open_engine):
+            yield (
+                f"{url}: still has {count:,} record(s) of the user; make it without them, or they come back when "
+                "they are extracted: open dates, --force, and undated ones once the dump changes"
+            )
+    except PipelineError as error:
+        yield f"{error}; so it is not known whether it still has the user"

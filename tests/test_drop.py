@@ -1,0 +1,184 @@
+"""A date that is dropped on purpose is empty in every layer and stays so, whatever runs, until it is restored."""
+
+import datetime as dt
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from api import QUICK, mock_api
+from feeds import order
+from lake import LakeUnderTest
+from processes import Forker, Shop, Snapshot
+
+from pipeline.errors import BadSetting
+
+SETTLED = [dt.datetime(2025, 2, day) for day in range(1, 10)]
+KEPT, DROPPED, UNKNOWN = dt.date(2025, 1, 15), dt.date(2025, 1, 16), dt.date(2025, 1, 20)
+ORDERS = [
+    order("o_1"),
+    order("o_2", created_at="2025-01-16T09:00:00Z"),
+    order("o_3", created_at="2025-01-16T10:00:00Z"),
+]
+
+
+@pytest.fixture
+def dropped(lake: LakeUnderTest) -> LakeUnderTest:
+    """A lake with 15 and 16 January, of which the latter was dropped."""
+    assert lake.run(ORDERS, SETTLED[0])
+    lake.drop("2025-01-16", SETTLED[1])
+    return lake
+
+
+def ids(lake: LakeUnderTest) -> dict[dt.date, set[str]]:
+    return {date: {row[0] for row in rows} for date, rows in lake.curated("fact_order").items()}
+
+
+def test_a_dropped_date_is_empty_in_every_layer_and_the_others_are_as_they_were(dropped):
+    assert dropped.raw()[str(DROPPED)] == []
+    assert dropped.normalized("orders")[DROPPED] == dropped.curated("order_items")[DROPPED] == []
+    assert ids(dropped) == {KEPT: {"o_1"}, DROPPED: set()}
+    assert dropped.litter() == []
+
+
+@pytest.mark.parametrize(
+    "intent", [{}, {"force": True}, {"reprocess": True}, {"changed_since": "auto"}], ids=lambda intent: str(intent)
+)
+def test_no_run_lands_a_dropped_date_again(dropped, intent):
+    assert dropped.run([*ORDERS, order("o_4", created_at="2025-01-16")], SETTLED[2], **intent), dropped.errors
+    assert ids(dropped) == {KEPT: {"o_1"}, DROPPED: set()}
+    assert dropped.summary(SETTLED[2])["settled_dates_that_differ"] == []
+
+
+def test_an_open_date_that_is_dropped_is_not_extracted_again(lake):
+    assert lake.run(ORDERS, dt.datetime(2025, 1, 16, 12))
+    lake.drop("2025-01-16", dt.datetime(2025, 1, 16, 13))
+    assert lake.run([*ORDERS, order("o_4", created_at="2025-01-16")], dt.datetime(2025, 1, 16, 14))
+    assert lake.raw()[str(DROPPED)] == []
+
+
+def test_a_date_that_was_never_landed_can_be_dropped_beforehand(lake):
+    lake.drop("2025-01-16", SETTLED[0])
+    assert lake.run(ORDERS, SETTLED[1]), lake.errors
+    assert ids(lake) == {KEPT: {"o_1"}, DROPPED: set()}
+
+
+def test_plan_and_the_summary_name_a_dropped_date_with_the_reason(dropped, capsys):
+    assert dropped.plan(SETTLED[2]) == ["2025-01-16  dropped    test orders", "0 date(s) to build, 2 to skip"]
+    capsys.readouterr()
+    assert dropped.run(None, SETTLED[2])
+    assert "dropped: test orders" in capsys.readouterr().out
+    dates = dropped.summary(SETTLED[2])["dates"]
+    assert [dates[str(day)].get("dropped") for day in (KEPT, DROPPED)] == [None, "test orders"]
+
+
+def test_dropping_leaves_a_summary_and_checks_what_it_rebuilt(dropped):
+    summary = dropped.summary(SETTLED[1])
+    assert summary["command"] == "drop"
+    assert summary["dates"].keys() == {str(DROPPED)}
+    assert summary["checks"]["every_record_is_counted"]["rows"] == 0
+
+
+def test_an_order_whose_latest_version_is_dropped_comes_back_where_an_earlier_one_is(lake):
+    moved = [order("o_1", amount=1), order("o_1", amount=2, created_at="2025-01-16", updated_at="2025-01-17")]
+    assert lake.run(moved, SETTLED[0])
+    assert ids(lake) == {KEPT: set(), DROPPED: {"o_1"}}
+    lake.drop("2025-01-16", SETTLED[1])
+    assert ids(lake) == {KEPT: {"o_1"}, DROPPED: set()}
+    assert lake.manifest("fact_order", KEPT)["counts"]["resurfaced"] == 1
+
+
+def test_a_restored_date_is_extracted_again_by_the_next_run_and_by_no_other_cause(dropped):
+    assert dropped.restore("2025-01-15..2025-01-16", SETTLED[2]) == [
+        "2025-01-15: it is not dropped",
+        "2025-01-16: restored, the next run extracts it again",
+    ]
+    assert dropped.plan(SETTLED[2])[0] == "2025-01-16  fetch      not landed"
+    assert dropped.run(None, SETTLED[2]), dropped.errors
+    assert ids(dropped) == {KEPT: {"o_1"}, DROPPED: {"o_2", "o_3"}}
+
+
+def test_what_is_made_from_a_dropped_date_and_its_raw_file_may_be_lost_without_the_source(dropped):
+    for name in ("normalized", "curated"):
+        shutil.rmtree(dropped.root / name / f"date={DROPPED}")
+    (dropped.root / "raw" / f"date={DROPPED}" / "orders_raw.json").unlink()
+    assert dropped.run(None, SETTLED[2], reprocess=True), dropped.errors
+    assert ids(dropped) == {KEPT: {"o_1"}, DROPPED: set()}
+    assert dropped.plan(SETTLED[3])[0] == "2025-01-16  dropped    test orders"
+
+
+def test_the_tombstone_goes_with_the_raw_folder_of_its_date(dropped):
+    shutil.rmtree(dropped.root / "raw" / f"date={DROPPED}")
+    assert dropped.run(None, SETTLED[2]), dropped.errors
+    assert ids(dropped)[DROPPED] == {"o_2", "o_3"}
+
+
+def test_dropping_a_dropped_date_says_so_and_writes_nothing(dropped):
+    written = dropped.written()
+    assert dropped.drop("2025-01-16", SETTLED[2], "another reason") == ["2025-01-16: already dropped: test orders"]
+    assert dropped.written() == written
+    assert len(list((dropped.root / "runs").glob("*.json"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("dates", "reason", "told"),
+    [
+        ("2025-02-30", "test", "--date 2025-02-30: expected a date such as"),
+        ("2025-01-16..2025-01-15", "test", "--date 2025-01-16..2025-01-15: expected a date such as"),
+        ("2025-02-01..2025-03-01", "test", "2025-03-01 is in the future; expected dates up to 2025-02-02"),
+        ("2025-01-16", " ", "--reason: it is blank"),
+    ],
+)
+def test_a_mistake_is_told_and_drops_nothing(lake, dates, reason, told):
+    assert lake.run(ORDERS, SETTLED[0])
+    written = lake.written()
+    with pytest.raises(BadSetting, match=told):
+        lake.drop(dates, SETTLED[0], reason)
+    assert lake.written() == written
+
+
+def test_an_api_is_not_asked_for_a_dropped_date(lake, tmp_path):
+    (tmp_path / "served.json").write_bytes(b"[" + b",".join(ORDERS) + b"]")
+    with mock_api(tmp_path / "served.json") as api:
+        lake.settings["orders_api"] |= QUICK | {"url": api.url}
+        window = {"since": dt.datetime(2025, 1, 15), "until": dt.datetime(2025, 1, 17)}
+        assert lake.run(None, SETTLED[0], **window), lake.errors
+        lake.drop("2025-01-15..2025-01-16", SETTLED[1])
+        api.reset()
+        assert lake.run(None, SETTLED[2], **window, force=True), lake.errors
+        assert api.stats()["requests"] == 0
+        lake.restore("2025-01-16", SETTLED[2])
+        assert lake.run(None, SETTLED[3], **window), lake.errors
+    assert ids(lake) == {KEPT: set(), DROPPED: {"o_2", "o_3"}}
+
+
+@pytest.fixture(scope="module")
+def forker(tmp_path_factory):
+    with Forker(tmp_path_factory.mktemp("forker") / "log") as server:
+        yield server
+
+
+@pytest.mark.parametrize("again", ["drop", "run"])
+def test_a_drop_that_is_killed_is_finished_by_itself_or_by_a_plain_run(tmp_path: Path, forker, again):
+    shop = Shop(tmp_path / "shop")
+    shop.feed("""
+        order_id | amount | created_at
+        o_1      | 10     | 2025-01-15
+        o_1      | 11     | 2025-01-16
+        o_2      | 20     | 2025-01-16
+    """)
+    words = ["drop", "--date", "2025-01-16", "--reason", "test"]
+    assert forker.run(["run", *shop.options(run_as_of="2025-02-01")])["status"] == 0
+    before = Snapshot(shop, tmp_path / "before")
+    assert forker.run([*words, *shop.options(run_as_of="2025-02-02")])["status"] == 0
+    undisturbed = [shop.data(), shop.commitments()]
+    for nth in (1, 4, 7):
+        before.restore()
+        moment = {"calls": ("os.replace",), "nth": nth, "when": "after"}
+        killed = forker.run([*words, *shop.options(run_as_of="2025-02-02")], **moment)
+        assert killed["status"] == -9
+        ended = forker.run([*(words if again == "drop" else ["run"]), *shop.options(run_as_of="2025-02-03")])
+        assert ended["status"] == 0, ended["output"]
+        assert [shop.data(), shop.commitments()] == undisturbed, nth
+        assert shop.litter() == [], nth
+        assert json.loads((shop.root / "raw/date=2025-01-16/_raw.json").read_text())["dropped"]["reason"] == "test"
