@@ -141,10 +141,11 @@ class Examination:
             found.setdefault(Fault(ERROR, stage, told, flag), []).append(date)
         for fault, dates in found.items():
             if UNDATED in dates:
-                dates.remove(UNDATED)
                 yield Diagnosis(ERROR, "undated", fault.told, f"mend, from a dump: {self._undated_anew()}")
-        self.faults |= {fault: dates for fault, dates in found.items() if dates}
-        yield from self._told({fault: dates for fault, dates in found.items() if dates})
+        dated = {fault: [date for date in dates if date != UNDATED] for fault, dates in found.items()}
+        faults = {fault: dates for fault, dates in dated.items() if dates}
+        self.faults |= faults
+        yield from self._told(faults)
         if not found:
             yield Diagnosis(OK, "contents", f"{len(whole):,} manifest(s): hashes of raw, rows and types of tables")
 
@@ -177,7 +178,7 @@ class Examination:
         for name, rows in found.items():
             if rows.num_rows:
                 told = f"{rows.num_rows:,} row(s) break it, such as {rows.slice(0, 1).to_pylist()[0]}"
-                yield Diagnosis(ERROR, name, told, f"mend: {self.commands.rebuild(dates_of(rows))}")
+                yield Diagnosis(ERROR, name, told, f"mend: {self.commands.rebuild(dates_of(rows) or facts)}")
         if not any(rows.num_rows for rows in found.values()):
             yield Diagnosis(OK, "checks", f"{', '.join(sorted(found))}: hold on {len(facts):,} date(s)")
 
@@ -207,4 +208,4 @@ def dates_of(rows: pa.Table) -> list[str]:
         named = row.get("dates") or [row.get("date")]
         folder = os.path.basename(os.path.dirname(row.get("filename", ""))).removeprefix("date=")
         found.update(folder or str(date) for date in named)
-    return sorted(found)
+    return sorted(filter(is_date, found))

@@ -85,7 +85,7 @@ def reason(error: BaseException) -> str:
     """What an error is about, without what luigi has put around it."""
     while error.__cause__ is not None and not isinstance(error, PipelineError):
         error = error.__cause__
-    return one_line(error)
+    return str(error) if isinstance(error, PipelineError) else one_line(error)
 
 
 def _exit_codes() -> Iterator[Diagnosis]:
