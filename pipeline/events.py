@@ -3,8 +3,9 @@
 import json
 import logging
 import sys
+import warnings
 
-from luigi.parameter import ParameterException
+from luigi.parameter import ParameterException, UnconsumedParameterWarning
 
 from pipeline.errors import PipelineError
 
@@ -62,7 +63,9 @@ def _pipeline_error(error: BaseException | None) -> PipelineError | None:
 
 
 def configure_logging() -> None:
-    """Send events to stderr, unless the program has set up the logger itself; shorten luigi's errors."""
+    """Send events to stderr, unless the program has set up the logger itself; shorten what luigi says."""
+    # luigi would show the value of a setting that it does not know, which may be a secret; RunAll names such settings
+    warnings.filterwarnings("ignore", category=UnconsumedParameterWarning)
     if not logger.handlers and not logging.getLogger().handlers:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

@@ -12,6 +12,8 @@ from feeds import order
 from lake import LakeUnderTest
 
 from pipeline import WriteFactOrder
+from pipeline.freshness import Intent
+from pipeline.tasks.drop import drop_dates
 
 # a moment at which all dates of the orders below are settled for long
 LATER = dt.datetime(2025, 3, 1)
@@ -95,6 +97,13 @@ def test_a_date_without_orders_is_told_while_it_is_open_or_newly_settled(
 
 def test_a_date_outside_of_the_run_is_not_missed(lake: LakeUnderTest, receiver: Scripted) -> None:
     assert lake.run(good(3), dt.datetime(2025, 1, 17, 12), DAY_15, DAY_16), lake.errors
+    assert messages(receiver) == []
+
+
+def test_a_date_that_was_dropped_on_purpose_is_not_missed(lake: LakeUnderTest, receiver: Scripted) -> None:
+    with lake.configured():
+        drop_dates("2025-01-16", "stocktaking", Intent(dt.datetime(2025, 1, 17)))
+    assert lake.run(good(3), dt.datetime(2025, 1, 17, 12)), lake.errors
     assert messages(receiver) == []
 
 

@@ -275,3 +275,11 @@ def test_luigis_own_help_explains_the_options_of_run_all(shell):
     assert said.code == 0
     assert "first instant; its whole date is run" in said.out
     assert "rebuild the chosen dates from the landed raw files" in said.out
+
+
+def test_a_key_that_nobody_reads_is_named_without_its_value(shell):
+    said = shell("run", config="\n[alert]\nurl = hunter1\n[warehouses]\nuser_csv = hunter2\n")
+    assert said.code == 0, said.err
+    assert "event=unknown_setting" in said.err
+    assert "[warehouse]" in said.err
+    assert "hunter" not in said.err

@@ -73,7 +73,7 @@ def test_what_is_left_is_counted_and_an_unchanged_source_does_not_bring_the_user
         "2025-01-15": 1,
         "2025-01-16": 1,
     }
-    assert summary["undated"] == {"extracted": 2, "discarded": {"missing_created_at": 1, "malformed_json": 1}}
+    assert summary["undated"]["discarded"] == {"missing_created_at": 1, "malformed_json": 1}
     assert summary["settled_dates_that_differ"] == ["2025-01-15", "2025-01-16"]
 
 

@@ -5,7 +5,6 @@ import os
 import shlex
 import shutil
 import sys
-import warnings
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -14,7 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
-from luigi.parameter import UnconsumedParameterWarning
 
 from pipeline import config
 from pipeline.contract import STAGES
@@ -60,9 +58,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def examine(settings: list[str], *, quick: bool) -> list[Diagnosis]:
     """Everything that doctor looks at. `settings` are those of the command line, which its advice repeats."""
-    with warnings.catch_warnings(), TemporaryDirectory(prefix="doctor-") as folder:
-        # luigi tells of a setting that it does not know, and its value, which may be a secret
-        warnings.simplefilter("ignore", UnconsumedParameterWarning)
+    with TemporaryDirectory(prefix="doctor-") as folder:
         return _examine(Commands(shlex.join(settings)), partial(open_engine, f"{folder}/duckdb"), quick=quick)
 
 

@@ -1,5 +1,6 @@
 """RunAll: every date of a range through all layers, then views, checks and the summary."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -21,6 +22,7 @@ from pipeline.tasks.base import LakeTask, PartitionTask, open_engine, open_lake
 from pipeline.tasks.dims import SeedDims, warehouse_path
 from pipeline.tasks.parameters import seconds_since_start
 from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
+from pipeline.tasks.settings import unknown
 from pipeline.tasks.source import changes_name, dates_of, is_api, shown
 from pipeline.tasks.status import show_outcome
 
@@ -66,6 +68,8 @@ class RunAll(LakeTask):
         """Once a run: luigi asks for what is required before it forks, and starts run() again after each yield."""
         if not self._announced:
             emit("run_start", as_of=self.intent.stamp, since=shown(self.since), changed_since=shown(self.changed_since))
+            for setting in unknown():
+                emit("unknown_setting", level=logging.WARNING, reason=setting.found, advice=setting.mend)
             self._announced = True
 
     def output(self) -> FileTarget:

@@ -25,7 +25,7 @@ SECTION_LIKENESS = 0.8
 
 def settings() -> list[Diagnosis]:
     """A line for each thing that is wrong with the settings, or one that names the files they come from."""
-    found = [*_files(), *_unknown(), *unusable(), *_exit_codes(), *_standing_clock()]
+    found = [*_files(), *unknown(), *unusable(), *_exit_codes(), *_standing_clock()]
     return found or [Diagnosis(OK, SUBJECT, ", ".join(map(os.path.abspath, _read_by_luigi())))]
 
 
@@ -44,7 +44,7 @@ def _files() -> Iterator[Diagnosis]:
         yield Diagnosis(WARNING, SUBJECT, found, mend)
 
 
-def _unknown() -> Iterator[Diagnosis]:
+def unknown() -> Iterator[Diagnosis]:
     """Keys and sections that nobody reads. Values are never told: one may be a secret in a wrong place."""
     known = {section.__name__: [name for name, _ in section.get_params()] for section in config.SECTIONS}
     for path in _read_by_luigi():
