@@ -1,4 +1,4 @@
-"""python -m pipeline: run, plan, views and mock-api, for people."""
+"""python -m pipeline: run, plan, report, views and mock-api, for people."""
 
 import argparse
 import sys
@@ -12,13 +12,14 @@ from luigi.task_register import Register
 from pipeline.errors import PipelineError
 from pipeline.events import one_line
 from pipeline.mock_api import command as mock_api
-from pipeline.tasks.base import open_lake
+from pipeline.observe.report import write_report
+from pipeline.tasks.base import open_engine, open_lake
 from pipeline.tasks.dims import warehouse_path
 from pipeline.tasks.plan import plan
 from pipeline.tasks.run_all import RunAll
 from pipeline.warehouse.views import refresh_views
 
-COMMANDS = ("run", "plan", "views", "mock-api")
+COMMANDS = ("run", "plan", "report", "views", "mock-api")
 EPILOG = """\
 Times are ISO 8601, UTC unless they say otherwise: 2025-01-15, 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00.
 Settings come from luigi.cfg in this folder (or the file LUIGI_CONFIG_PATH names); each can be given here as
@@ -35,11 +36,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    commands = top.add_subparsers(dest="command", metavar="{run,plan,views,mock-api}")
+    commands = top.add_subparsers(dest="command", metavar="{run,plan,report,views,mock-api}")
     # an option cut short must not pass for another one: --all is no --allow-shrink
     shared: dict[str, Any] = {"epilog": EPILOG, "allow_abbrev": False}
     running = commands.add_parser("run", help="build what is incomplete (the default command)", **shared)
     planning = commands.add_parser("plan", help="say what run would build, skip, and why; write nothing", **shared)
+    commands.add_parser("report", help="write report.html in the lake's folder and print its path", **shared)
     commands.add_parser("views", help="create the views of warehouse.db again", **shared)
     mock = commands.add_parser(
         "mock-api", help="serve a dump as a shop's API would, faults included", allow_abbrev=False
@@ -104,6 +106,8 @@ def _serve(options: argparse.Namespace) -> None:
 def _answer(options: argparse.Namespace, task: RunAll) -> None:
     if options.command == "plan":
         print(*plan(task, everything=options.all), sep="\n")
+    elif options.command == "report":
+        print(write_report(open_lake(), open_engine, task.intent))
     else:
         lake = open_lake()
         with lake.locked():
