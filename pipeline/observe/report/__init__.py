@@ -1,35 +1,6 @@
 """The run report: report.html in the lake's folder, one file that needs no network."""
 
-from pipeline.observe.report.content import Content
-from pipeline.observe.report.drawing import drawing, installed
-from pipeline.observe.report.figures import OpenEngine, figures
-from pipeline.observe.report.page import page
-from pipeline.observe.report.partitions import partitions, undated
-from pipeline.observe.report.runs import newest_runs
-from pipeline.freshness import Intent
-from pipeline.storage import Lake
+from pipeline.observe.report.drawing import installed
+from pipeline.observe.report.write import write_report
 
 __all__ = ["installed", "write_report"]
-
-REPORT = "report.html"
-CACHE = "curated/_report.json"
-
-
-def write_report(lake: Lake, open_engine: OpenEngine, intent: Intent) -> str:
-    """Write the report on the lake as of the intent's as_of, and return its path. It takes the lake's lock.
-
-    Raises ExtraMissing where the packages of the extra `report` are not installed; see installed().
-    """
-    with lake.locked():
-        cache = dict(lake.read(CACHE) or {})
-        dates = partitions(lake, intent)
-        content = Content(
-            intent.as_of,
-            dates,
-            undated(lake),
-            figures(lake, dates, cache, open_engine),
-            newest_runs(lake, cache),
-        )
-        lake.write_text(REPORT, page(content, drawing(lake)))
-        lake.write(CACHE, cache)
-    return lake.path(REPORT)

@@ -36,7 +36,8 @@ def specifications() -> dict[str, dict[str, Any]]:
 
 
 def _dict(chart: Any) -> dict[str, Any]:
-    found: dict[str, Any] = chart.properties(data=alt.NamedData(name="rows")).to_dict()
+    wide = alt.AutoSizeParams(type="fit-x", contains="padding")
+    found: dict[str, Any] = chart.properties(data=alt.NamedData(name="rows"), autosize=wide).to_dict()
     return {key: value for key, value in found.items() if key not in ("config", "$schema")}
 
 
@@ -47,9 +48,9 @@ def _colour(field: str) -> alt.Color:
 def _calendar() -> alt.Chart:
     """A square for each day of the years that the lake has dates of: a row a weekday, a column a week."""
     colours = [f"var(--state-{state})" for state in STATES]
-    month = f"datum.value % 4.35 < 1 ? {MONTHS}[floor(datum.value / 4.35)] : ''"
+    month = f"datum.value % 4.35 < 1 ? slice({MONTHS}[floor(datum.value / 4.35)], 0, width < 420 ? 1 : 3) : ''"
     year = "datum.value % 10 == 3 ? toString(floor(datum.value / 10)) : ''"
-    plain = {"title": None, "domain": False, "ticks": False, "labelOverlap": False}
+    plain = {"title": None, "domain": False, "ticks": False, "labelOverlap": False, "labelPadding": 7}
     return (
         alt.Chart()
         .mark_rect(cornerRadius=1.5)
@@ -73,31 +74,35 @@ def _calendar() -> alt.Chart:
     )
 
 
-def _time(field: str) -> alt.X:
-    scale = alt.Scale(type="utc", domain=[alt.ExprRef("from"), alt.ExprRef("to")])
+def _time(field: str, **ends: alt.ExprRef) -> alt.X:
+    scale = alt.Scale(type="utc", nice=False, **ends)
     return alt.X(f"{field}:T", scale=scale).axis(title=None, grid=False, labelOverlap=True, tickCount=6)
 
 
 def _params() -> list[Any]:
-    start = {"from": 0, "to": WEEK_MS, "step": DAY_MS, "currency": 0}
-    return [alt.param(name=name, value=value) for name, value in start.items()]
+    """The page's script puts values in their place."""
+    return [alt.param(name=name, value=0) for name in ("from", "to", "step", "currency")]
 
 
-def _overview() -> alt.Chart:
+def _overview() -> alt.LayerChart:
     """All orders of all dates, by weeks; dragging over it chooses the dates of the charts below."""
-    zoom = alt.selection_interval(name="zoom", encodings=["x"], mark=alt.BrushConfig(fill="var(--accent)"))
-    return (
+    zoom = alt.selection_interval(name="zoom", encodings=["x"], mark=alt.BrushConfig(fillOpacity=0, strokeOpacity=0))
+    week = f"floor((datum.t - {MONDAY_MS}) / {WEEK_MS}) * {WEEK_MS} + {MONDAY_MS}"
+    strip = (
         alt.Chart()
-        .transform_calculate(bar=f"floor((datum.t - {MONDAY_MS}) / step) * step + {MONDAY_MS}")
+        .transform_calculate(bar=week)
         .transform_aggregate(orders="sum(orders)", groupby=["bar"])
-        .mark_area(interpolate="step-after", color="var(--muted)", opacity=0.55)
-        .encode(
-            x=_time("bar"),
-            y=alt.Y("orders:Q").axis(None),
-        )
-        .add_params(*_params(), zoom)
-        .properties(width="container", height=44)
+        .mark_area(interpolate="step-after", color="var(--muted)", opacity=0.5)
+        .encode(x=_time("bar"), y=alt.Y("orders:Q").axis(None))
+        .add_params(zoom)
     )
+    chosen = (
+        alt.Chart(alt.InlineData(values=[{}]))
+        .transform_calculate(bar="from", end="to")
+        .mark_rect(color="var(--accent)", opacity=0.28)
+        .encode(x="bar:T", x2="end:T")
+    )
+    return (strip + chosen).add_params(*_params()).properties(width="container", height=44)
 
 
 def _per_date(field: str, title: str, total: str, names: list[str], *, chosen_currency: bool = False) -> alt.Chart:
@@ -115,13 +120,14 @@ def _per_date(field: str, title: str, total: str, names: list[str], *, chosen_cu
             dates=f"utcFormat(datum.bar, '%Y-%m-%d') + (step > {DAY_MS} ? ' and the ' + "
             f"(step / {DAY_MS} - 1) + ' days after' : '')",
         )
-        .mark_bar()
+        .transform_stack(stack="value", as_=["low", "high"], groupby=["bar"], sort=[alt.SortField("series")])
+        .mark_rect()
         .encode(
-            x=_time("bar"),
+            x=_time("bar", domainMin=alt.ExprRef("from"), domainMax=alt.ExprRef("to")),
             x2="end:T",
-            y=alt.Y("value:Q", stack="zero").axis(title=None, format="~s", tickCount=4),
+            y=alt.Y("low:Q", scale=alt.Scale(zero=True)).axis(title=None, format="~s", tickCount=4, tickMinStep=1),
+            y2="high:Q",
             color=_colour("series"),
-            order=alt.Order("series:Q"),
             tooltip=[
                 alt.Tooltip("dates:N", title="date"),
                 alt.Tooltip(f"{label}:N"),
@@ -139,10 +145,10 @@ def _ranking(facet: str) -> alt.LayerChart:
         alt.Chart()
         .transform_filter("datum.series == currency")
         .encode(
-            y=alt.Y("label:N", sort=alt.SortField("rank")).axis(
+            y=alt.Y("label:N", sort=alt.EncodingSortField("rank", op="min")).axis(
                 title=None, domain=False, ticks=False, labelLimit=alt.ExprRef("width < 420 ? 96 : 170"), labelPadding=6
             ),
-            x=alt.X("amount:Q", axis=None),
+            x=alt.X("amount:Q", axis=None, stack=None, scale=alt.Scale(range=[0, alt.ExprRef("width - 76")])),
             tooltip=[
                 alt.Tooltip("name:N", title=facet),
                 alt.Tooltip("shown:N", title="amount"),

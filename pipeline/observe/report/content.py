@@ -75,7 +75,7 @@ class Content:
         for row in self._rows():
             orders, amount = found.get(row["currency"], (0, None))
             found[row["currency"]] = (orders + row["orders"], added(amount, row["amount"]))
-        return dict(sorted(found.items(), key=lambda item: (-item[1][0], item[0] or "")))
+        return dict(sorted(found.items(), key=lambda item: (-item[1][0], item[0] is None, item[0] or "")))
 
     def _rows(self) -> Iterable[dict[str, Any]]:
         return (row for rows in self.figures.by_date.values() for row in rows or [])
@@ -169,13 +169,16 @@ def _discards(content: Content) -> dict[str, list[Any]]:
 
 
 def _moved(content: Content) -> dict[str, list[Any]]:
-    counts = [(part.date, part.count("superseded_elsewhere")) for part in content.partitions]
-    return columns(["date", "series", "kind", "records"], [[date, 2, "moved", count] for date, count in counts if count])
+    return _counts("moved", 2, {part.date: part.count("superseded_elsewhere") for part in content.partitions})
 
 
 def _late(content: Content) -> dict[str, list[Any]]:
-    counts = [(date, late_orders(rows)) for date, rows in content.figures.by_date.items()]
-    return columns(["date", "series", "kind", "records"], [[date, 4, "late", count] for date, count in counts if count])
+    return _counts("late", 4, {date: late_orders(rows) for date, rows in content.figures.by_date.items()})
+
+
+def _counts(kind: str, series: int, counts: dict[str, int]) -> dict[str, list[Any]]:
+    rows = [[date, series, kind, count] for date, count in counts.items() if count]
+    return columns(["date", "series", "kind", "records"], rows)
 
 
 def late_orders(rows: Rows | None) -> int:

@@ -59,4 +59,5 @@ def _made() -> dict[str, Any]:
     from pipeline.observe.report.charts import specifications
 
     vega_lite = ".".join(altair.VEGALITE_VERSION.split(".")[:2])
-    return {"script": vl_convert.javascript_bundle(vl_version=vega_lite), "charts": specifications()}
+    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=vega_lite)
+    return {"script": script, "charts": specifications()}

@@ -86,7 +86,8 @@ def _sales(lake: Lake, engine: Engine, dates: list[str]) -> Rows:
         return []
     engine.bind(dim_user=_dimension(lake, DIM_USER), dim_product=_dimension(lake, DIM_PRODUCT))
     engine.keep("report/sold_line", _files(lake, dates))
-    return engine.query("report/sales", values={"named": NAMED}).to_pylist()
+    rows: Rows = engine.query("report/sales", values={"named": NAMED}).to_pylist()
+    return rows
 
 
 def _dimension(lake: Lake, table: Table) -> pa.Table:

@@ -4,7 +4,7 @@ const DAY = 86400000;
 const data = JSON.parse(document.getElementById("data").textContent);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const views = new Map();
-const PER_DATE = ["orders", "amount", "discards", "moved", "late"];
+const PER_DATE = ["overview", "orders", "amount", "discards", "moved", "late"];
 const SALES = ["country", "category", "sku"];
 const STATES = {
   failed: "failed", incomplete: "incomplete", built: "built by the newest run", earlier: "built by an earlier run",
@@ -60,9 +60,9 @@ function perDate(name) {
   return rowsOf(name).map((row) => ({ ...row, t: Date.parse(row.date) }));
 }
 
-// two names may read the same on an axis; invisible characters keep them apart
+// skus are a list of the top ones, not parts of a whole; two names may read the same on an axis; invisible characters keep them apart
 function sales(facet) {
-  return rowsOf("sales").filter((row) => row.facet === facet)
+  return rowsOf("sales").filter((row) => row.facet === facet && !(facet === "sku" && row.rest))
     .map((row) => ({ ...row, shown: money(row.amount), label: row.name + "\u200b".repeat(row.rank) }));
 }
 
@@ -79,6 +79,7 @@ const rows = {
 };
 if (data.rows.calendar.date) rows.calendar = calendar();
 for (const facet of SALES) rows[facet] = sales(facet);
+if (rows.runs.every((row) => row.seconds === null)) rows.runs = [];
 
 const dates = (data.rows.calendar.date || []).map(Date.parse);
 const end = Math.max(...dates) + DAY;
@@ -131,17 +132,21 @@ async function draw(name) {
   const element = document.getElementById(name);
   if (!element.clientWidth || !rows[name].length) return;
   const chart = themed(data.charts[name]);
-  chart.datasets = { rows: rows[name] };
+  for (const param of chart.params || []) if (param.name in shown) param.value = shown[param.name];
+  chart.datasets = { ...chart.datasets, rows: rows[name] };
   chart.config = config();
   if (views.has(name)) views.get(name).finalize();
-  const options = { actions: false, renderer: "svg", ast: true, tooltip: { theme: dark.matches ? "dark" : "light" } };
+  // ast: without eval, which the page's policy forbids; logLevel: errors only, as an empty range of dates is none
+  const tooltip = { theme: dark.matches ? "dark" : "light" };
+  const options = { actions: false, renderer: "svg", ast: true, logLevel: 1, tooltip };
   const { view } = await vegaEmbed(element, chart, options);
   views.set(name, view);
-  if (name === "overview") await overview(view);
+  // what it shows is said by the label around it and by the tables; its parts have no names
+  element.querySelector("svg").setAttribute("aria-hidden", "true");
+  if (name === "overview") followZoom(view);
 }
 
-async function overview(view) {
-  await view.signal("from", start).signal("to", end).signal("step", stepOf(start, end)).runAsync();
+function followZoom(view) {
   view.addSignalListener("zoom", (_, zoom) => {
     if (!zoom.bar) return;
     for (const button of document.querySelectorAll("input[name=range]")) button.checked = false;

@@ -57,7 +57,7 @@ def _texts(content: Content) -> dict[str, str]:
         "month_table": sections.month_table(content),
         "reason_legend": sections.reason_legend(content),
         "reason_table": sections.reason_table(content),
-        "sales_dates": sections.number(len(content.figures.sales_dates)),
+        "sales_dates": sections.counted(len(content.figures.sales_dates), "date"),
         "run_table": sections.run_table(content.runs),
-        "runs": sections.number(len(content.runs)),
+        "runs": sections.counted(len(content.runs), "run"),
     }

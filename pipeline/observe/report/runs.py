@@ -41,7 +41,9 @@ def _run(summary: dict[str, Any] | None) -> Run | None:
 
 def _errors(summary: dict[str, Any], failed: dict[str, str]) -> list[str]:
     """What the run ended with; of a summary that does not name it, its failed dates and checks."""
-    broken = [f"check {name}: {found['rows']} row(s)" for name, found in summary.get("checks", {}).items() if found["rows"]]
+    broken = [
+        f"check {name}: {found['rows']} row(s)" for name, found in summary.get("checks", {}).items() if found["rows"]
+    ]
     told = summary.get("errors")
     errors = told if told is not None else [*dict.fromkeys(failed.values()), *broken]
     return [_short(error) for error in errors[:SHOWN_ERRORS]]

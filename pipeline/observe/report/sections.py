@@ -16,11 +16,12 @@ from pipeline.observe.report.content import (
     late_orders,
     state,
 )
+from pipeline.observe.report.figures import Rows
 from pipeline.observe.report.partitions import Partition
 from pipeline.observe.report.runs import Run
 
 NONE = "–"
-SHOWN_RUNS = 12
+SHOWN_RUNS, NAMED_CURRENCIES = 12, 20
 STATES = {
     "built": "built by the newest run",
     "earlier": "built by an earlier run shown here",
@@ -37,11 +38,16 @@ def headline(content: Content) -> str:
     extracted = content.total("extracted") + int(content.undated.get("extracted", 0))
     discarded = sum(content.reasons.values())
     until = content.settled_until
+    since = f"since {until:%Y-%m-%d %H:%M}" if until else "no date is settled yet"
     figures = [
         ("Last run", *_last_run(content.runs)),
-        ("Fresh", f'<span id="freshness">{NONE}</span>', f"since {until:%Y-%m-%d %H:%M} UTC" if until else "no date is settled yet"),
+        (
+            "Freshness",
+            f'<span id="freshness">{NONE}</span>',
+            since,
+        ),
         ("Newest date", newest.date if newest else NONE, _newest(newest)),
-        ("Orders", number(content.total("kept")), f"on {number(len(content.partitions))} date(s)"),
+        ("Orders", number(content.total("kept")), f"on {counted(len(content.partitions), 'date')}"),
         ("Discarded", number(discarded), f"{_share(discarded, extracted)} of {number(extracted)} records"),
     ]
     return "".join(f"<div><dt>{name}</dt><dd>{value}<small>{note}</small></dd></div>" for name, value, note in figures)
@@ -51,13 +57,14 @@ def _last_run(runs: list[Run]) -> tuple[str, str]:
     if not runs:
         return NONE, "no run has left a summary"
     run = runs[-1]
-    return _badge(state(run)), f"{minute(run['as_of'])} UTC, {duration(run['seconds'])}"
+    took = f", took {duration(run['seconds'])}" if run["seconds"] is not None else ""
+    return _badge(state(run)), f"{minute(run['as_of'])}{took}"
 
 
 def _newest(part: Partition | None) -> str:
     if part is None:
         return "the lake is empty"
-    return f"{number(part.count('kept'))} order(s), {'settled' if part.settled else 'open'}"
+    return f"{counted(part.count('kept'), 'order')}, {'settled' if part.settled else 'still open'}"
 
 
 def _badge(text: str) -> str:
@@ -66,27 +73,24 @@ def _badge(text: str) -> str:
 
 def attention(content: Content) -> str:
     """What somebody has to look at, the worst first, each with what to do."""
-    run = content.runs[-1] if content.runs else None
-    items = [(f"The last run failed: {escape(error)}", "") for error in (run["errors"] if run else [])]
-    if content.failed:
-        first = min(content.failed)
-        dates = escape(fold_dates(sorted(content.failed)))
-        items.append((f"Failed when last run: {dates}", f"python -m pipeline --since {escape(first)}"))
-    if content.incomplete:
-        dates = fold_dates(content.incomplete)
-        items.append((f"Incomplete: {dates}", f"python -m pipeline --since {content.incomplete[0]}"))
-    if run and run["differing"]:
-        told = f"{number(run['differing'])} settled date(s) differ in the source; they were skipped"
-        items.append((told, "python -m pipeline plan"))
+    newest = content.runs[-1:]
+    items = [(f"The last run failed: {error}", "") for run in newest for error in run["errors"]]
+    for told, dates in (("Failed when last run", sorted(content.failed)), ("Incomplete", content.incomplete)):
+        if dates:
+            items.append((f"{told}: {fold_dates(dates)}", f"python -m pipeline --since {dates[0]}"))
+    for run in newest:
+        if run["differing"]:
+            told = f"{counted(run['differing'], 'settled date')} skipped that the source has differently now"
+            items.append((told, "python -m pipeline plan"))
     if content.absent:
         items.append((f"No partition between the first and the last date: {fold_dates(content.absent)}", ""))
     if not items:
-        return '<p class="quiet">Nothing needs attention.</p>'
-    return "<ul>" + "".join(f"<li>{told}{_code(command)}</li>" for told, command in items) + "</ul>"
+        return "<p>Nothing needs attention.</p>"
+    return "<ul>" + "".join(f"<li>{escape(told)}{_code(command)}</li>" for told, command in items) + "</ul>"
 
 
 def _code(command: str) -> str:
-    return f"<code>{command}</code>" if command else ""
+    return f"<code>{escape(command)}</code>" if command else ""
 
 
 def legend(names: Iterable[tuple[str, str]]) -> str:
@@ -130,13 +134,20 @@ def _currency(currency: str | None) -> str:
 
 
 def reason_table(content: Content) -> str:
+    if not content.reasons:
+        return "<p>No record was discarded.</p>"
     undated = content.undated.get("discarded", {})
-    rows = [[escape(reason), number(count), number(undated.get(reason, 0))] for reason, count in content.reasons.items()]
+    rows = [
+        [escape(reason), number(count), number(undated.get(reason, 0))] for reason, count in content.reasons.items()
+    ]
     return table("Discarded records", ["reason", "records", "of these undated"], rows)
 
 
 def currency_table(content: Content) -> str:
-    rows = [[escape(_currency(name)), number(orders), money(amount)] for name, (orders, amount) in content.currencies.items()]
+    rows = [
+        [escape(_currency(name)), number(orders), money(amount)]
+        for name, (orders, amount) in content.currencies.items()
+    ]
     more = len(rows) - 20
     return table("Totals by currency", ["currency", "orders", "amount"], rows[:20]) + (
         f"<p>and {number(more)} more currencies</p>" if more > 0 else ""
@@ -144,23 +155,31 @@ def currency_table(content: Content) -> str:
 
 
 def month_table(content: Content) -> str:
-    """A row a month and currency, the newest month first."""
-    rows = []
+    """A row a month and currency, the newest month first; what has no currency stands in the month's first row."""
     months = [(month, list(parts)) for month, parts in groupby(content.partitions, key=lambda part: part.date[:7])]
-    for month, parts in reversed(months):
-        found = [content.figures.by_date.get(part.date) or [] for part in parts]
-        moved = sum(part.count("superseded_elsewhere") for part in parts)
-        whole = [number(sum(part.discarded for part in parts)), number(moved), number(sum(map(late_orders, found)))]
-        for place, currency in enumerate(content.shown_currencies):
-            of_currency = [row for day in found for row in day if row["currency"] == currency]
-            amount: Decimal | None = None
-            for row in of_currency:
-                amount = added(amount, row["amount"])
-            orders = sum(row["orders"] for row in of_currency)
-            if orders or not place:
-                shown = [escape(_currency(currency)), number(orders), money(amount)]
-                rows.append([month if not place else "", *shown, *(whole if not place else [""] * 3)])
-    return table("By month", ["month", "currency", "orders", "amount", "discarded", "moved", "late"], rows, texts=2)
+    rows = [row for month, parts in reversed(months) for row in _month(content, month, parts)]
+    heads = ["month", "currency", "orders", "amount", "discarded", "moved", "late"]
+    return table("By month", heads, rows, texts=2)
+
+
+def _month(content: Content, month: str, parts: list[Partition]) -> list[list[str]]:
+    found = [content.figures.by_date.get(part.date) or [] for part in parts]
+    discarded = sum(part.discarded for part in parts)
+    moved = sum(part.count("superseded_elsewhere") for part in parts)
+    totals = [
+        [escape(_currency(currency)), *_total([row for day in found for row in day if row["currency"] == currency])]
+        for currency in content.shown_currencies
+    ]
+    present = [total for total in totals if total[1] != "0"] or [["", "0", NONE]]
+    of_month = [number(discarded), number(moved), number(sum(map(late_orders, found)))]
+    return [[month, *present[0], *of_month], *(["", *total, "", "", ""] for total in present[1:])]
+
+
+def _total(rows: Rows) -> tuple[str, str]:
+    amount: Decimal | None = None
+    for row in rows:
+        amount = added(amount, row["amount"])
+    return number(sum(row["orders"] for row in rows)), money(amount)
 
 
 def run_table(runs: list[Run]) -> str:
@@ -175,7 +194,7 @@ def run_table(runs: list[Run]) -> str:
         ]
         for run in reversed(runs[-SHOWN_RUNS:])
     ]
-    return table("The newest runs", ["as of, UTC", "state", "took", "built", "skipped", "failed"], rows, texts=2)
+    return table("The newest runs", ["as of", "state", "took", "built", "skipped", "failed"], rows, texts=2)
 
 
 def table(caption: str, heads: list[str], rows: list[list[str]], *, texts: int = 1) -> str:
@@ -196,6 +215,10 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
+def counted(value: int, noun: str) -> str:
+    return f"{value:,} {noun}{'' if value == 1 else 's'}"
+
+
 def money(value: Decimal | None) -> str:
     return NONE if value is None else f"{value:,.2f}"
 
@@ -207,7 +230,7 @@ def minute(stamp: str) -> str:
 
 def duration(seconds: Any) -> str:
     if not isinstance(seconds, int | float):
-        return "duration unknown"
+        return NONE
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
@@ -219,4 +242,4 @@ def _share(part: int, whole: int) -> str:
 
 
 def written_at(as_of: datetime) -> str:
-    return f"{as_of:%Y-%m-%d %H:%M} UTC"
+    return f"{as_of:%Y-%m-%d %H:%M}; times are UTC"
