@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     shared: dict[str, Any] = {"epilog": EPILOG, "allow_abbrev": False}
     running = commands.add_parser("run", help="build what is incomplete (the default command)", **shared)
     planning = commands.add_parser("plan", help="say what run would build, skip, and why; write nothing", **shared)
-    commands.add_parser("report", help="write report.html in the lake's folder and print its path", **shared)
+    commands.add_parser("report", help="write report.html and print its path", **shared)
     commands.add_parser("views", help="create the views of warehouse.db again", **shared)
     mock = commands.add_parser(
         "mock-api", help="serve a dump as a shop's API would, faults included", allow_abbrev=False

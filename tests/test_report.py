@@ -238,8 +238,8 @@ def test_moved_late_and_discarded_records_are_counted_on_their_dates(trade):
     assert page.table("Discarded records") == [["malformed_json", "1", "1"], ["missing_order_id", "1", "0"]]
 
 
-def test_countries_categories_and_skus_have_the_amounts_of_the_chosen_currency(trade):
-    page = trade
+def test_countries_categories_and_skus_have_the_amounts_of_the_chosen_currency(trade_report, opened):
+    page = opened(trade_report)
 
     def amounts(facet: str, currency: int) -> list[tuple[str, float]]:
         return [(row["name"], row["amount"]) for row in page.rows(facet) if row["series"] == currency]
