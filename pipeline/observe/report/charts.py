@@ -76,7 +76,7 @@ def _calendar() -> alt.Chart:
 
 def _time(field: str, **ends: alt.ExprRef) -> alt.X:
     scale = alt.Scale(type="utc", nice=False, **ends)
-    return alt.X(f"{field}:T", scale=scale).axis(title=None, grid=False, labelOverlap=True, tickCount=6)
+    return alt.X(f"{field}:T", scale=scale).axis(title=None, grid=False, labelOverlap=True, labelSeparation=8, tickCount=6)
 
 
 def _params() -> list[Any]:
@@ -110,6 +110,8 @@ def _per_date(field: str, title: str, total: str, names: list[str], *, chosen_cu
     label = names[0].split(":")[0]
     wanted = "datum.t >= from && datum.t < to" + (" && datum.series == currency" if chosen_currency else "")
     number = ",.2f" if field == "amount" else ",d"
+    # there is no half an order
+    whole = "datum.label" if field == "amount" else "datum.value % 1 ? '' : datum.label"
     return (
         alt.Chart()
         .transform_filter(wanted)
@@ -125,7 +127,7 @@ def _per_date(field: str, title: str, total: str, names: list[str], *, chosen_cu
         .encode(
             x=_time("bar", domainMin=alt.ExprRef("from"), domainMax=alt.ExprRef("to")),
             x2="end:T",
-            y=alt.Y("low:Q", scale=alt.Scale(zero=True)).axis(title=None, format="~s", tickCount=4, tickMinStep=1),
+            y=alt.Y("low:Q", scale=alt.Scale(zero=True)).axis(title=None, format="~s", tickCount=4, labelExpr=whole),
             y2="high:Q",
             color=_colour("series"),
             tooltip=[

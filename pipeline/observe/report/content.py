@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date as calendar_date
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from pipeline.dates import DAY
@@ -36,18 +37,18 @@ class Content:
     figures: Figures
     runs: list[Run]
 
-    @property
+    @cached_property
     def failed(self) -> dict[str, str]:
         return still_failed(self.runs)
 
-    @property
+    @cached_property
     def incomplete(self) -> list[str]:
         """Dates whose files are not whole, or cannot be read, and that did not fail."""
         broken = {part.date for part in self.partitions if part.id is None}
         broken |= {date for date, rows in self.figures.by_date.items() if rows is None}
         return sorted(broken - self.failed.keys())
 
-    @property
+    @cached_property
     def absent(self) -> list[str]:
         """Dates between the first and the last that the lake does not have."""
         known = {part.date for part in self.partitions} | self.failed.keys()
@@ -59,7 +60,7 @@ class Content:
         dates = [part.date for part in self.partitions if part.settled]
         return datetime.fromisoformat(dates[-1]) + DAY if dates else None
 
-    @property
+    @cached_property
     def reasons(self) -> dict[str, int]:
         """Discarded records by reason, undated ones included, in the order in which reasons are tested."""
         total = sum((Counter(part.reasons) for part in self.partitions), Counter(self.undated.get("discarded", {})))
@@ -68,7 +69,7 @@ class Content:
     def total(self, count: str) -> int:
         return sum(part.count(count) for part in self.partitions)
 
-    @property
+    @cached_property
     def currencies(self) -> dict[str | None, tuple[int, Decimal | None]]:
         """Orders and amount of each currency, that of the most orders first."""
         found: dict[str | None, tuple[int, Decimal | None]] = {}
