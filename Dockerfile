@@ -2,7 +2,7 @@
 
 FROM python:3.13.16-slim-bookworm AS dependencies
 # what the services use beyond a plain run, as extras of setup.cfg, with commas
-ARG EXTRAS=mock,ops
+ARG EXTRAS=mock,ops,report
 WORKDIR /src
 COPY pyproject.toml setup.cfg constraints.txt ./
 # The build backend first, so that it is the pinned one too. The package is empty here, so that a change of its code does

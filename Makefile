@@ -10,6 +10,8 @@ IN_VENV = .venv/bin
 STAMP = .venv/.installed
 VERSION_STAMPS = $(PYTHON_VERSIONS:%=.venv-%/.installed)
 PACKAGING = pyproject.toml setup.cfg constraints.txt
+# a file of tests at a time on each core; make test PARALLEL= for one after the other
+PARALLEL = -n auto --dist loadfile
 PIP_INSTALL = python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: help run test check test-cron test-image test-all bench bench-api clean $(PYTHON_VERSIONS:%=test-%)
@@ -21,7 +23,7 @@ run: $(STAMP)  ## set up, then run the pipeline on data/
 	$(IN_VENV)/python -m pipeline run $(ARGS)
 
 test: $(STAMP)  ## set up, then the tests
-	$(IN_VENV)/python -m pytest $(ARGS)
+	$(IN_VENV)/python -m pytest $(PARALLEL) $(ARGS)
 
 check: $(STAMP)  ## set up, then ruff, mypy, import-linter, hadolint and the README's tests
 	$(IN_VENV)/ruff check
@@ -62,7 +64,7 @@ define install
 	@rm -f $@
 	@$(1) -m venv --clear $(@D)
 	@$(@D)/bin/$(PIP_INSTALL) setuptools
-	@$(@D)/bin/$(PIP_INSTALL) --no-build-isolation -e '.[ops,test,check,bench]'
+	@$(@D)/bin/$(PIP_INSTALL) --no-build-isolation -e '.[mock,ops,report,test,check,bench]'
 	@touch $@
 endef
 
@@ -77,4 +79,4 @@ $(VERSION_STAMPS): .venv-%/.installed: $(PACKAGING)
 	$(call install,$(call interpreter,$*))
 
 $(PYTHON_VERSIONS:%=test-%): test-%: .venv-%/.installed
-	.venv-$*/bin/python -m pytest $(ARGS)
+	.venv-$*/bin/python -m pytest $(PARALLEL) $(ARGS)

@@ -13,15 +13,16 @@ from pipeline.errors import PipelineError
 from pipeline.events import one_line
 from pipeline.mock_api import command as mock_api
 from pipeline.observe.diagnosis import ERROR, show
+from pipeline.observe.report import write_report
 from pipeline.tasks import doctor, drop, erase, quarantine
-from pipeline.tasks.base import open_lake
+from pipeline.tasks.base import open_engine, open_lake
 from pipeline.tasks.dims import warehouse_path
 from pipeline.tasks.plan import plan
 from pipeline.tasks.run_all import RunAll
 from pipeline.terminal import printing
 from pipeline.warehouse.views import refresh_views
 
-COMMANDS = ("run", "plan", "quarantine", "doctor", "drop", "erase", "views", "mock-api")
+COMMANDS = ("run", "plan", "report", "quarantine", "doctor", "drop", "erase", "views", "mock-api")
 EPILOG = """\
 Times are ISO 8601, UTC unless they say otherwise: 2025-01-15, 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00.
 Settings come from luigi.cfg in this folder (or the file LUIGI_CONFIG_PATH names); each can be given here as
@@ -45,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     _plan_arguments(
         commands.add_parser("plan", help="say what run would build, skip, and why; write nothing", **shared)
     )
+    commands.add_parser("report", help="write report.html and print its path", **shared)
     for name, module, told in (
         ("quarantine", quarantine, "list, show and export discarded records"),
         ("doctor", doctor, "look for what is wrong, and say how to mend it"),
@@ -134,6 +136,8 @@ def _examine(options: argparse.Namespace, settings: list[str]) -> None:
 def _answer(options: argparse.Namespace, task: RunAll) -> None:
     if options.command == "plan":
         print(*plan(task, everything=options.all), sep="\n")
+    elif options.command == "report":
+        print(write_report(open_lake(), open_engine, task.intent))
     elif options.command == "quarantine":
         quarantine.quarantine(options)
     elif options.command == "drop":

@@ -16,6 +16,7 @@ PipelineError
 │   └── CorruptPartition  a published file that is not what its manifest says
 ├── UnreadableDimension   users_csv or products_csv cannot be read as a table
 ├── UnusableWarehouse     warehouse.db is not a DuckDB database that can be rebuilt in place
+├── ExtraMissing          packages of an extra that is not installed
 ├── CheckFailed           a data check found rows that break it
 └── RunFailed             what could be published is; the message names all that could not
 """
@@ -83,6 +84,10 @@ class UnreadableDimension(PipelineError):
 
 class UnusableWarehouse(PipelineError):
     """A warehouse.db that DuckDB cannot open."""
+
+
+class ExtraMissing(PipelineError):
+    """A command whose packages are an extra that is not installed."""
 
 
 class CheckFailed(PipelineError):

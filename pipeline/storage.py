@@ -52,6 +52,14 @@ class Lake:
             return []
         return sorted(name[5:] for name in names if name.startswith("date="))
 
+    def files(self, folder: str) -> list[str]:
+        """The names, in the lake, of the files in one of its folders, sorted."""
+        try:
+            found = [entry.name for entry in os.scandir(self.path(folder)) if entry.is_file()]
+        except FileNotFoundError:
+            return []
+        return sorted(f"{folder}/{name}" for name in found)
+
     def has(self, name: str) -> bool:
         """Whether there is a file or folder of this name."""
         return os.path.exists(self.path(name))
@@ -225,9 +233,13 @@ class Lake:
 
     def write(self, name: str, content: Manifest) -> None:
         """Replace one JSON file atomically; durable once its folder is synced."""
+        self.write_text(name, json.dumps(content, sort_keys=True))
+
+    def write_text(self, name: str, text: str) -> None:
+        """Replace one file of text atomically; durable once its folder is synced."""
         staged = self.stage(name)
-        with open(staged, "w", encoding="utf-8") as file:
-            file.write(json.dumps(content, sort_keys=True))
+        with open(staged, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
             file.flush()
             if self.fsync:
                 os.fsync(file.fileno())

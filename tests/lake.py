@@ -38,10 +38,10 @@ DATA_FILE = re.compile(
 )
 MANIFEST = re.compile(
     rf"raw/{_DATE}/_raw\.json|normalized/{_DATE}/_normalized\.json|curated/{_DATE}/_(fact_order|order_items)\.json"
-    r"|curated/_(dims|warehouse)\.json|raw/_(inventory|changed_since)\.json"
+    r"|curated/_(dims|warehouse|report|report_charts)\.json|raw/_(inventory|changed_since)\.json"
 )
 FOLDER = re.compile(rf"runs|(raw|normalized|quarantine|curated)(/{_DATE})?")
-OTHER = re.compile(r"runs/.*|\.lock|\.extracting")
+OTHER = re.compile(r"runs/.*|report\.html|\.lock|\.extracting")
 
 
 class LakeUnderTest:

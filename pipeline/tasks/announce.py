@@ -6,21 +6,28 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline import config
+from pipeline.errors import PipelineError
 from pipeline.events import emit, one_line
 from pipeline.freshness import Intent, run_name
 from pipeline.observe.alerts import Message, Rules, alert, alert_of_failure
 from pipeline.observe.channels import ping, send
 from pipeline.observe.history import last_success
 from pipeline.observe.metrics import write_metrics
+from pipeline.observe.report import installed, write_report
+from pipeline.stages.spool import OpenEngine
 from pipeline.storage import Lake
 
 ALERT_URLS = "ORDERS_ALERT_URLS"
 HEARTBEAT_URL = "ORDERS_HEARTBEAT_URL"
 
 
-def announce(lake: Lake, intent: Intent, name: str, error: BaseException | None = None) -> None:
-    """Tell of a RunAll whose summary is under this name, if it came so far."""
+def announce(
+    lake: Lake, intent: Intent, name: str, open_engine: OpenEngine, error: BaseException | None = None
+) -> None:
+    """Tell of a RunAll whose summary is under this name, if it came so far; the report first."""
     summary = lake.read(name)
+    if summary is not None and installed():
+        _write_report(lake, intent, open_engine)
     _write_metrics(lake, summary, intent.as_of)
     if summary is not None:
         _tell(lake, intent, alert(summary, lake.path(name), _rules()))
@@ -60,6 +67,13 @@ def _write_metrics(lake: Lake, summary: dict[str, Any] | None, as_of: datetime) 
         write_metrics(path, summary, as_of=as_of, last_success=last_success(lake))
     except OSError as error:
         emit("metrics_failed", level=logging.WARNING, reason=f"[metrics] textfile = {path}: {error.strerror}")
+
+
+def _write_report(lake: Lake, intent: Intent, open_engine: OpenEngine) -> None:
+    try:
+        write_report(lake, open_engine, intent)
+    except (PipelineError, OSError) as error:
+        emit("report_failed", level=logging.WARNING, reason=one_line(error))
 
 
 def _rules() -> Rules:

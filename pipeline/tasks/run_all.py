@@ -93,11 +93,11 @@ class RunAll(LakeTask):
             move_on(lake, self.intent)
 
     def on_success(self) -> Any:
-        announce(open_lake(), self.intent, self.output().name)
+        announce(open_lake(), self.intent, self.output().name, open_engine)
         return super().on_success()
 
     def on_failure(self, exception: BaseException) -> Any:
-        announce(open_lake(), self.intent, self.output().name, exception)
+        announce(open_lake(), self.intent, self.output().name, open_engine, exception)
         return self.told(exception)
 
     def _part(self, task: type[PartitionTask], dates: list[str]) -> PartitionTask:
