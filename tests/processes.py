@@ -32,7 +32,7 @@ PRODUCTS = "sku,name,category,price\ns_1,Mug,kitchen,10\n"
 DATE = r"date=(\d{4}-\d\d-\d\d|__HIVE_DEFAULT_PARTITION__)"
 DATA_FILE = re.compile(rf"(raw/{DATE}/orders_raw\.json)|((normalized|quarantine|curated)/({DATE}/)?[a-z_]+\.parquet)")
 MANIFEST = re.compile(rf"(raw|normalized|curated)/({DATE}/)?_[a-z_]+\.json")
-OTHER = re.compile(rf"\.lock|\.extracting|runs/.*|runs|(raw|normalized|quarantine|curated)(/{DATE})?")
+OTHER = re.compile(rf"report\.html|\.lock|\.extracting|runs/.*|runs|(raw|normalized|quarantine|curated)(/{DATE})?")
 
 
 class Shop:

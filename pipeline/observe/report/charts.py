@@ -164,7 +164,10 @@ def _ranking(facet: str) -> alt.LayerChart:
     bars = base.mark_bar(height=13, cornerRadiusEnd=2).encode(
         color=alt.condition("datum.rest", alt.value("var(--muted)"), alt.value("var(--series-0)"))
     )
-    text = base.mark_text(align="left", dx=5, fontSize=11, color="var(--ink)").encode(text="shown:N")
+    # behind the bar's right end, which is zero where the amount is negative
+    text = base.mark_text(align="left", dx=5, fontSize=11, color="var(--ink)").encode(
+        x=alt.X("end:Q", axis=None), text="shown:N"
+    )
     return (bars + text).add_params(*_params()).properties(width="container", height=alt.Step(21))
 
 

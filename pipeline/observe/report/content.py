@@ -71,12 +71,12 @@ class Content:
 
     @cached_property
     def currencies(self) -> dict[str | None, tuple[int, Decimal | None]]:
-        """Orders and amount of each currency, that of the most orders first."""
+        """Orders and amount of each currency, that of the most orders first; those without a currency last."""
         found: dict[str | None, tuple[int, Decimal | None]] = {}
         for row in self._rows():
             orders, amount = found.get(row["currency"], (0, None))
             found[row["currency"]] = (orders + row["orders"], added(amount, row["amount"]))
-        return dict(sorted(found.items(), key=lambda item: (-item[1][0], item[0] is None, item[0] or "")))
+        return dict(sorted(found.items(), key=lambda item: (item[0] is None, -item[1][0], item[0] or "")))
 
     def _rows(self) -> Iterable[dict[str, Any]]:
         return (row for rows in self.figures.by_date.values() for row in rows or [])

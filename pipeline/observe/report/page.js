@@ -63,7 +63,9 @@ function perDate(name) {
 // skus are a list of the top ones, not parts of a whole; two names may read the same on an axis; invisible characters keep them apart
 function sales(facet) {
   return rowsOf("sales").filter((row) => row.facet === facet && !(facet === "sku" && row.rest))
-    .map((row) => ({ ...row, shown: money(row.amount), label: row.name + "\u200b".repeat(row.rank) }));
+    .map((row) => ({
+      ...row, shown: money(row.amount), end: Math.max(row.amount, 0), label: row.name + "\u200b".repeat(row.rank),
+    }));
 }
 
 function runs() {
@@ -96,8 +98,9 @@ function choose(from, to) {
   shown.step = stepOf(shown.from, shown.to);
   const bar = shown.step === DAY ? "day" : `${shown.step / DAY} days`;
   const until = new Date(shown.to - 1).toISOString().slice(0, 10);
-  document.getElementById("bars").textContent =
-    `${new Date(shown.from).toISOString().slice(0, 10)} to ${until}, one bar for each ${bar}; drag over the strip to choose dates`;
+  const since = new Date(shown.from).toISOString().slice(0, 10);
+  const how = document.getElementById("overview").hidden ? "" : "; drag over the strip to choose dates";
+  document.getElementById("bars").textContent = `${since} to ${until}, one bar for each ${bar}${how}`;
   update();
 }
 
@@ -130,7 +133,8 @@ function config() {
 
 async function draw(name) {
   const element = document.getElementById(name);
-  if (!element.clientWidth || !rows[name].length) return;
+  if (!element.clientWidth) return;
+  if (!rows[name].length) return sayNone(element);
   const chart = themed(data.charts[name]);
   for (const param of chart.params || []) if (param.name in shown) param.value = shown[param.name];
   chart.datasets = { ...chart.datasets, rows: rows[name] };
@@ -144,6 +148,13 @@ async function draw(name) {
   // what it shows is said by the label around it and by the tables; its parts have no names
   element.querySelector("svg").setAttribute("aria-hidden", "true");
   if (name === "overview") followZoom(view);
+}
+
+// in a chart's place, where there is nothing to draw
+function sayNone(element) {
+  element.removeAttribute("role");
+  element.removeAttribute("aria-label");
+  element.textContent = "Nothing to draw.";
 }
 
 function followZoom(view) {
@@ -178,6 +189,10 @@ function listen() {
   dark.addEventListener("change", drawAll);
 }
 
+// so few dates need no choice of dates
+if (end - Math.min(...dates) <= 28 * DAY) {
+  for (const part of document.querySelectorAll("#overview, #range")) part.hidden = true;
+}
 showFreshness();
 setInterval(showFreshness, 60000);
 listen();

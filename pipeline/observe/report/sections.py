@@ -125,7 +125,7 @@ def choice(name: str, legend: str, options: list[tuple[str, str]], chosen: str) 
         f"<span>{escape(text)}</span></label>"
         for value, text in options
     )
-    return f'<fieldset class="choice"><legend>{legend}</legend>{buttons}</fieldset>'
+    return f'<fieldset class="choice" id="{name}"><legend>{legend}</legend>{buttons}</fieldset>'
 
 
 def _currency(currency: str | None) -> str:
