@@ -117,7 +117,8 @@ class Workshop:
         path.write_text(
             f"[orders_api]\nurl = {dump}\n\n[storage]\nroot = {out}/output\nfsync = {str(fsync).lower()}\n\n"
             f"[warehouse]\npath = {out}/duckdb_db/warehouse.db\nusers_csv = {self.users}\n"
-            f"products_csv = {self.products}\n",
+            # the first report of a lake takes seconds, whatever is in the lake
+            f"products_csv = {self.products}\n\n[report]\nafter_each_run = false\n",
             encoding="utf-8",
         )
         return path

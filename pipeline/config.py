@@ -263,6 +263,12 @@ class metrics(luigi.Config):
     textfile = luigi.Parameter(default="", description="file for node_exporter's textfile collector; empty: none")
 
 
+class report(luigi.Config):
+    """The page about the lake and its runs."""
+
+    after_each_run = Setting(_flag, "true or false", default=True)
+
+
 SECTIONS: tuple[type[luigi.Config], ...] = (
     orders_api,
     orders_fields,
@@ -272,6 +278,7 @@ SECTIONS: tuple[type[luigi.Config], ...] = (
     run,
     alerts,
     metrics,
+    report,
 )
 
 

@@ -59,6 +59,8 @@ class LakeUnderTest:
             "warehouse": {"path": self.warehouse, "users_csv": self.users_csv, "products_csv": self.products_csv},
             "engine": {"threads": 1},
             "run": {"dates_per_task": 0},
+            # the first report of a lake takes seconds; tests/test_report.py has its tests
+            "report": {"after_each_run": "false"},
         }
 
     def options(self) -> list[str]:

@@ -48,7 +48,7 @@ class Shop:
         )
         self.users_csv.write_text(USERS)
         self.products_csv.write_text(PRODUCTS)
-        self.settings = {"storage_fsync": "false", "engine_threads": 1} | settings
+        self.settings = {"storage_fsync": "false", "engine_threads": 1, "report_after_each_run": "false"} | settings
 
     def feed(self, text: str) -> None:
         """Write the dump: a table of orders; a cell is JSON or else text, and an empty cell leaves its field out."""

@@ -117,6 +117,8 @@ local_scheduler = true
 url = {api.url}
 auth = bearer
 parallel_windows = 1
+[report]
+after_each_run = false
 [metrics]
 textfile = {folder}/orders_lake.prom
 [storage]

@@ -384,6 +384,24 @@ def test_the_size_of_the_report_grows_with_dates_and_not_with_orders(lake, repor
     assert len(report().read_bytes()) - small < 500
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_run_ends_with_the_report_also_when_it_fails(lake, report, wanted):
+    lake.settings["report"] = {"after_each_run": wanted}
+    assert lake.run([order("o_1")], AS_OF)
+    (lake.root / "report.html").unlink(missing_ok=True)
+    lake.dump.write_text("[{")
+    lake.products_csv.write_bytes(b"\xff\xfe")
+    assert not lake.run(None, LATER, reprocess=True)
+    assert (lake.root / "report.html").is_file() == wanted
+
+
+def test_a_report_that_cannot_be_written_fails_no_run(lake, caplog):
+    lake.settings["report"] = {"after_each_run": True}
+    (lake.root / "report.html").mkdir(parents=True)
+    assert lake.run([order("o_1")], AS_OF), lake.errors
+    assert "event=report_failed" in caplog.text
+
+
 def test_what_draws_the_charts_is_loaded_only_for_a_report():
     loaded = "import sys, pipeline.__main__; print([m for m in ('altair', 'vl_convert') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)

@@ -26,7 +26,7 @@ def announce(
 ) -> None:
     """Tell of a RunAll whose summary is under this name, if it came so far; the report first."""
     summary = lake.read(name)
-    if summary is not None and installed():
+    if summary is not None and config.report().after_each_run and installed():
         _write_report(lake, intent, open_engine)
     _write_metrics(lake, summary, intent.as_of)
     if summary is not None:
