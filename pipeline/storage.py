@@ -117,6 +117,20 @@ class Lake:
         with self._held(".extracting", "the right to ask the API"):
             yield
 
+    @contextmanager
+    def extracting_if_free(self) -> Iterator[bool]:
+        """Whether nobody asked an API for this lake, and now nobody can; waits for nobody."""
+        lock = FileLock(self.path(".extracting"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
     def in_use(self, name: str) -> bool:
         """Whether a run holds .lock or .extracting now. Nothing is written, and nobody is made to wait.
 

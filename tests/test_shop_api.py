@@ -331,6 +331,14 @@ def test_what_is_spooled_too_long_ago_is_asked_for_again(lake: LakeUnderTest, tm
         assert ids(other) == ["o_1", "o_2"]
 
 
+def test_what_an_extraction_killed_at_its_very_end_has_left_is_removed_by_the_next_run(lake: LakeUnderTest) -> None:
+    with scripted(lambda *_: (200, {}, page(order(1)))) as api:
+        assert run(lake, api), lake.errors
+        (lake.root / ".windows/2025-01-15").mkdir(parents=True)
+        assert lake.run(None, AS_OF + dt.timedelta(hours=1), SINCE, UNTIL), lake.errors
+    assert lake.litter() == []
+
+
 @pytest.mark.parametrize("amount", ["10", "1e400"])
 def test_an_updated_at_that_was_in_the_future_counts_once_it_is_due(lake: LakeUnderTest, amount: str) -> None:
     """The bytes are the same as before; 1e400 is a number that DuckDB does not read."""

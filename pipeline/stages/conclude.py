@@ -14,6 +14,7 @@ from pipeline.observe.counts import PartitionCounts, partition_counts, touched
 from pipeline.observe.summary import show, summarize
 from pipeline.stages.outcome import by_text, told
 from pipeline.stages.spool import OpenEngine, Part, read_inventory, remove_spool
+from pipeline.stages.windows import remove_spools
 from pipeline.storage import Lake
 from pipeline.warehouse.views import refresh_views
 
@@ -58,6 +59,9 @@ def conclude(
             options=options | said,
         )
         remove_spool(lake)
+        if not errors:
+            # those of failed dates are gone on with
+            remove_spools(lake)
         lake.write(name, summary)
     path = lake.path(name)
     show(partitions, summary, path)

@@ -116,6 +116,14 @@ class Spool:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def remove_spools(lake: Lake) -> None:
+    """Delete the spools that nobody asks for any more, as an extraction killed at its very end leaves them."""
+    if lake.has(FOLDER):
+        with lake.extracting_if_free() as free:
+            if free:
+                shutil.rmtree(lake.path(FOLDER), ignore_errors=True)
+
+
 def fetch(client: Client, shop: Shop, window: Window, spool: Spool) -> Spool:
     """The window's spool with all of its pages.
 
