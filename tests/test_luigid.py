@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from api import QUICK, mock_api
 from processes import DEADLINE_SECONDS, REPOSITORY, Shop, command, finished
 
 ORDERS = """
@@ -85,6 +86,22 @@ def test_a_lake_built_under_luigid_by_two_workers_equals_one_built_alone(
     run_all(central, *luigid, "--workers", "2")
     assert central.data() == alone.data()
     assert central.commitments() == alone.commitments()
+    assert central.litter() == []
+
+
+def test_orders_of_an_api_that_two_workers_extract_under_luigid_are_those_of_the_dump(
+    tmp_path: Path, luigid: list[str]
+) -> None:
+    alone, central = Shop(tmp_path / "alone"), Shop(tmp_path / "central")
+    for shop in (alone, central):
+        shop.feed(ORDERS)
+    run_all(alone, "--local-scheduler")
+    with mock_api(central.dump, fault_rate=0.2, seed=5) as api:
+        quick = {f"orders_api_{name}": value for name, value in QUICK.items()}
+        central.settings |= {"orders_api_url": api.url} | quick
+        run_all(central, *luigid, "--workers", "2", "--since", "2025-01-15", "--until", "2025-01-19")
+    tables = {name for name in alone.data() if name.startswith(("normalized/", "curated/"))}
+    assert {name: central.data()[name] for name in tables} == {name: alone.data()[name] for name in tables}
     assert central.litter() == []
 
 

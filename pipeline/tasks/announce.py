@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline import config
-from pipeline.errors import PipelineError
 from pipeline.events import emit, one_line
 from pipeline.freshness import Intent, run_name
 from pipeline.observe.alerts import Message, Rules, alert, alert_of_failure
@@ -72,7 +71,8 @@ def _write_metrics(lake: Lake, summary: dict[str, Any] | None, as_of: datetime) 
 def _write_report(lake: Lake, intent: Intent, open_engine: OpenEngine) -> None:
     try:
         write_report(lake, open_engine, intent)
-    except (PipelineError, OSError) as error:
+    # whatever a page about the lake meets in it, the run has ended well or badly by itself
+    except Exception as error:  # noqa: BLE001
         emit("report_failed", level=logging.WARNING, reason=one_line(error))
 
 
