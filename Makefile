@@ -11,7 +11,7 @@ STAMP = .venv/.installed
 VERSION_STAMPS = $(PYTHON_VERSIONS:%=.venv-%/.installed)
 PACKAGING = pyproject.toml setup.cfg constraints.txt
 # a file of tests at a time on each core; make test PARALLEL= for one after the other
-PARALLEL = -n auto --dist loadfile
+PARALLEL = -n auto --dist loadfile --no-loadscope-reorder
 PIP_INSTALL = python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: help run test check test-cron test-image test-all bench bench-api clean $(PYTHON_VERSIONS:%=test-%)
