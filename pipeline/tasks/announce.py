@@ -11,8 +11,6 @@ from pipeline.freshness import Intent, run_name
 from pipeline.observe.alerts import Message, Rules, alert, alert_of_failure
 from pipeline.observe.channels import ping, send
 from pipeline.observe.history import last_success
-from pipeline.observe.metrics import write_metrics
-from pipeline.observe.report import installed, write_report
 from pipeline.stages.spool import OpenEngine
 from pipeline.storage import Lake
 
@@ -25,7 +23,7 @@ def announce(
 ) -> None:
     """Tell of a RunAll whose summary is under this name, if it came so far; the report first."""
     summary = lake.read(name)
-    if summary is not None and config.report().after_each_run and installed():
+    if summary is not None and config.report().after_each_run:
         _write_report(lake, intent, open_engine)
     _write_metrics(lake, summary, intent.as_of)
     if summary is not None:
@@ -62,6 +60,9 @@ def _write_metrics(lake: Lake, summary: dict[str, Any] | None, as_of: datetime) 
     path = config.metrics().textfile
     if not path:
         return
+    # a run that needs neither this nor the report does not wait for them to be loaded
+    from pipeline.observe.metrics import write_metrics
+
     try:
         write_metrics(path, summary, as_of=as_of, last_success=last_success(lake))
     except OSError as error:
@@ -69,8 +70,11 @@ def _write_metrics(lake: Lake, summary: dict[str, Any] | None, as_of: datetime) 
 
 
 def _write_report(lake: Lake, intent: Intent, open_engine: OpenEngine) -> None:
+    from pipeline.observe.report import installed, write_report
+
     try:
-        write_report(lake, open_engine, intent)
+        if installed():
+            write_report(lake, open_engine, intent)
     # whatever a page about the lake meets in it, the run has ended well or badly by itself
     except Exception as error:  # noqa: BLE001
         emit("report_failed", level=logging.WARNING, reason=one_line(error))

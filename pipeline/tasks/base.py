@@ -2,7 +2,7 @@
 
 import os
 from datetime import timedelta
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,9 @@ class LakeTask(luigi.Task):
     keep_going = luigi.BoolParameter(positional=False, description="internal: record a failed date and go on")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        config.validate()
+        # what RunAll clones has the settings that RunAll has read
+        if not kwargs.get("keep_going"):
+            config.validate()
         super().__init__(*args, **kwargs)
         if self.force and self.reprocess:
             raise BadSetting("--force with --reprocess: expected one; --force asks the source, --reprocess does not")
@@ -44,8 +46,9 @@ class LakeTask(luigi.Task):
         """luigi's own, remembered: it walks dir() at every call."""
         return super().get_params()
 
-    @property
+    @cached_property
     def intent(self) -> Intent:
+        settings = config.orders_api()
         return Intent(
             as_of=self.stamp,
             force=self.force,
@@ -53,8 +56,8 @@ class LakeTask(luigi.Task):
             reopen=self.reopen,
             allow_shrink=self.allow_shrink,
             keep_going=self.keep_going,
-            settle=timedelta(hours=config.orders_api().settle_hours),
-            max_vanished_share=config.orders_api().max_vanished_share,
+            settle=timedelta(hours=settings.settle_hours),
+            max_vanished_share=settings.max_vanished_share,
         )
 
     def on_failure(self, exception: BaseException) -> Any:
