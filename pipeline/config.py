@@ -15,7 +15,9 @@ from pipeline.errors import BadSetting
 from pipeline.fields import FIELDS, FieldMap, parse_path, parse_place
 
 AUTO = "auto"
-INSTANT_FORMATS = "ISO 8601, such as 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00 or 2025-01-15"
+# the bounds of the contract's dates; the last one is an end that is not in a range
+FIRST_INSTANT, LAST_INSTANT = datetime(1970, 1, 1), datetime(2200, 1, 1)
+INSTANT_FORMATS = "ISO 8601 in 1970 to 2199, such as 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00 or 2025-01-15"
 
 
 class Setting(luigi.Parameter[Any]):
@@ -41,9 +43,18 @@ class Setting(luigi.Parameter[Any]):
 
 
 def instant(text: str) -> datetime:
-    """An ISO 8601 timestamp as naive UTC; without an offset it is UTC, a bare date is its midnight."""
+    """An ISO 8601 timestamp in 1970 to 2199 as naive UTC; without an offset it is UTC, a bare date is its midnight.
+
+    Raises ValueError.
+    """
     value = datetime.fromisoformat(text.strip())
-    return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+    # an instant outside of these years may have no UTC
+    if not FIRST_INSTANT.year <= value.year <= LAST_INSTANT.year:
+        raise ValueError(text)
+    value = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+    if not FIRST_INSTANT <= value <= LAST_INSTANT:
+        raise ValueError(text)
+    return value
 
 
 class Instant(Setting):
@@ -225,6 +236,7 @@ class storage(luigi.Config):
     root = luigi.Parameter(default="output", description="folder of the lake")
     lock_timeout_seconds = Setting(_number(float, 0, 86_400), "seconds from 0 to 86400", default=600.0)
     fsync = Setting(_flag, "true or false", default=True)
+    undated_days = Setting(_number(float, 0, 100_000), "days from 0 to 100000", default=90.0)
 
 
 class warehouse(luigi.Config):

@@ -2,27 +2,36 @@
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from functools import cache
 
 DAY = timedelta(days=1)
 TASK_A_DATE_UP_TO = 31
+# the contract's bounds of created_at
+FIRST_DATE, LAST_DATE = "1970-01-01", "2199-12-31"
 
 
 def parse_dates(text: str) -> tuple[str, ...]:
-    """Sorted ISO dates of `2025-01-15`, `2025-01-15..2025-01-31`, or several with commas. Raises ValueError."""
+    """Sorted dates of `2025-01-15`, `2025-01-15..2025-01-31`, or several with commas, all in 1970 to 2199.
+
+    Raises ValueError.
+    """
     found: set[str] = set()
     for piece in text.split(","):
         first, _, last = piece.strip().partition("..")
+        if not is_date(first) or not is_date(last or first):
+            raise ValueError(piece)
         start, end = date.fromisoformat(first), date.fromisoformat(last or first)
-        if end < start or len(first) != 10:
+        if end < start:
             raise ValueError(piece)
         found.update(str(start + DAY * n) for n in range((end - start).days + 1))
     return tuple(sorted(found))
 
 
+@cache
 def is_date(text: str) -> bool:
-    """Whether it is a date as a partition has it."""
+    """Whether the text is a date that a partition can have: YYYY-MM-DD, in 1970 to 2199."""
     try:
-        return str(date.fromisoformat(text)) == text
+        return FIRST_DATE <= text <= LAST_DATE and str(date.fromisoformat(text)) == text
     except ValueError:
         return False
 

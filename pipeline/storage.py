@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from pipeline.contract import Stage
+from pipeline import manifests
+from pipeline.contract import STAGES, UNDATED, Stage
+from pipeline.dates import is_date
 from pipeline.errors import LakeBusy, StorageUnusable
 from pipeline.events import emit
 
@@ -21,6 +24,7 @@ Manifest = dict[str, Any]
 
 FSYNC_THREADS = 8
 _seen: dict[str, tuple[tuple[int, int, int], Manifest | None]] = {}
+_named: set[str] = set()
 
 
 @dataclass
@@ -40,17 +44,34 @@ class Lake:
     root: Path
     lock_timeout_seconds: float = 600
     fsync: bool = True
+    # for how long a record without a date is kept that no dump holds any more
+    undated_days: float = 90
 
     def path(self, name: str) -> str:
         return f"{self.root}/{name}"
 
     def partitions(self, layer: str) -> list[str]:
-        """The partition values present in a layer, sorted; the undated partition included."""
+        """The partition values present in a layer, sorted; the undated partition included.
+
+        A folder of another name, such as a copy `date=2025-01-15.bak`, is no partition: a WARNING names it once.
+        """
         try:
             names = os.listdir(self.root / layer)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(name[5:] for name in names if name.startswith("date="))
+        values = [name[5:] for name in names if name.startswith("date=")]
+        for value in values:
+            if not is_partition(value):
+                _warn_of(
+                    f"{self.root}/{layer}/date={value}",
+                    "no partition: expected a date in 1970 to 2199; it is left alone, but other readers may find it",
+                )
+        return sorted(filter(is_partition, values))
+
+    def dates(self) -> list[str]:
+        """Every date that any layer has a partition of, sorted."""
+        layers = {stage.layer for stage in STAGES}
+        return sorted({date for layer in layers for date in self.partitions(layer)} - {UNDATED})
 
     def files(self, folder: str) -> list[str]:
         """The names, in the lake, of the files in one of its folders, sorted."""
@@ -65,7 +86,17 @@ class Lake:
         return os.path.exists(self.path(name))
 
     def manifest(self, stage: Stage, date: str) -> Manifest | None:
-        return self.read(partition(stage.layer, date, stage.manifest))
+        """The manifest of a date's stage; None when it is absent, unreadable or of another shape.
+
+        A WARNING names, once, a manifest of another shape.
+        """
+        name = partition(stage.layer, date, stage.manifest)
+        content = self.read(name)
+        fault = None if content is None else manifests.fault(stage.name, content)
+        if fault is not None:
+            _warn_of(self.path(name), f"{fault}; it counts as absent")
+            return None
+        return content
 
     def read(self, name: str) -> Manifest | None:
         """A JSON file as last published; None when it is absent or unreadable. Cached by mtime, size and inode."""
@@ -260,10 +291,19 @@ class Lake:
         os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
         os.replace(staged, self.path(name))
 
+    def disown(self, manifest: str) -> None:
+        """Make what a manifest commits to count as lost, since a file of it cannot be read. Call it under the lock."""
+        self._revoke(manifest, {})
+        self.sync_folders([manifest])
+
     def remove(self, name: str) -> None:
         """Delete one file, if it is there."""
         with suppress(FileNotFoundError):
             os.remove(self.path(name))
+
+    def remove_folder(self, name: str) -> None:
+        """Delete a folder with all that is in it, if it is there."""
+        shutil.rmtree(self.path(name), ignore_errors=True)
 
     def sync_folders(self, names: list[str]) -> None:
         """Make renames durable: the folder of each name and the folder that lists that one."""
@@ -283,6 +323,18 @@ def _fsync(path: str) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def is_partition(value: str) -> bool:
+    """Whether `date=<value>` is the name of a partition: a date, or the undated one."""
+    return value == UNDATED or is_date(value)
+
+
+def _warn_of(path: str, reason: str) -> None:
+    """Name a file or folder that is none of the lake's, once in a process."""
+    if path not in _named:
+        _named.add(path)
+        emit("foreign", level=logging.WARNING, path=path, reason=reason)
 
 
 def partition(layer: str, date: str, file: str) -> str:

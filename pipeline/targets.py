@@ -28,14 +28,15 @@ class PartitionTarget(luigi.Target):
         return f"{self.stage.layer}/date={self.date}/{', '.join(self.stage.files)}"
 
 
-class FileTarget(luigi.Target):
-    """A file of the lake that is written once, whole."""
+class SummaryTarget(luigi.Target):
+    """The summary of a run without errors: a run that failed is not complete, so it can be repeated."""
 
     def __init__(self, lake: Lake, name: str) -> None:
         self.lake, self.name = lake, name
 
     def exists(self) -> bool:
-        return self.lake.read(self.name) is not None
+        summary = self.lake.read(self.name)
+        return summary is not None and summary.get("errors") == []
 
     def __str__(self) -> str:
         return self.name

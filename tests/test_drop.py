@@ -123,8 +123,8 @@ def test_dropping_a_dropped_date_says_so_and_writes_nothing(dropped):
 @pytest.mark.parametrize(
     ("dates", "reason", "told"),
     [
-        ("2025-02-30", "test", "--date 2025-02-30: expected a date such as"),
-        ("2025-01-16..2025-01-15", "test", "--date 2025-01-16..2025-01-15: expected a date such as"),
+        ("2025-02-30", "test", "--date 2025-02-30: expected a date in 1970 to 2199 such as"),
+        ("2025-01-16..2025-01-15", "test", "--date 2025-01-16..2025-01-15: expected a date in 1970 to 2199 such as"),
         ("2025-02-01..2025-03-01", "test", "2025-03-01 is in the future; expected dates up to 2025-02-02"),
         ("2025-01-16", " ", "--reason: it is blank"),
     ],

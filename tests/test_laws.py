@@ -84,7 +84,14 @@ def test_an_order_leaves_a_date_that_was_not_whole_when_the_order_moved_away(lak
         manifest.write_text(json.dumps(lake.manifest("normalized", JAN_15) | {"id": None}))
     else:
         (lake.root / f"normalized/date={JAN_15}/orders.parquet").unlink()
-    assert lake.run_date(WriteFactOrder, JAN_16, [on(15, "o_2"), on(16, "o_1")], LATER)
+    # readers still find the order in the other date's curated file, so it is not published a second time
+    assert not lake.run_date(WriteFactOrder, JAN_16, [on(15, "o_2"), on(16, "o_1")], LATER)
+    (error,) = lake.errors
+    assert (
+        "normalized/date=2025-01-15: not whole, and curated/date=2025-01-15 holds 1 order(s) that date=2025-01-16"
+        in error
+    )
+    assert "run `luigi --module pipeline NormalizeOrders --date 2025-01-15` first" in error
     assert lake.run(None, LATEST), lake.errors
     assert ids(lake) == {JAN_15: ["o_2"], JAN_16: ["o_1"]}
 
@@ -220,7 +227,7 @@ def test_an_open_date_is_extracted_again_and_unchanged_content_rebuilds_nothing(
     assert lake.run([on(15, "o_1")], evening)
     files, written = lake.files(), lake.written()
     assert lake.run(None, night)
-    assert lake.manifest("raw", JAN_15)["extracted_at"] == "2025-01-16T05:00:00.000000Z"
+    assert lake.manifest("raw", JAN_15)["asked_at"] == "2025-01-16T05:00:00.000000Z"
     assert (lake.files(), lake.written()) == (files, written)
     assert lake.run([on(15, "o_1"), on(15, "o_2")], morning)  # it was open until six
     assert ids(lake) == {JAN_15: ["o_1", "o_2"]}

@@ -31,14 +31,19 @@ def damaged(lake: Lake, published: Sequence[Published]) -> dict[Published, str]:
 
 
 def _damage(lake: Lake, stage: Stage, date: str) -> str | None:
-    manifest = lake.manifest(stage, date) or {}
-    try:
-        return next(filter(None, (_damage_of(lake, name, manifest) for name in sorted(manifest["files"]))), None)
-    except (OSError, ValueError, LookupError, pa.ArrowException):
-        return "a file cannot be read"
+    manifest = lake.manifest(stage, date) or {"files": {}}
+    return next(filter(None, (_damage_of(lake, name, manifest) for name in sorted(manifest["files"]))), None)
 
 
 def _damage_of(lake: Lake, name: str, manifest: Manifest) -> str | None:
+    try:
+        return _difference(lake, name, manifest)
+    except (OSError, ValueError, LookupError, pa.ArrowException):
+        return f"{os.path.basename(name)} cannot be read"
+
+
+def _difference(lake: Lake, name: str, manifest: Manifest) -> str | None:
+    """How a file differs from what its manifest promises. Raises what reading it raises."""
     layer, file = name.partition("/")[0], os.path.basename(name)
     if layer == "raw":
         return _raw_damage(lake.path(name), manifest["id"])

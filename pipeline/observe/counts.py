@@ -1,12 +1,14 @@
 """What the manifests say of a partition. Counted from files, since a worker's memory ends with its process."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.contract import CURATED_STAGES, FACT_ORDER_STAGE, NORMALIZED_STAGE, RAW_STAGE, STAGES
-from pipeline.freshness import Intent, dropped, failure
+from pipeline.dates import is_date
+from pipeline.freshness import Intent, dropped, failure, still_open
 from pipeline.storage import Lake
 
 
@@ -24,6 +26,8 @@ class PartitionCounts:
     api: dict[str, int]
     # why the date was dropped on purpose
     dropped: str | None = None
+    # why what is landed of the date is not final
+    open: str | None = None
 
     def totals(self) -> dict[str, Any]:
         """The figures that law 1 adds up."""
@@ -50,7 +54,8 @@ def partition_counts(lake: Lake, date: str, intent: Intent) -> PartitionCounts:
             failures.append(failed)
             api |= failed["api"]
     first = failures[0] if failures else {"error": None, "kind": None}
-    return PartitionCounts(date, counts, built, first["error"], first["kind"], api, dropped(lake, date))
+    open_ = still_open(lake, date, intent)
+    return PartitionCounts(date, counts, built, first["error"], first["kind"], api, dropped(lake, date), open_)
 
 
 def touched(lake: Lake, intent: Intent) -> list[PartitionCounts]:
@@ -60,6 +65,12 @@ def touched(lake: Lake, intent: Intent) -> list[PartitionCounts]:
         for date in lake.partitions("curated")
         if any((lake.manifest(stage, date) or {}).get("as_of") == intent.stamp for stage in CURATED_STAGES)
     ]
+
+
+def failed_dates(lake: Lake, intent: Intent) -> list[str]:
+    """The dates of which something failed in this run, whether or not it was asked for them."""
+    names = [os.path.basename(name)[:10] for name in lake.files(intent.failures)]
+    return sorted(set(filter(is_date, names)))
 
 
 def asked(counted: Iterable[Mapping[str, int]]) -> dict[str, Any]:
@@ -78,8 +89,14 @@ def results(summary: Mapping[str, Any]) -> dict[str, int]:
 
 
 def built_counts(summary: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
-    """How many records the partitions hold that a run built, by what became of them, and the discarded by reason."""
-    built = [date for date in [*summary["dates"].values(), summary["undated"]] if date.get("built")]
+    """How many records the partitions hold that a run built, by what became of them, and the discarded by reason.
+
+    Of the undated partition, which keeps what earlier dumps had, those that this run's dump has added.
+    """
+    built = [date for date in summary["dates"].values() if date.get("built")]
+    if summary["undated"].get("built"):
+        added = summary["undated"].get("added", {})
+        built.append({"extracted": sum(added.values()), "discarded": added})
     keys = ("extracted", "kept", "superseded_here", "superseded_elsewhere")
     orders = {key: sum(date.get(key, 0) for date in built) for key in keys}
     reasons: dict[str, int] = {}

@@ -141,7 +141,8 @@ class Examination:
             found.setdefault(Fault(ERROR, stage, told, flag), []).append(date)
         for fault, dates in found.items():
             if UNDATED in dates:
-                yield Diagnosis(ERROR, "undated", fault.told, f"mend, from a dump: {self._undated_anew()}")
+                mend = f"mend: {self._undated_anew(fault)}, once the dump has changed or with --force"
+                yield Diagnosis(ERROR, "undated", fault.told, mend)
         dated = {fault: [date for date in dates if date != UNDATED] for fault, dates in found.items()}
         faults = {fault: dates for fault, dates in dated.items() if dates}
         self.faults |= faults
@@ -149,10 +150,12 @@ class Examination:
         if not found:
             yield Diagnosis(OK, "contents", f"{len(whole):,} manifest(s): hashes of raw, rows and types of tables")
 
-    def _undated_anew(self) -> str:
-        """Their sizes are right, so a run would leave them alone."""
-        names = (self.lake.manifest(RAW_STAGE, UNDATED) or {}).get("files", {})
-        return f"rm {' '.join(shlex.quote(self.lake.path(name)) for name in names)} && {self.commands.pipeline()}"
+    def _undated_anew(self, fault: Fault) -> str:
+        """Its size is right, so a run would leave it alone. Raw and quarantine hold the same records."""
+        name = partition("quarantine" if "orders.parquet" in fault.told else "raw", UNDATED, "")
+        files = (self.lake.manifest(RAW_STAGE, UNDATED) or {}).get("files", {})
+        damaged = [shlex.quote(self.lake.path(file)) for file in files if file.startswith(name)]
+        return f"rm {' '.join(damaged)} && {self.commands.pipeline()}"
 
     def _is_whole(self, stage: Stage, date: str) -> bool:
         return self.lake.whole(self.lake.manifest(stage, date))

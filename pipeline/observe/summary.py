@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from pipeline.errors import RetriesExhausted
+from pipeline.freshness import OPEN
 from pipeline.observe.checks import Finding
 from pipeline.observe.counts import PartitionCounts, asked
 
@@ -28,6 +29,7 @@ def summarize(
         part.date: part.counts
         | {"built": part.built, "skipped": not part.built and not part.error, "error": part.error}
         | ({"dropped": part.dropped} if part.dropped else {})
+        | ({"open": part.open} if part.open else {})
         for part in partitions
     }
     changes = (options.get("changes") or {}).get("api", {})
@@ -64,7 +66,7 @@ def show(partitions: list[PartitionCounts], summary: dict[str, Any], path: str) 
         grid.add_row(label, *_figures(parts), escape(_done(parts)))
     if summary["undated"]:
         extracted, reasons = summary["undated"]["extracted"], summary["undated"]["discarded"]
-        grid.add_row("undated", f"{extracted:,}", "0", "0", "0", "0", _reasons(reasons), "quarantined")
+        grid.add_row("undated", f"{extracted:,}", "0", "0", "0", "0", _reasons(reasons), _undated(summary["undated"]))
     if len(partitions) > 1:
         grid.add_section()
         undated = summary["undated"]
@@ -113,11 +115,27 @@ def _done(parts: list[PartitionCounts]) -> str:
         return "failed"
     if part.dropped:
         return f"dropped: {part.dropped}"
+    why_open = part.open if part.open != OPEN else None
+    said = _made(part)
+    return f"{said}; {why_open}" if why_open and why_open not in said else said
+
+
+def _made(part: PartitionCounts) -> str:
     made = {stage: why for stage, why in part.built.items() if stage != "raw"}
     if made:
         why = part.built.get("raw") or next(iter(made.values()))
         return f"built ({why})" if "normalized" in made else f"rewrote {', '.join(made)} ({why})"
     return f"asked again ({part.built['raw']}), unchanged" if part.built else "skipped (settled, complete)"
+
+
+def _undated(counts: dict[str, Any]) -> str:
+    """What became of the undated records: earlier dumps' stay beside those of this one."""
+    if not counts["built"]:
+        return "quarantined before"
+    changes = {"added": sum(counts.get("added", {}).values())} | {
+        key: counts.get(key, 0) for key in ("dated", "expired")
+    }
+    return "quarantined: " + (", ".join(f"{n:,} {what}" for what, n in changes.items() if n) or "none added")
 
 
 def _mixed(parts: list[PartitionCounts]) -> str:

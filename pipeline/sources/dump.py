@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +16,8 @@ from pipeline.sources.json_array import opening
 READ_BYTES = 24 << 20
 COMPRESSION_BY_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+EPOCH = datetime(1970, 1, 1)
+MAX_MTIME_NS = 1 << 62
 SHAPES = 'expected a JSON array, one object per line, or {"orders": [...]}'
 
 
@@ -25,6 +28,11 @@ class Dump:
     path: str
     size: int
     mtime_ns: int
+
+    @property
+    def written_at(self) -> datetime:
+        """When the file was last written, in naive UTC; no earlier than 1970."""
+        return EPOCH + timedelta(microseconds=min(max(self.mtime_ns, 0), MAX_MTIME_NS) // 1000)
 
     @classmethod
     def at(cls, path: str) -> "Dump":

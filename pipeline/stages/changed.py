@@ -11,7 +11,7 @@ from pipeline.contract import NORMALIZED_STAGE, ORDERS, RAW_STAGE, UNDATED
 from pipeline.engine import Engine
 from pipeline.errors import BadSetting
 from pipeline.events import emit
-from pipeline.freshness import AS_OF_FORMAT, Intent, differs, missing
+from pipeline.freshness import Intent, answers_as_of, asked_at, differs, missing, moment
 from pipeline.records import bind_lines, same_instant, split_lines
 from pipeline.sources.client import Client
 from pipeline.sources.dump import Dump
@@ -26,15 +26,29 @@ STATE = "raw/_changed_since.json"
 
 
 def start_of(lake: Lake, asked: datetime | str, overlap_minutes: float) -> datetime | None:
-    """The instant from which on updates are asked for; with `auto` where the last such run started.
+    """The instant from which on updates are asked for.
 
-    Before there was one, it is when the oldest landed partition was extracted; None when nothing is landed.
+    With `auto` it is when the last such run started, or, if a partition that was asked for later speaks for an earlier
+    moment, that moment; before there was such a run, the moment of the oldest answer. None when nothing is landed.
     """
     if isinstance(asked, datetime):
         return asked
-    extracted = [(lake.manifest(RAW_STAGE, date) or {}).get("extracted_at") for date in lake.partitions("raw")]
-    known = (lake.read(STATE) or {}).get("as_of") or min(filter(None, extracted), default=None)
-    return datetime.strptime(known, AS_OF_FORMAT) - timedelta(minutes=overlap_minutes) if known else None
+    known = _last_run(lake)
+    manifests = [lake.manifest(RAW_STAGE, date) or {} for date in lake.partitions("raw") if date != UNDATED]
+    landed = [manifest for manifest in manifests if manifest.get("id") is not None and "dropped" not in manifest]
+    later = [answers_as_of(manifest) for manifest in landed if known is None or asked_at(manifest) > known]
+    start = min(later if known is None else [known, *later], default=None)
+    return moment(start) - timedelta(minutes=overlap_minutes) if start else None
+
+
+def _last_run(lake: Lake) -> str | None:
+    """The stamp of the last run from which `auto` goes on; None when there was none."""
+    as_of = (lake.read(STATE) or {}).get("as_of")
+    try:
+        moment(as_of)
+    except (TypeError, ValueError):
+        return None
+    return str(as_of)
 
 
 def move_on(lake: Lake, intent: Intent) -> None:

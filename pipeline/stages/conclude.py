@@ -4,19 +4,25 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.contract import RAW_STAGE, UNDATED
+from pipeline.contract import CURATED_STAGES, NORMALIZED_STAGE, RAW_STAGE, UNDATED
 from pipeline.dates import fold_dates
+from pipeline.engine import EngineError
 from pipeline.errors import CheckFailed, PipelineError, RunFailed
 from pipeline.events import emit
 from pipeline.freshness import Intent, differs, newest_settled, settled
 from pipeline.observe.checks import Finding, late_arriving, run_checks
-from pipeline.observe.counts import PartitionCounts, partition_counts, touched
+from pipeline.observe.counts import PartitionCounts, failed_dates, partition_counts, touched
 from pipeline.observe.summary import show, summarize
 from pipeline.stages.outcome import by_text, told
+from pipeline.stages.rotten import disown_rotten
+from pipeline.stages.seed import disown_unreadable
 from pipeline.stages.spool import OpenEngine, Part, read_inventory, remove_spool
 from pipeline.stages.windows import remove_spools
 from pipeline.storage import Lake
 from pipeline.warehouse.views import refresh_views
+
+# the dates whose checks have not passed yet: whoever concludes next checks them again
+UNCHECKED = "curated/_unchecked.json"
 
 
 def conclude(
@@ -37,12 +43,13 @@ def conclude(
     Raises RunFailed for `errors` and all found here.
     """
     with lake.locked():
-        partitions = [partition_counts(lake, date, intent) for date in dates]
-        curated = touched(lake, intent)
-        checks, unknown = _check(lake, curated, open_engine)
+        checks, unknown, broken = _checked(lake, intent, open_engine)
+        built = len(touched(lake, intent))
+        shown_dates = sorted({*dates, *failed_dates(lake, intent)})
+        partitions = [partition_counts(lake, date, intent) for date in shown_dates]
         differing = _differing(lake, partitions, intent, from_dump=from_dump)
         failed = {part.date: RunFailed(part.error) for part in partitions if part.error}
-        errors = [*errors, *_unseen(lake, warehouse), *by_text(failed), *_broken(checks)]
+        errors = [*errors, *_unseen(lake, warehouse), *by_text(failed), *broken]
         said = {
             "as_of": intent.stamp,
             "seconds": round(elapsed(), 3),
@@ -67,18 +74,44 @@ def conclude(
     show(partitions, summary, path)
     _log(partitions, differing)
     level = logging.ERROR if errors else logging.INFO
-    emit("run_end", level=level, as_of=intent.stamp, built=len(curated), failed=len(errors), summary=path)
+    emit("run_end", level=level, as_of=intent.stamp, built=built, failed=len(errors), summary=path)
     if errors:
         raise RunFailed(f"{told(errors)}; summary: {path}")
 
 
+def _checked(
+    lake: Lake, intent: Intent, open_engine: OpenEngine
+) -> tuple[dict[str, Finding], dict[str, int], list[PipelineError]]:
+    """What the checks find in the partitions that this run has made, and in those whose last check did not pass."""
+    made = {counts.date: counts for counts in touched(lake, intent)}
+    marked = set((lake.read(UNCHECKED) or {}).get("dates", [])).intersection(lake.partitions("curated"))
+    curated = [*made.values(), *(partition_counts(lake, date, intent) for date in sorted(marked - made.keys()))]
+    if not curated:
+        return {}, {}, []
+    lake.write(UNCHECKED, {"dates": [counts.date for counts in curated]})
+    checks, unknown, errors = _check(lake, curated, open_engine)
+    errors += _broken(checks)
+    if not errors:
+        lake.remove(UNCHECKED)
+    return checks, unknown, errors
+
+
 def _check(
     lake: Lake, curated: list[PartitionCounts], open_engine: OpenEngine
-) -> tuple[dict[str, Finding], dict[str, int]]:
-    if not curated:
-        return {}, {}
-    with open_engine() as engine:
-        return run_checks(lake, engine, curated), late_arriving(lake, engine, curated)
+) -> tuple[dict[str, Finding], dict[str, int], list[PipelineError]]:
+    """What the checks find; partitions that cannot be read fail and are left out."""
+    try:
+        with open_engine() as engine:
+            return run_checks(lake, engine, curated), late_arriving(lake, engine, curated), []
+    except EngineError as error:
+        stages = (NORMALIZED_STAGE, *CURATED_STAGES)
+        rotten = [(stage, disown_rotten(lake, stage, lake.dates())) for stage in stages]
+        errors = [*(found for _, by_date in rotten for found in by_date.values()), *disown_unreadable(lake)]
+        if not errors:
+            return {}, {}, [CheckFailed(f"the checks could not be made: {str(error).splitlines()[0]}")]
+    bad = {date for _, by_date in rotten for date in by_date}
+    checks, unknown, more = _check(lake, [counts for counts in curated if counts.date not in bad], open_engine)
+    return checks, unknown, [*errors, *more]
 
 
 def _unseen(lake: Lake, warehouse: str) -> list[PipelineError]:
@@ -92,7 +125,10 @@ def _unseen(lake: Lake, warehouse: str) -> list[PipelineError]:
 
 def _broken(checks: dict[str, Finding]) -> list[PipelineError]:
     return [
-        CheckFailed(f"check {name}: {found.rows} row(s) break it, such as {found.first[0]}")
+        CheckFailed(
+            f"check {name}: {found.rows} row(s) break it, such as {found.first[0]}; "
+            "run `python -m pipeline doctor`, which says what mends it; the next run checks these dates again"
+        )
         for name, found in checks.items()
         if found.rows
     ]
@@ -119,4 +155,10 @@ def undated(lake: Lake, intent: Intent) -> dict[str, Any]:
     """The counts of the undated partition and whether this run made it; empty when there is none."""
     manifest = lake.manifest(RAW_STAGE, UNDATED) or {}
     counts: dict[str, Any] = manifest.get("counts", {})
-    return counts | {"built": manifest["as_of"] == intent.stamp} if counts.get("extracted") else {}
+    changes: dict[str, Any] = manifest.get("changes", {})
+    is_built = manifest.get("as_of") == intent.stamp
+    return (
+        counts | changes | {"built": is_built}
+        if counts.get("extracted") or (is_built and any(changes.values()))
+        else {}
+    )

@@ -5,10 +5,12 @@ import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -22,9 +24,10 @@ from pipeline.contract import (
     ORDER_ITEMS,
     ORDER_ITEMS_STAGE,
     ORDERS,
+    UNDATED,
     Stage,
 )
-from pipeline.engine import Engine
+from pipeline.engine import Engine, EngineError
 from pipeline.errors import CorruptPartition
 from pipeline.events import emit
 from pipeline.facts import fact_order
@@ -32,6 +35,7 @@ from pipeline.freshness import STALE, Intent, missing, stale
 from pipeline.normalization import by_date
 from pipeline.parquet import write_table
 from pipeline.stages.outcome import Outcome
+from pipeline.stages.rotten import disown_rotten
 from pipeline.stages.spool import OpenEngine
 from pipeline.stages.staging import BAD_DATE, staged
 from pipeline.storage import Lake, Publication, partition
@@ -55,7 +59,8 @@ def curate(lake: Lake, stage: Stage, dates: list[str], intent: Intent, open_engi
             build = _Build(lake, engine, intent, outcome, _jobs(lake, stage, dates, intent))
             build.stage()
             outcome.fail_all(lake.publish(build.in_order()))
-        if not outcome.failed:
+        # what is not whole may hold orders that have moved, once it is
+        if not outcome.failed and not unsound(lake):
             lake.remove(STALE)
         outcome.close(lake, intent)
     build.report(time.monotonic() - started)
@@ -80,6 +85,16 @@ def _jobs(lake: Lake, stage: Stage, dates: list[str], intent: Intent) -> Jobs:
     return jobs
 
 
+def unsound(lake: Lake) -> list[str]:
+    """The dates that are normalized or curated, but whose normalized partition is not whole."""
+    dates = {*lake.partitions("normalized"), *lake.partitions("curated")} - {UNDATED}
+    return [date for date in sorted(dates) if not lake.whole(lake.manifest(NORMALIZED_STAGE, date))]
+
+
+def _first(date: str) -> str:
+    return f"run `luigi --module pipeline NormalizeOrders --date {date}` first"
+
+
 @dataclass
 class _Build:
     """One pass over the partitions to curate: staged first, then published, those that lose orders first."""
@@ -100,31 +115,73 @@ class _Build:
 
     def _find_losers(self) -> None:
         """Only partitions that share an order, as normalizing has noted, can hold one in different versions."""
-        for date in sorted(self.jobs):
-            broken = [other for other in (date, *self._manifest(date)["neighbours"]) if self._is_broken(other)]
-            if broken:
-                name = partition("normalized", broken[0], NORMALIZED_STAGE.manifest)
-                told = f"{name}: not whole, and orders of date={date} may be there in a later version"
-                self.outcome.fail(date, CorruptPartition(f"{told}; run RunAll for date={broken[0]} first"))
-                del self.jobs[date]
+        self._refuse_unsound()
         sharing = {date for date in self.jobs if self._manifest(date)["neighbours"]}
         among = sharing.union(*(self._manifest(date)["neighbours"] for date in sharing))
-        files = [self._file(date, ORDERS.file) for date in sorted(among) if self._is_whole(date)]
-        if not files:
+        dates = [date for date in sorted(among) if self._is_whole(date)]
+        if not dates:
             return
-        self.engine.keep("key", {"files": files})
+        try:
+            self.engine.keep("key", {"files": [self._file(date, ORDERS.file) for date in dates]})
+        except EngineError:
+            if not self._disown_rotten(dates):
+                raise
+            return self._find_losers()
         self.engine.keep("loser")
         self.losers = by_date(self.engine.query("losers"))
         for date, rows in self.losers.items():
             self.winners[date] = {str(day) for day in rows["winner"].unique().to_pylist()}
 
+    def _refuse_unsound(self) -> None:
+        """Fail the dates whose orders may be in a partition that is not whole, in a version that nobody can see.
+
+        Such a partition is represented by its curated files: readers find the orders that are there.
+        """
+        broken = unsound(self.lake)
+        for date in set(broken).intersection(self.jobs):
+            name = partition("normalized", date, NORMALIZED_STAGE.manifest)
+            self._fail(date, CorruptPartition(f"{name}: not whole; {_first(date)}"))
+        held = {date: ids for date in broken if (ids := self._curated_order_ids(date))}
+        if not held or not self.jobs:
+            return
+        dates = np.repeat(np.array(list(held), "datetime64[D]"), [len(ids) for ids in held.values()])
+        self.engine.bind(held=pa.table({"order_id": [id_ for ids in held.values() for id_ in ids], "date": dates}))
+        for row in self._shared_with_held().to_pylist():
+            date, other = str(row["date"]), str(row["other"])
+            told = f"normalized/date={other}: not whole, and curated/date={other} holds {row['orders']:,} order(s)"
+            self._fail(date, CorruptPartition(f"{told} that date={date} holds as well; {_first(other)}"))
+
+    def _shared_with_held(self) -> pa.Table:
+        dates = sorted(self.jobs)
+        try:
+            return self.engine.query("shared_with_held", {"files": [self._file(date, ORDERS.file) for date in dates]})
+        except EngineError:
+            if not self._disown_rotten(dates):
+                raise
+            return self._shared_with_held()
+
+    def _curated_order_ids(self, date: str) -> list[str]:
+        """The orders that readers find in a date's curated files, as far as these can be read."""
+        found: set[str] = set()
+        for table in (FACT_ORDER, ORDER_ITEMS):
+            with suppress(EngineError):
+                files = {"files": [self.lake.path(partition("curated", date, table.file))]}
+                found.update(self.engine.query("held_order_id", files)["order_id"].to_pylist())
+        return sorted(found)
+
+    def _disown_rotten(self, dates: list[str]) -> bool:
+        """Whether normalized partitions among these could not be read; their dates have failed then."""
+        rotten = disown_rotten(self.lake, NORMALIZED_STAGE, dates)
+        for date, error in rotten.items():
+            self._fail(date, error, at_fault=NORMALIZED_STAGE)
+        return bool(rotten)
+
+    def _fail(self, date: str, error: CorruptPartition, *, at_fault: Stage | None = None) -> None:
+        self.outcome.fail(date, error, at_fault=at_fault)
+        self.jobs.pop(date, None)
+
     def _is_whole(self, date: str) -> bool:
         return self.lake.whole(self.lake.manifest(NORMALIZED_STAGE, date))
-
-    def _is_broken(self, date: str) -> bool:
-        """Not whole, though the date is, or was, in the lake."""
-        known = any(self.lake.manifest(stage, date) is not None for stage in (NORMALIZED_STAGE, *CURATED_STAGES))
-        return known and not self._is_whole(date)
 
     def _manifest(self, date: str) -> dict[str, Any]:
         return self.lake.manifest(NORMALIZED_STAGE, date) or {"neighbours": [], "id": None, "counts": {}}
@@ -151,6 +208,8 @@ class _Build:
             if len(dates) > 1:
                 alone = [self._stage_batch([date], writers) for date in dates]
                 return {date: future for made in alone for date, future in made.items()}
+            if self._disown_rotten(dates):
+                return {}
             self.outcome.fail(dates[0], error)
             del self.jobs[dates[0]][FACT_ORDER_STAGE]
             facts, items = {}, {}

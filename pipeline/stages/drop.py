@@ -62,6 +62,7 @@ def _empty(lake: Lake, date: str, intent: Intent) -> Publication:
     Path(lake.stage(raw_name(date))).touch()
     tombstone = (lake.manifest(RAW_STAGE, date) or {})["dropped"]
     told = {"dropped": tombstone, "made_from": None, "fields": None, "api": None, "plain_by": None}
+    told["answers_as_of"] = intent.stamp
     return publication(lake, date, Part().id, 0, intent, because="dropped", told=told)
 
 

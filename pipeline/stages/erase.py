@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,9 @@ from pipeline.contract import NORMALIZED_STAGE, RAW_STAGE, UNDATED
 from pipeline.engine import Engine
 from pipeline.errors import NotLanded
 from pipeline.events import emit
-from pipeline.freshness import AS_OF_FORMAT, Intent, stale
+from pipeline.freshness import Intent, answers_as_of, moment, stale
 from pipeline.records import Lines, split_lines
-from pipeline.stages.normalize import QUARANTINE_FILE, discards_of_file
+from pipeline.stages import undated
 from pipeline.stages.outcome import Outcome, corrupt
 from pipeline.stages.raw import Shape, ahead_of_time, fields_of, raw_name
 from pipeline.stages.spool import OpenEngine, is_raw, remove_spool
@@ -53,7 +52,10 @@ def erase(lake: Lake, user_id: str, intent: Intent, shape: Shape, open_engine: O
         for publication in publications:
             # until its date is published, this says that the file has the old content or the new one
             mark = {"id": None, "erasing": publication.body["erased_from"]}
-            lake.write(publication.manifest, (lake.read(publication.manifest) or {}) | mark)
+            current = lake.read(publication.manifest) or {}
+            if "segments" in publication.body:
+                mark["segments"] = current.get("segments", {}) | publication.body["segments"]
+            lake.write(publication.manifest, current | mark)
         lake.sync_folders([publication.manifest for publication in publications])
         outcome.fail_all(lake.publish(publications))
         outcome.close(lake, intent)
@@ -75,7 +77,8 @@ class _Erasure:
 
     def publication(self, date: str) -> Publication | None:
         """What publishes the date without the user; None when it holds nothing of them and is whole."""
-        manifest, data = self._lake.manifest(RAW_STAGE, date) or {}, raw_bytes(self._lake, date)
+        manifest = self._lake.manifest(RAW_STAGE, date) or {}
+        data = undated.landed_records(self._lake).content if date == UNDATED else raw_bytes(self._lake, date)
         is_whole = manifest["id"] is not None
         if is_whole and not may_hold(data, self._user_id):
             return None
@@ -86,40 +89,36 @@ class _Erasure:
         if is_whole and not is_theirs.any():
             return None
         self.records += int(is_theirs.sum())
-        kept = split_lines(_content(lines, ~is_theirs))
-        Path(self._lake.stage(raw_name(date))).write_bytes(kept.buffer)
-        body = self._body(manifest, kept, is_dated=date != UNDATED)
-        made = Publication(partition("raw", date, RAW_STAGE.manifest), body)
-        made.staged[raw_name(date)] = self._lake.stage(raw_name(date))
-        return made if date != UNDATED else self._undated(made)
+        return (
+            self._dated(date, manifest, lines, ~is_theirs) if date != UNDATED else self._undated(manifest, ~is_theirs)
+        )
 
-    def _body(self, manifest: Manifest, kept: Lines, *, is_dated: bool) -> Manifest:
-        """The manifest as it was, but for what is another content's: the id, the counts; no API was asked for it."""
-        extracted_at = _extracted_at(manifest)
-        ahead = ahead_of_time(self._engine, kept, extracted_at, fields_of(manifest)) if is_dated else 0
+    def _dated(self, date: str, manifest: Manifest, lines: Lines, stays: np.ndarray) -> Publication:
+        kept = split_lines(_content(lines, stays))
+        Path(self._lake.stage(raw_name(date))).write_bytes(kept.buffer)
+        ahead = ahead_of_time(self._engine, kept, moment(answers_as_of(manifest)), fields_of(manifest))
         raw_id = hashlib.sha256(kept.buffer).hexdigest() + (f"-{ahead}" if ahead else "")
+        body = self._body(manifest) | {"id": raw_id, "counts": {"extracted": kept.size}}
+        staged: dict[str, str | None] = {raw_name(date): self._lake.stage(raw_name(date))}
+        return Publication(partition("raw", date, RAW_STAGE.manifest), body, staged)
+
+    def _undated(self, manifest: Manifest, stays: np.ndarray) -> Publication:
+        """Its records are all discarded, here and now."""
+        kept = undated.landed_records(self._lake).only(list(stays))
+        made = undated.staged(self._lake, self._engine, kept, self._intent, because="erased", told={})
+        made.body["counts"].pop("reasons")
+        made.body = self._body(manifest) | {name: made.body[name] for name in ("id", "counts", "segments")}
+        return made
+
+    def _body(self, manifest: Manifest) -> Manifest:
+        """The landed manifest without what describes its content. `api` is cleared: this content was not fetched."""
         told = {
-            "id": raw_id,
             "as_of": self._intent.stamp,
             "because": "erased",
             "api": None,
-            "counts": {"extracted": kept.size},
             "erased_from": manifest.get("erased_from") or manifest.get("erasing") or manifest["id"],
         }
-        return {name: value for name, value in manifest.items() if name not in ("files", "erasing")} | told
-
-    def _undated(self, made: Publication) -> Publication:
-        """Its records are all discarded, here and now."""
-        name = partition("quarantine", UNDATED, QUARANTINE_FILE)
-        raw, target = self._lake.stage(raw_name(UNDATED)), self._lake.stage(name)
-        reasons = discards_of_file(self._engine, raw, _extracted_at(made.body), target)
-        made.staged[name] = target if reasons else None
-        made.body["counts"]["discarded"] = reasons
-        return made
-
-
-def _extracted_at(manifest: Manifest) -> datetime:
-    return datetime.strptime(manifest["extracted_at"], AS_OF_FORMAT)
+        return {name: value for name, value in manifest.items() if name not in ("files", "erasing", "changes")} | told
 
 
 def _content(lines: Lines, stays: np.ndarray) -> bytes:

@@ -11,7 +11,7 @@ from pipeline.contract import RAW_STAGE
 from pipeline.engine import Engine
 from pipeline.errors import PipelineError, RequestRefused
 from pipeline.events import emit
-from pipeline.freshness import Intent, missing
+from pipeline.freshness import Intent, missing, moment
 from pipeline.progress import progress
 from pipeline.records import split_lines
 from pipeline.sources.client import Client
@@ -21,8 +21,10 @@ from pipeline.stages.raw import (
     ahead_of_time,
     blocks,
     confirm,
+    has_better,
     has_shrunk,
     is_intact,
+    keep,
     landed_order_ids,
     order_ids,
     publication,
@@ -120,6 +122,9 @@ class _Extraction:
             confirm(self.lake, date, self.intent, because=because, told=told)
             self.landed["unchanged"] += 1
             return True
+        if has_better(self.lake, date, spool.at.started_at, self.intent):
+            keep(self.lake, date, self.intent, because=because)
+            return True
         if not certain and not self.intent.allow_shrink and self._has_shrunk(date, spool):
             self.doubtful[date] = spool
             return False
@@ -131,13 +136,15 @@ class _Extraction:
     def _manifest(self, spool: Spool) -> Manifest:
         told = {"pages": spool.at.pages} | spool.at.counts
         fields = self.shop.fields.texts if self.shop.fields is not None else None
-        return {"made_from": self.shop.url, "fields": fields, "api": told, "plain_by": None}
+        known = {"made_from": self.shop.url, "fields": fields, "api": told, "plain_by": None}
+        return known | {"answers_as_of": spool.at.started_at}
 
     def _raw_id(self, spool: Spool) -> str:
         """The content's hash; and how many updated_at are in the future, since that changes as time goes by."""
+        at = moment(spool.at.started_at)
         with open(spool.records, "rb") as file:
             found = map(split_lines, blocks(file))
-            ahead = sum(ahead_of_time(self.engine, lines, self.intent.as_of, self.shop.fields) for lines in found)
+            ahead = sum(ahead_of_time(self.engine, lines, at, self.shop.fields) for lines in found)
         return spool.at.sha256 + (f"-{ahead}" if ahead else "")
 
     def _has_shrunk(self, date: str, spool: Spool) -> bool:

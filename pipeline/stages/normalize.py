@@ -8,26 +8,25 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.ahead import ahead
 from pipeline.contract import DISCARDED, ITEMS, LOGIC_VERSION, NORMALIZED_STAGE, ORDERS, RAW_STAGE
-from pipeline.engine import Engine
+from pipeline.engine import Engine, EngineError
 from pipeline.errors import CorruptPartition
 from pipeline.events import emit
 from pipeline.fields import FieldMap
-from pipeline.freshness import STALE, Intent, missing
+from pipeline.freshness import STALE, Intent, answers_as_of, missing
 from pipeline.normalization import Normalized, by_date, normalized
 from pipeline.parquet import write_table
-from pipeline.records import same_instant, split_lines
+from pipeline.records import split_lines
 from pipeline.stages.outcome import Outcome, corrupt
 from pipeline.stages.raw import Shape, fields_of
+from pipeline.stages.rotten import disown_rotten
 from pipeline.stages.spool import OpenEngine, is_raw
 from pipeline.stages.staging import BAD_DATE, staged
 from pipeline.storage import Lake, Manifest, Publication, partition
@@ -144,7 +143,7 @@ class _Build:
         sizes = np.diff(np.searchsorted(lines.ends, np.cumsum([0, *map(len, batch.values())]), side="right"))
         days = np.array(list(batch), "datetime64[D]")
         manifests = [self.lake.manifest(RAW_STAGE, date) or {} for date in batch]
-        stamps = [manifest["extracted_at"][:-1] for manifest in manifests]
+        stamps = [answers_as_of(manifest)[:-1] for manifest in manifests]
         return normalized(
             self.engine,
             lines,
@@ -218,10 +217,21 @@ class _Build:
                     shared[neighbour].add(date)
             if date not in built and self.lake.whole(manifest):
                 others[date] = self.lake.path(partition("normalized", date, ORDERS.file))
-        files = {"all_files": [*built.values(), *others.values()], "built_files": list(built.values())}
-        for row in self.engine.query("shared_order", files).to_pylist():
+        for row in self._sharing(built, others).to_pylist():
             shared[str(row["date"])].add(str(row["neighbour"]))
         return shared
+
+    def _sharing(self, built: dict[str, str], others: dict[str, str]) -> pa.Table:
+        """The rows of shared_order. Partitions that cannot be read fail and are left out."""
+        files = {"all_files": [*built.values(), *others.values()], "built_files": list(built.values())}
+        try:
+            return self.engine.query("shared_order", files)
+        except EngineError:
+            rotten = disown_rotten(self.lake, NORMALIZED_STAGE, others)
+            if not rotten:
+                raise
+            self.outcome.failed |= rotten
+            return self._sharing(built, {date: path for date, path in others.items() if date not in rotten})
 
     def _changes_versions(self, date: str) -> bool:
         name = partition("normalized", date, ORDERS.file)
@@ -250,21 +260,3 @@ def normalized_id(body: Manifest) -> str:
     """What curated partitions name as their source: it changes with the raw id, the logic and the generation."""
     source = f"{body['made_from']} {body['logic_version']} {body['generation']}"
     return hashlib.sha256(source.encode()).hexdigest()
-
-
-def discards_of_file(engine: Engine, raw: str, extracted_at: datetime, target: str) -> dict[str, int]:
-    """Quarantine every record of an undated raw file; how many for each reason. Writes nothing when there are none."""
-    reasons: Counter[str] = Counter()
-    with open(raw, "rb") as file:
-        pieces: list[pa.Table] = []
-        before = 0
-        while block := file.read(BATCH_BYTES):
-            lines = split_lines(block + file.readline())
-            rows = normalized(engine, lines, pa.nulls(lines.size, pa.date32()), same_instant(extracted_at, lines.size))
-            position = pc.add(rows.discarded["position"], before)
-            pieces.append(rows.discarded.set_column(0, "position", position))
-            before += lines.size
-            reasons.update(rows.discarded["reason"].to_pylist())
-    if reasons:
-        write_table(DISCARDED, pa.concat_tables(pieces), target)
-    return reasons

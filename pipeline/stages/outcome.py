@@ -22,9 +22,13 @@ class Outcome:
     failed: dict[str, PipelineError] = field(default_factory=dict)
     # what asking an API for dates that failed took: requests, and retries by kind
     api: dict[str, dict[str, int]] = field(default_factory=dict)
+    # the stage that is at fault, where it is not this one
+    at_fault: dict[str, Stage] = field(default_factory=dict)
 
-    def fail(self, date: str, error: Exception) -> None:
+    def fail(self, date: str, error: Exception, *, at_fault: Stage | None = None) -> None:
         """Note that a date failed; an error that is none of ours is told as what it means for the date."""
+        if at_fault is not None:
+            self.at_fault[date] = at_fault
         self.failed[date] = (
             error
             if isinstance(error, PipelineError)
@@ -42,10 +46,19 @@ class Outcome:
             emit("date_failed", level=logging.ERROR, stage=self.stage.name, error=str(error))
         if intent.keep_going:
             for date, error in self.failed.items():
-                note = {"stage": self.stage.name, "date": date, "error": str(error), "kind": type(error).__name__}
-                lake.write(failure(self.stage, date, intent), note | {"api": self.api.get(date, {})})
+                stage = self.at_fault.get(date, self.stage)
+                note = {"stage": stage.name, "date": date, "error": str(error), "kind": type(error).__name__}
+                lake.write(failure(stage, date, intent), note | {"api": self.api.get(date, {})})
         elif self.failed:
             raise RunFailed(told(by_text(self.failed)))
+
+
+def forget_failed_try(lake: Lake, summary: str, intent: Intent) -> None:
+    """Before a run of the same as_of is tried again: what failed then does not count as done any more."""
+    if (lake.read(summary) or {}).get("errors"):
+        with lake.locked():
+            lake.remove_folder(intent.failures)
+            lake.remove(intent.alerted)
 
 
 def by_text(failed: Mapping[str, PipelineError]) -> list[PipelineError]:

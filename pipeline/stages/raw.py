@@ -1,6 +1,7 @@
 """Raw partitions, whatever they come from: what is landed, how it is published, and which orders are gone."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -8,12 +9,12 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from pipeline.contract import RAW_STAGE
+from pipeline.contract import FACT_ORDER, ORDERS, RAW_STAGE, Table
 from pipeline.contract import UTC_MICROSECONDS as INSTANT
-from pipeline.engine import Engine
+from pipeline.engine import Engine, EngineError
 from pipeline.errors import ShrunkDate
 from pipeline.fields import FieldMap
-from pipeline.freshness import Intent
+from pipeline.freshness import Intent, answers_as_of
 from pipeline.records import Lines, bind_lines, split_lines
 from pipeline.stages.spool import AHEAD, is_raw
 from pipeline.storage import Lake, Manifest, Publication, partition
@@ -39,22 +40,48 @@ def is_intact(lake: Lake, date: str, raw_id: str) -> bool:
 
 
 def confirm(lake: Lake, date: str, intent: Intent, *, because: str, told: Manifest) -> None:
-    """The source still says what is landed: only the manifest learns that it was asked again."""
-    name = partition("raw", date, RAW_STAGE.manifest)
-    said = {"extracted_at": intent.stamp, "as_of": intent.stamp, "because": because} | told
-    lake.write(name, (lake.read(name) or {}) | said)
+    """The source still says what is landed: only the manifest learns that it was asked again.
+
+    The landed records speak for the later one of both answers, since both are the same.
+    """
+    landed = lake.manifest(RAW_STAGE, date) or {}
+    _note_asked(
+        lake, date, intent, because, told | {"answers_as_of": max(answers_as_of(landed), told["answers_as_of"])}
+    )
+
+
+def has_better(lake: Lake, date: str, answer: str, intent: Intent) -> bool:
+    """Whether what is landed of a date speaks for a later moment than `answer`: only --force replaces that."""
+    landed = lake.manifest(RAW_STAGE, date)
+    return not intent.force and lake.whole(landed) and answers_as_of(landed or {}) > answer
+
+
+def keep(lake: Lake, date: str, intent: Intent, *, because: str) -> None:
+    """The source has no better answer than what is landed: only the manifest learns that it was asked again."""
+    landed = lake.manifest(RAW_STAGE, date) or {}
+    _note_asked(lake, date, intent, because, {"answers_as_of": answers_as_of(landed)})
+
+
+def _note_asked(lake: Lake, date: str, intent: Intent, because: str, told: Manifest) -> None:
+    landed = lake.manifest(RAW_STAGE, date) or {}
+    known = {name: value for name, value in landed.items() if name != "extracted_at"}
+    asked = {"asked_at": intent.stamp, "as_of": intent.stamp, "because": because}
+    lake.write(partition("raw", date, RAW_STAGE.manifest), known | asked | told)
 
 
 def publication(
     lake: Lake, date: str, raw_id: str, records: int, intent: Intent, *, because: str, told: Manifest
 ) -> Publication:
-    """What publishes the raw file that is staged under its name; `told` is what the source's kind adds."""
+    """What publishes the raw file that is staged under its name; `told` is what the source's kind adds.
+
+    `answers_as_of` is part of it.
+    """
     return Publication(
         partition("raw", date, RAW_STAGE.manifest),
         {
             "id": raw_id,
             "as_of": intent.stamp,
-            "extracted_at": intent.stamp,
+            "asked_at": intent.stamp,
             "because": because,
             "counts": {"extracted": records},
         }
@@ -64,13 +91,28 @@ def publication(
 
 
 def landed_order_ids(lake: Lake, engine: Engine, date: str) -> set[str]:
-    """The order_ids of a date's raw file as it is now; none when there is no file."""
-    path = Path(lake.path(raw_name(date)))
-    if not path.is_file():
-        return set()
-    fields = fields_of(lake.manifest(RAW_STAGE, date) or {})
-    with open(path, "rb") as file:
-        return order_ids(engine, blocks(file), fields)
+    """The order_ids that are landed of a date.
+
+    Those of its raw file; if that is lost or cut, also those of what was made of it, normalized or curated.
+    """
+    manifest, path = lake.manifest(RAW_STAGE, date) or {}, Path(lake.path(raw_name(date)))
+    found: set[str] = set()
+    if path.is_file():
+        with open(path, "rb") as file:
+            found = order_ids(engine, blocks(file), fields_of(manifest))
+        size = path.stat().st_size
+        if manifest.get("id") is None or manifest["files"].get(raw_name(date)) == size:
+            return found
+    return found.union(*(_made_order_ids(lake, engine, table, date) for table in (ORDERS, FACT_ORDER)))
+
+
+def _made_order_ids(lake: Lake, engine: Engine, table: Table, date: str) -> list[str]:
+    """The order_ids of a date's Parquet file; none when it is not there or cannot be read."""
+    path = lake.path(partition(table.layer, date, table.file))
+    found: list[str] = []
+    with suppress(EngineError):
+        found = engine.query("held_order_id", {"files": [path]})["order_id"].to_pylist()
+    return found
 
 
 def order_ids(engine: Engine, pieces: Iterable[bytes], fields: FieldMap | None) -> set[str]:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from pipeline.contract import DIM_PRODUCT, DIM_USER, DISCARDED, Table
-from pipeline.errors import UnreadableDimension
+from pipeline.errors import CorruptPartition, UnreadableDimension
 from pipeline.events import emit
 from pipeline.freshness import Intent
 from pipeline.parquet import write_table
@@ -66,6 +67,20 @@ def init_database(path: str, sources: Sources, open_engine: OpenEngine) -> None:
         for table, source in sources.items():
             if is_empty(connection, table):
                 upsert(connection, table, _read(table, source, open_engine)[0])
+
+
+def disown_unreadable(lake: Lake) -> list[CorruptPartition]:
+    """The error of each dimension whose file cannot be read; then both count as lost. Call it under the lake's lock."""
+    errors = []
+    for table in SETTINGS:
+        name = f"curated/{table.file}"
+        try:
+            if lake.has(name):
+                pq.read_table(lake.path(name), partitioning=None)
+        except (OSError, pa.ArrowException):
+            lake.disown(MANIFEST)
+            errors.append(CorruptPartition(f"{name}: cannot be read; the next run makes it anew"))
+    return errors
 
 
 def is_in_csv(path: str, user_id: str) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -10,16 +11,17 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
 from pipeline.ahead import ahead
 from pipeline.contract import LOGIC_VERSION, UNDATED
 from pipeline.engine import Engine
-from pipeline.errors import UnreadableDump
+from pipeline.errors import StorageUnusable, UnreadableDump
 from pipeline.events import emit
 from pipeline.exact_json import NotJson, NotText, rewrite
-from pipeline.freshness import AS_OF_FORMAT, EMPTY_ID, Intent
+from pipeline.freshness import AS_OF_FORMAT, EMPTY_ID, Intent, shown
 from pipeline.progress import progress
 from pipeline.records import Lines, bind_lines, same_instant, split_lines
 from pipeline.sources.dump import Dump
@@ -28,7 +30,6 @@ from pipeline.storage import Lake
 INVENTORY = "raw/_inventory.json"
 UNDATED_DAY = np.iinfo(np.int32).max
 AHEAD = timedelta(days=1)
-_EPOCH = datetime(1970, 1, 1)
 
 OpenEngine = Callable[[], Engine]
 
@@ -54,24 +55,30 @@ class Part:
 
 @dataclass
 class Inventory:
-    """What a dump holds for each date, as judged at `as_of`, and the stamps between which that judgement is the same.
+    """What a dump holds for each date, as read by the run of `as_of`.
 
-    A record is in the future, or its updated_at is, as of one extraction and no longer so at a later one.
+    Records are judged by `answers_as_of`, the moment that the dump speaks for: what is later than a day after it is in
+    the future. `is_believed` says whether the dump's mtime counts for that.
     """
 
     dump: dict[str, Any]
     as_of: str
-    valid_from: str
-    valid_until: str
+    answers_as_of: str
+    is_believed: bool
     parts: dict[str, Part]
 
     def holds(self, dump: Dump, intent: Intent) -> bool:
         """Whether it tells what reading the dump in this run would tell."""
+        answer = spoken_for(dump, intent) if self.is_believed else intent.as_of
         return (
             self.dump == asdict(dump)
-            and self.valid_from <= intent.stamp < self.valid_until
+            and self.answers_as_of == answer.strftime(AS_OF_FORMAT)
             and not (intent.force and self.as_of < intent.stamp)
         )
+
+    def part(self, date: str) -> Part:
+        """What the dump holds of a date; nothing, if it has no record of it."""
+        return self.parts.get(date, Part())
 
     def as_json(self) -> dict[str, Any]:
         """The fields for a JSON file. Not dataclasses.asdict, which copies each of many segments."""
@@ -85,9 +92,23 @@ class Inventory:
         return sorted(date for date in self.parts if date != UNDATED)
 
 
+def spoken_for(dump: Dump, intent: Intent) -> datetime:
+    """The moment that a dump speaks for: when it was written, and no later than the run that reads it. Naive UTC."""
+    return min(intent.as_of, dump.written_at)
+
+
+class SpoolDamaged(StorageUnusable):
+    """The spool has other bytes than were written: it is not synced, so a power cut may cut it."""
+
+
 def is_raw(raw_id: str, data: bytes) -> bool:
     """Whether these are the bytes that a raw partition's id stands for."""
-    return raw_id.partition("-")[0] == hashlib.sha256(data).hexdigest()
+    return is_id_of(raw_id, hashlib.sha256(data).hexdigest())
+
+
+def is_id_of(raw_id: str, digest: str) -> bool:
+    """Whether a raw partition's id stands for bytes of this sha256."""
+    return raw_id.partition("-")[0] == digest
 
 
 def folder(dump: Dump) -> str:
@@ -98,11 +119,9 @@ def folder(dump: Dump) -> str:
 
 def read_inventory(lake: Lake, name: str = INVENTORY) -> Inventory | None:
     """The inventory last written, or None."""
-    content = lake.read(name)
     try:
-        parts = {date: Part(**part) for date, part in content["parts"].items()} if content else {}
-        return Inventory(**(content | {"parts": parts})) if content else None
-    except (KeyError, TypeError):
+        return msgspec.convert(lake.read(name), Inventory | None)
+    except msgspec.ValidationError:
         return None
 
 
@@ -119,10 +138,7 @@ def peek(lake: Lake, dump: Dump, intent: Intent, open_engine: OpenEngine) -> Inv
     known = read_inventory(lake)
     if known is not None and known.holds(dump, intent):
         return known
-    splitter = _Splitter(intent)
-    with open(os.devnull, "wb") as nowhere, open_engine() as engine:
-        splitter.read(engine, dump, nowhere)
-    return splitter.inventory(dump)
+    return _laid_out(dump, os.devnull, intent, open_engine)
 
 
 def split(lake: Lake, dump: Dump, intent: Intent, open_engine: OpenEngine) -> Inventory:
@@ -132,10 +148,7 @@ def split(lake: Lake, dump: Dump, intent: Intent, open_engine: OpenEngine) -> In
     """
     staged = lake.stage("spool")
     os.mkdir(staged)
-    splitter = _Splitter(intent)
-    with open(f"{staged}/records", "wb") as spool, open_engine() as engine:
-        splitter.read(engine, dump, spool)
-    inventory = splitter.inventory(dump)
+    inventory = _laid_out(dump, f"{staged}/records", intent, open_engine)
     with open(f"{staged}/inventory.json", "w", encoding="utf-8") as file:
         file.write(json.dumps(inventory.as_json()))
     shutil.rmtree(lake.path(".spool"), ignore_errors=True)
@@ -146,16 +159,45 @@ def split(lake: Lake, dump: Dump, intent: Intent, open_engine: OpenEngine) -> In
     return inventory
 
 
+def _laid_out(dump: Dump, path: str, intent: Intent, open_engine: OpenEngine) -> Inventory:
+    """The dump, split by date into the file at path.
+
+    By the mtime of a copied or unpacked file most of its records may be in the future. Then the mtime is not when the
+    dump was written, and the dump is read once more as if it were written now.
+    """
+    answer = spoken_for(dump, intent)
+    splitter = _read_into(dump, path, answer, open_engine)
+    is_believed = answer == intent.as_of or 2 * splitter.future <= splitter.dated
+    if not is_believed:
+        emit(
+            "mtime_not_believed",
+            level=logging.WARNING,
+            dump=dump.path,
+            written_at=shown(answer.strftime(AS_OF_FORMAT)),
+            reason=f"{splitter.future:,} of its {splitter.dated:,} dated records are later; it counts as written now",
+            advice="touch it when it is written",
+        )
+        splitter = _read_into(dump, path, intent.as_of, open_engine)
+    return splitter.inventory(dump, intent, is_believed=is_believed)
+
+
+def _read_into(dump: Dump, path: str, answer: datetime, open_engine: OpenEngine) -> "_Splitter":
+    splitter = _Splitter(answer)
+    with open(path, "wb") as spool, open_engine() as engine:
+        splitter.read(engine, dump, spool)
+    return splitter
+
+
 class _Splitter:
     """Sorts buffers of lines by date, and keeps count of what each date holds."""
 
-    def __init__(self, intent: Intent) -> None:
-        self._as_of = intent.as_of
-        self._stamp = intent.stamp
+    def __init__(self, answers_as_of: datetime) -> None:
+        self._answers_as_of = answers_as_of
         self._parts: dict[str, Part] = {}
         self._digests: dict[str, Any] = {}
         self._ahead: dict[str, int] = {}
-        self._past_until, self._future_from = _EPOCH, datetime.max
+        # records with a created_at that is a timestamp, and those of them that are in the future
+        self.dated = self.future = 0
 
     def read(self, engine: Engine, dump: Dump, spool: BinaryIO) -> None:
         """Judge every line and append it to the spool; a buffer is appended while the next one is judged."""
@@ -211,7 +253,7 @@ class _Splitter:
             engine,
             lines,
             dates=pa.nulls(lines.size, pa.date32()),
-            extracted_at=same_instant(self._as_of, lines.size),
+            extracted_at=same_instant(self._answers_as_of, lines.size),
         )
         if array_in is not None:
             _refuse_syntax_errors(engine, lines, array_in)
@@ -219,26 +261,20 @@ class _Splitter:
         days = np.full(lines.size, UNDATED_DAY, np.int32)
         ahead_of_time, exact = np.zeros((2, lines.size), bool)
         exact[exactly] = True
-        limit = np.datetime64(self._as_of + AHEAD, "us")
+        limit = np.datetime64(self._answers_as_of + AHEAD, "us")
         positions = landing["position"].to_numpy()
         days[positions] = landing["date"].cast(pa.int32()).fill_null(UNDATED_DAY).to_numpy()
-        for name in ("created_at", "updated_at"):
-            instants = landing[name].to_numpy()
-            future = instants > limit
-            if future.any():
-                self._future_from = min(self._future_from, instants[future].min().astype(datetime))
-            past = instants <= limit
-            if past.any():
-                self._past_until = max(self._past_until, instants[past].max().astype(datetime))
+        self.dated += lines.size - landing["created_at"].null_count
+        self.future += int((landing["created_at"].to_numpy() > limit).sum())
         ahead_of_time[positions] = landing["updated_at"].to_numpy() > limit
         return days, ahead_of_time, exact
 
-    def inventory(self, dump: Dump) -> Inventory:
+    def inventory(self, dump: Dump, intent: Intent, *, is_believed: bool) -> Inventory:
         for date, part in self._parts.items():
             ahead = self._ahead[date] if date != UNDATED else 0
             part.id = self._digests[date].hexdigest() + (f"-{ahead}" if ahead else "")
-        first, last = ((bound - AHEAD).strftime(AS_OF_FORMAT) for bound in (self._past_until, self._future_from))
-        return Inventory(asdict(dump), self._stamp, first, last, self._parts)
+        answer = self._answers_as_of.strftime(AS_OF_FORMAT)
+        return Inventory(asdict(dump), intent.stamp, answer, is_believed, self._parts)
 
 
 def _blank(lines: Lines, rows: np.ndarray, days: np.ndarray) -> np.ndarray:
@@ -265,9 +301,33 @@ def _refuse_syntax_errors(engine: Engine, lines: Lines, path: str) -> None:
 
 
 def copy_part(lake: Lake, dump: Dump, part: Part, target: str) -> None:
-    """Write one date's records to a file, as the dump has them."""
+    """Write one date's records to a file, as the dump has them. Raises SpoolDamaged."""
+    digest = hashlib.sha256()
     with open(lake.path(f"{folder(dump)}/records"), "rb") as spool, open(target, "wb") as file:
-        file.writelines(part.read(spool))
+        for piece in part.read(spool):
+            digest.update(piece)
+            file.write(piece)
+    _compare(lake, dump, part, digest.hexdigest())
+
+
+def part_bytes(lake: Lake, dump: Dump, part: Part) -> bytes:
+    """One date's records, as the dump has them. Raises SpoolDamaged."""
+    with open(lake.path(f"{folder(dump)}/records"), "rb") as spool:
+        data = b"".join(part.read(spool))
+    _compare(lake, dump, part, hashlib.sha256(data).hexdigest())
+    return data
+
+
+def refuse_damaged(lake: Lake, dump: Dump, inventory: Inventory) -> None:
+    """Raises SpoolDamaged unless every record is in the spool as it was written."""
+    for part in inventory.parts.values():
+        part_bytes(lake, dump, part)
+
+
+def _compare(lake: Lake, dump: Dump, part: Part, digest: str) -> None:
+    if not is_id_of(part.id, digest):
+        name = lake.path(f"{folder(dump)}/records")
+        raise SpoolDamaged(f"{name}: other bytes than were written to it; expected a disk that keeps what is written")
 
 
 def remove_spool(lake: Lake) -> None:

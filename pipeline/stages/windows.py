@@ -26,7 +26,10 @@ HASH_BLOCK_BYTES = 1 << 20
 
 @dataclass
 class Checkpoint:
-    """How far a window is: `records` holds `length` bytes of this sha256; `next` is the page to ask for, or None."""
+    """How far a window is: `records` holds `length` bytes of this sha256; `next` is the page to ask for, or None.
+
+    `started_at` is the stamp of the run that asked for the first page of this pass: all of them speak for that moment.
+    """
 
     shop: str
     started_at: str
@@ -61,7 +64,7 @@ class Spool:
         try:
             with open(f"{self.folder}/checkpoint.json", encoding="utf-8") as file:
                 at = Checkpoint(**json.load(file))
-            if self._intent.force or at.shop != self._shop.digest or self._is_old(at.started_at):
+            if at.shop != self._shop.digest or self._is_old(at.started_at):
                 return None
             self._digest = _digest(self.records, at.length)
         except (OSError, ValueError, TypeError):
@@ -73,12 +76,16 @@ class Spool:
         return at
 
     def _is_old(self, started_at: str) -> bool:
-        """Too old to be the source's answer as of this run, or begun before the date was settled, as it is now."""
+        """Whether the pages were asked for too long ago to be the answer that this run wants.
+
+        A run that looks for changes wants none from before itself. Any other one goes on with pages of a run that was
+        killed, but not with those from before the date was final, if it is final now.
+        """
+        if self._intent.force or self._intent.reopen or self._window.until is None:
+            return started_at < self._intent.stamp
         limit = self._intent.as_of - timedelta(minutes=self._shop.spool_max_age_minutes)
-        if started_at < limit.strftime(AS_OF_FORMAT):
-            return True
-        settled = settled_at(self._window.name, self._intent.settle) if self._window.until else self._intent.stamp
-        return started_at < settled <= self._intent.stamp
+        final = settled_at(self._window.name, self._intent.settle)
+        return started_at < limit.strftime(AS_OF_FORMAT) or started_at < final <= self._intent.stamp
 
     def _begin(self, counts: dict[str, int]) -> Checkpoint:
         shutil.rmtree(self.folder, ignore_errors=True)

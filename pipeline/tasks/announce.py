@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline import config
 from pipeline.events import emit, one_line
-from pipeline.freshness import Intent, run_name
+from pipeline.freshness import Intent
 from pipeline.observe.alerts import Message, Rules, alert, alert_of_failure
 from pipeline.observe.channels import ping, send
 from pipeline.observe.history import last_success
@@ -44,7 +44,7 @@ def _tell(lake: Lake, intent: Intent, message: Message | None) -> None:
     urls = os.environ.get(ALERT_URLS)
     if not urls or message is None:
         return
-    mark = lake.path(f"runs/{run_name(intent.as_of)}/alerted")
+    mark = lake.path(intent.alerted)
     try:
         os.makedirs(os.path.dirname(mark), exist_ok=True)
         with open(mark, "x"):

@@ -1,6 +1,7 @@
 """What all tasks share: the run's intent, the lake and the engine, as plain values for the stages."""
 
 import os
+from collections.abc import Iterable
 from datetime import timedelta
 from functools import cache, cached_property
 from pathlib import Path
@@ -12,11 +13,11 @@ from pipeline import config
 from pipeline.contract import Stage
 from pipeline.engine import Engine
 from pipeline.errors import BadSetting, PipelineError
-from pipeline.freshness import Intent
+from pipeline.freshness import AS_OF_FORMAT, Intent, done_later
 from pipeline.storage import Lake
 from pipeline.targets import PartitionTarget
 from pipeline.tasks.announce import announce_failure
-from pipeline.tasks.parameters import DatesParameter, StampParameter
+from pipeline.tasks.parameters import DatesParameter, StampParameter, now
 from pipeline.tasks.status import watch
 
 
@@ -75,6 +76,11 @@ class PartitionTask(LakeTask):
     date = DatesParameter(description="2025-01-15, 2025-01-15..2025-01-31 or several with commas")
     stage: Stage
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if (self.force or self.reprocess) and not self.keep_going:
+            refuse_if_done_later(self.date, self.intent)
+
     def output(self) -> list[PartitionTarget]:
         lake, intent = open_lake(), self.intent
         return [PartitionTarget(lake, self.stage, date, intent) for date in self.date]
@@ -89,10 +95,29 @@ class PartitionTask(LakeTask):
 LakeTask.event_handler(luigi.Event.START)(watch)
 
 
+def refuse_if_done_later(dates: Iterable[str], intent: Intent) -> None:
+    """Raises BadSetting if a clock that is behind would make --force or --reprocess do nothing.
+
+    What another run made meanwhile, after this one began, is as good.
+    """
+    later = done_later(open_lake(), dates, intent)
+    as_of = config.run().as_of
+    if later is None or (as_of is None and later[1] <= now().strftime(AS_OF_FORMAT)):
+        return
+    date, stamp = later
+    flag = "--force" if intent.force else "--reprocess"
+    mend = "remove [run] as_of, or set a later one" if as_of is not None else "set this host's clock right"
+    raise BadSetting(
+        f"{flag}: date={date} was made by a run as of {stamp}, later than this one as of {intent.stamp}, so nothing "
+        f"would be done; expected a later as_of; {mend}"
+    )
+
+
 def open_lake() -> Lake:
     """The lake of [storage]."""
     settings = config.storage()
-    return Lake(Path(os.path.abspath(settings.root)), settings.lock_timeout_seconds, settings.fsync)
+    root = Path(os.path.abspath(settings.root))
+    return Lake(root, settings.lock_timeout_seconds, settings.fsync, settings.undated_days)
 
 
 def open_engine(temp_directory: str | None = None) -> Engine:

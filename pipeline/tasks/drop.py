@@ -6,15 +6,19 @@ from pipeline.contract import CURATED_STAGES
 from pipeline.dates import parse_dates
 from pipeline.errors import BadSetting
 from pipeline.freshness import Intent, dropped, missing
+from pipeline.observe.quarantine import UNDATED_RECORDS
 from pipeline.stages.drop import drop, restore
 from pipeline.stages.spool import AHEAD
-from pipeline.tasks.base import open_lake
+from pipeline.stages.undated import empty
+from pipeline.tasks.base import open_engine, open_lake
 from pipeline.tasks.parameters import DATES_EXPECTED
 from pipeline.tasks.rebuild import rebuild
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--date", required=True, help=DATES_EXPECTED)
+    parser.add_argument(
+        "--date", required=True, help=f"{DATES_EXPECTED}; or {UNDATED_RECORDS}: the records without one"
+    )
     why = parser.add_mutually_exclusive_group(required=True)
     why.add_argument("--reason", help="why they are dropped: plan and the runs' tables name it")
     why.add_argument("--restore", action="store_true", help="take it back: the next run extracts them again")
@@ -22,7 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def drop_or_restore(options: argparse.Namespace, intent: Intent) -> None:
     """Do what the options say, and print what there is to say. Raises BadSetting and RunFailed."""
-    told = restore_dates(options.date, intent) if options.restore else drop_dates(options.date, options.reason, intent)
+    if options.date == UNDATED_RECORDS:
+        told = drop_undated(options.reason, intent)
+    elif options.restore:
+        told = restore_dates(options.date, intent)
+    else:
+        told = drop_dates(options.date, options.reason, intent)
     for line in told:
         print(line)
 
@@ -32,14 +41,27 @@ def drop_dates(text: str, reason: str, intent: Intent) -> list[str]:
 
     Raises BadSetting for dates or a reason that cannot be meant, and RunFailed for what cannot be rebuilt.
     """
-    lake, dates = open_lake(), _dates(text, intent)
-    if not reason.strip():
-        raise BadSetting("--reason: it is blank; expected why these dates are dropped, for those who meet the gap")
+    lake, dates, reason = open_lake(), _dates(text, intent), _reason(reason)
     told = [f"{date}: already dropped: {why}" for date in dates if (why := dropped(lake, date)) is not None]
-    drop(lake, dates, " ".join(reason.split()), intent)
+    drop(lake, dates, reason, intent)
     if any(missing(lake, stage, date, intent) for stage in CURATED_STAGES for date in dates):
         rebuild("drop", dates, intent)
     return told
+
+
+def drop_undated(reason: str | None, intent: Intent) -> list[str]:
+    """Drop the records without a date. Raises BadSetting, as they have no tombstone that could be taken back."""
+    if reason is None:
+        raise BadSetting("--date undated --restore: expected a date; --force takes in what the dump still has undated")
+    records = empty(open_lake(), _reason(reason), intent, open_engine)
+    return [f"undated: {records:,} record(s) dropped"]
+
+
+def _reason(text: str) -> str:
+    """The reason in one line. Raises BadSetting."""
+    if not text.strip():
+        raise BadSetting("--reason: it is blank; expected why these dates are dropped, for those who meet the gap")
+    return " ".join(text.split())
 
 
 def restore_dates(text: str, intent: Intent) -> list[str]:

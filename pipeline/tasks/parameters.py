@@ -4,18 +4,24 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from pipeline.config import Instant, Setting, run
-from pipeline.dates import fold_dates, parse_dates
+from pipeline.dates import fold_dates, is_date, parse_dates
 from pipeline.errors import BadSetting
 
-PROCESS_START = datetime.now(UTC).replace(tzinfo=None)
+
+def now() -> datetime:
+    """This host's clock, in naive UTC."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+PROCESS_START = now()
 
 Dates = tuple[str, ...]
-DATES_EXPECTED = "a date such as 2025-01-15, a range 2025-01-15..2025-01-31, or several with commas"
+DATES_EXPECTED = "a date in 1970 to 2199 such as 2025-01-15, a range 2025-01-15..2025-01-31, or several with commas"
 
 
 def seconds_since_start() -> float:
     """How long the process has been running, or the one that forked it."""
-    return (datetime.now(UTC).replace(tzinfo=None) - PROCESS_START).total_seconds()
+    return (now() - PROCESS_START).total_seconds()
 
 
 class DatesParameter(Setting):
@@ -28,7 +34,11 @@ class DatesParameter(Setting):
         if isinstance(x, str):
             return parse_dates(x)
         days = [x] if isinstance(x, date) else list(x)
-        return tuple(sorted({day if isinstance(day, str) else day.isoformat()[:10] for day in days}))
+        found = {day if isinstance(day, str) else day.isoformat()[:10] for day in days}
+        for day in found:
+            if not is_date(day):
+                raise BadSetting(f"{self._option} {day}: expected {DATES_EXPECTED}")
+        return tuple(sorted(found))
 
     def serialize(self, x: Dates) -> str:
         return fold_dates(x)

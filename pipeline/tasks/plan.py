@@ -1,6 +1,6 @@
 """What a run would do, date by date, and why; it writes nothing."""
 
-from pipeline.contract import FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS_STAGE, RAW_STAGE, UNDATED
+from pipeline.contract import FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS_STAGE, RAW_STAGE
 from pipeline.dates import chosen
 from pipeline.freshness import differs, dropped, missing
 from pipeline.sources.dump import Dump
@@ -15,7 +15,7 @@ VERBS = {RAW_STAGE: "fetch", NORMALIZED_STAGE: "normalize", FACT_ORDER_STAGE: "w
 def plan(task: RunAll, *, everything: bool) -> list[str]:
     """A line a date that the run would build, or, with everything, a line a date; then a line that counts them."""
     lake, intent = open_lake(), task.intent
-    dates, inventory = set(lake.partitions("raw")) - {UNDATED}, None
+    dates, inventory = set(lake.dates()), None
     source = None if task.reprocess else open_source()
     if isinstance(source, Dump):
         inventory = peek(lake, source, intent, open_engine)

@@ -8,17 +8,18 @@ from typing import Any
 
 from pipeline import config
 from pipeline.config import Instant, InstantOrAuto
-from pipeline.dates import grouped
+from pipeline.dates import chosen, grouped
 from pipeline.errors import BadSetting, RunFailed
 from pipeline.events import emit
 from pipeline.freshness import run_name
 from pipeline.stages.changed import move_on
 from pipeline.stages.conclude import conclude
 from pipeline.stages.curate import curate
+from pipeline.stages.outcome import forget_failed_try
 from pipeline.storage import Lake
-from pipeline.targets import FileTarget
+from pipeline.targets import SummaryTarget
 from pipeline.tasks.announce import announce
-from pipeline.tasks.base import LakeTask, PartitionTask, open_engine, open_lake
+from pipeline.tasks.base import LakeTask, PartitionTask, open_engine, open_lake, refuse_if_done_later
 from pipeline.tasks.dims import SeedDims, warehouse_path
 from pipeline.tasks.parameters import seconds_since_start
 from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
@@ -50,6 +51,8 @@ class RunAll(LakeTask):
             until = "--until" if self.until is not None else "now, since --until is not given"
             since, end = shown(self.since), shown(self.end)
             raise BadSetting(f"--since {since}: expected a time before {end} ({until})")
+        if self.force or self.reprocess:
+            refuse_if_done_later(chosen(open_lake().dates(), self.since, self.end), self.intent)
 
     @property
     def end(self) -> datetime:
@@ -67,13 +70,14 @@ class RunAll(LakeTask):
     def _announce(self) -> None:
         """Once a run: luigi asks for what is required before it forks, and starts run() again after each yield."""
         if not self._announced:
+            forget_failed_try(open_lake(), self.output().name, self.intent)
             emit("run_start", as_of=self.intent.stamp, since=shown(self.since), changed_since=shown(self.changed_since))
             for setting in unknown():
                 emit("unknown_setting", level=logging.WARNING, reason=setting.found, advice=setting.mend)
             self._announced = True
 
-    def output(self) -> FileTarget:
-        return FileTarget(open_lake(), f"runs/{run_name(self.stamp)}.json")
+    def output(self) -> SummaryTarget:
+        return SummaryTarget(open_lake(), f"runs/{run_name(self.stamp)}.json")
 
     def run(self) -> Iterator[Any]:
         lake = open_lake()

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from pipeline import config
-from pipeline.contract import UNDATED
+from pipeline.contract import RAW_STAGE
 from pipeline.dates import chosen, days_between
 from pipeline.errors import BadSetting
 from pipeline.freshness import run_name
@@ -38,14 +38,14 @@ def shown(instant: Any) -> str | None:
 
 
 def dates_of(task: Any, lake: Lake) -> list[str]:
-    """The dates of a RunAll: of the source and those landed, within its range; with changed_since only some of them.
+    """The dates of a RunAll: of the source and of all layers, within its range; with changed_since only some of them.
 
     Raises BadSetting, and what the source raises.
     """
     changed = _changed(task, lake)
     if changed is not None:
         return chosen(changed, task.since, task.end)
-    found = set(lake.partitions("raw")) - {UNDATED}
+    found = set(lake.dates())
     if is_api() and not task.reprocess:
         found |= set(windows(task))
     elif not task.reprocess:
@@ -76,11 +76,20 @@ def _changed(task: Any, lake: Lake) -> list[str] | None:
             refuse_unknowing(source)
         since = start_of(lake, task.changed_since, config.api()["overlap_minutes"])
         found = {"dates": None} if since is None else changed_dates(lake, source, since, task.intent, open_engine)
+        if found["dates"] is not None:
+            found["dates"] = sorted({*found["dates"], *_never_landed(task, lake)})
         known = {"since": shown(since), "moves_on": _moves_on(task, lake, since)} | found
         with lake.locked():
             lake.write(name, known)
     dates: list[str] | None = known["dates"]
     return dates
+
+
+def _never_landed(task: Any, lake: Lake) -> list[str]:
+    """The windows of an API that no run has landed, as a first load that was killed leaves them."""
+    if not is_api() or (task.since or config.orders_api().start_date) is None:
+        return []
+    return [date for date in windows(task) if lake.manifest(RAW_STAGE, date) is None]
 
 
 def _moves_on(task: Any, lake: Lake, since: datetime | None) -> bool:

@@ -1,0 +1,27 @@
+"""Published files that turn out to be unreadable: their partitions count as lost, so the next run makes them anew."""
+
+from collections.abc import Iterable
+
+from pipeline.contract import CURATED_STAGES, Stage
+from pipeline.errors import CorruptPartition
+from pipeline.freshness import STALE
+from pipeline.observe.contents import damaged
+from pipeline.storage import Lake, partition
+
+
+def disown_rotten(lake: Lake, stage: Stage, dates: Iterable[str]) -> dict[str, CorruptPartition]:
+    """Read the whole partitions of a stage and disown those that are damaged; the error of each, by date.
+
+    It reads all of their files: call it when a scan over many of them has failed, under the lake's lock.
+    """
+    whole = [(stage, date) for date in dates if lake.whole(lake.manifest(stage, date))]
+    found = {}
+    for (_, date), told in sorted(damaged(lake, whole).items(), key=lambda item: item[0][1]):
+        lake.disown(partition(stage.layer, date, stage.manifest))
+        found[date] = CorruptPartition(
+            f"{stage.layer}/date={date}: {told}; it counts as lost, and the next run of date={date} makes it anew"
+        )
+    if found and stage in CURATED_STAGES:
+        # so that whoever curates next makes them anew
+        lake.write(STALE, {"as_of": None})
+    return found
