@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -129,6 +130,12 @@ class LakeUnderTest:
         content = None if lines is None else b"".join(line + b"\n" for line in lines)
         if content is not None and not (self.dump.exists() and self.dump.read_bytes() == content):
             self.dump.write_bytes(content)
+
+    def write_dump(self, lines: list[bytes], written_at: dt.datetime) -> None:
+        """Make these lines a dump that was written at this time, in UTC."""
+        self.dump.write_bytes(b"".join(line + b"\n" for line in lines))
+        seconds = written_at.replace(tzinfo=dt.UTC).timestamp()
+        os.utime(self.dump, (seconds, seconds))
 
     @contextmanager
     def configured(self, **run: Any) -> Iterator[None]:

@@ -100,18 +100,23 @@ def _check(
     lake: Lake, curated: list[PartitionCounts], open_engine: OpenEngine
 ) -> tuple[dict[str, Finding], dict[str, int], list[PipelineError]]:
     """What the checks find; partitions that cannot be read fail and are left out."""
-    try:
-        with open_engine() as engine:
-            return run_checks(lake, engine, curated), late_arriving(lake, engine, curated), []
-    except EngineError as error:
-        stages = (NORMALIZED_STAGE, *CURATED_STAGES)
-        rotten = [(stage, disown_rotten(lake, stage, lake.dates())) for stage in stages]
-        errors = [*(found for _, by_date in rotten for found in by_date.values()), *disown_unreadable(lake)]
-        if not errors:
-            return {}, {}, [CheckFailed(f"the checks could not be made: {str(error).splitlines()[0]}")]
-    bad = {date for _, by_date in rotten for date in by_date}
-    checks, unknown, more = _check(lake, [counts for counts in curated if counts.date not in bad], open_engine)
-    return checks, unknown, [*errors, *more]
+    with open_engine() as engine:
+        try:
+            checks = run_checks(lake, engine, curated)
+        except EngineError as error:
+            stages = (NORMALIZED_STAGE, *CURATED_STAGES)
+            rotten = [item for stage in stages for item in disown_rotten(lake, stage, lake.dates()).items()]
+            if not rotten:
+                return {}, {}, [CheckFailed(f"the checks could not be made: {str(error).splitlines()[0]}")]
+            dates = {date for date, _ in rotten}
+            rest = [counts for counts in curated if counts.date not in dates]
+            checks, unknown, more = _check(lake, rest, open_engine)
+            return checks, unknown, [*(error for _, error in rotten), *more]
+        try:
+            return checks, late_arriving(lake, engine, curated), []
+        except EngineError as error:
+            lost = disown_unreadable(lake)
+            return checks, {}, list(lost) or [CheckFailed(f"late-arriving dimensions: {str(error).splitlines()[0]}")]
 
 
 def _unseen(lake: Lake, warehouse: str) -> list[PipelineError]:

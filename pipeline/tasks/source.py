@@ -75,7 +75,9 @@ def _changed(task: Any, lake: Lake) -> list[str] | None:
         if isinstance(source, Shop):
             refuse_unknowing(source)
         since = start_of(lake, task.changed_since, config.api()["overlap_minutes"])
-        found = {"dates": None} if since is None else changed_dates(lake, source, since, task.intent, open_engine)
+        found: dict[str, Any] = (
+            {"dates": None} if since is None else changed_dates(lake, source, since, task.intent, open_engine)
+        )
         if found["dates"] is not None:
             found["dates"] = sorted({*found["dates"], *_never_landed(task, lake)})
         known = {"since": shown(since), "moves_on": _moves_on(task, lake, since)} | found

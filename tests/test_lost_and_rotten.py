@@ -1,0 +1,282 @@
+"""Lost, damaged and foreign files: no date is published twice, none stops another, and the next run mends them."""
+
+import datetime as dt
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+from feeds import order
+from lake import LakeUnderTest
+
+from pipeline import NormalizeOrders, WriteFactOrder
+from pipeline.contract import NORMALIZED_STAGE
+from pipeline.storage import Lake
+
+JAN_14, JAN_15, JAN_16, JAN_17 = (dt.date(2025, 1, day) for day in (14, 15, 16, 17))
+SETTLED = dt.datetime(2025, 2, 1)
+HOUR = dt.timedelta(hours=1)
+LATER, LATEST, LAST = SETTLED + HOUR, SETTLED + 2 * HOUR, SETTLED + 3 * HOUR
+
+
+def on(day: int, order_id: str, **fields) -> bytes:
+    return order(order_id, created_at=f"2025-01-{day:02}T10:00:00Z", **fields)
+
+
+def ids(lake: LakeUnderTest, table: str = "fact_order") -> dict[dt.date, list[str]]:
+    return {date: sorted({row[0] for row in rows}) for date, rows in lake.curated(table).items()}
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def interrupt_normalizing(lake: LakeUnderTest, date: dt.date) -> None:
+    """As a run leaves it that is killed between taking the manifest back and committing the new one."""
+    path = lake.root / f"normalized/date={date}/_normalized.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"id": None}))
+
+
+# An order whose other partition is not whole
+
+
+MOVED = [on(15, "o_2"), on(16, "o_1", amount=12), on(16, "o_3")]
+
+
+@pytest.fixture
+def moving(lake: LakeUnderTest) -> LakeUnderTest:
+    """o_1 is curated on the 15th, whose normalizing was killed, and the dump has moved it to the 16th."""
+    assert lake.run([on(15, "o_1"), on(15, "o_2"), on(16, "o_3"), on(17, "o_4")], SETTLED)
+    interrupt_normalizing(lake, JAN_15)
+    return lake
+
+
+def test_an_order_is_not_published_a_second_time_while_its_old_partition_is_not_whole(moving):
+    assert not moving.run_date(WriteFactOrder, JAN_16, [*MOVED, on(17, "o_4")], LATER, force=True)
+    assert ids(moving)[JAN_15] == ["o_1", "o_2"]
+    assert ids(moving)[JAN_16] == ["o_3"]
+    (error,) = moving.errors
+    assert "normalized/date=2025-01-15: not whole, and curated/date=2025-01-15 holds 1 order(s)" in error
+    assert (
+        "date=2025-01-16 holds as well; run `luigi --module pipeline NormalizeOrders --date 2025-01-15` first" in error
+    )
+
+
+def test_a_date_that_shares_no_order_with_a_broken_partition_is_published(moving):
+    changed = [*MOVED, on(17, "o_4", amount=44)]
+    assert moving.run_date(WriteFactOrder, JAN_17, changed, LATER, force=True), moving.errors
+    assert sum(row[3] for row in moving.curated("fact_order")[JAN_17]) == 44
+
+
+def test_the_stale_mark_stays_until_every_normalized_partition_is_whole(moving):
+    changed = [*MOVED, on(17, "o_4", amount=44)]
+    assert moving.run_date(WriteFactOrder, JAN_17, changed, LATER, force=True)
+    assert (moving.root / "curated/_stale.json").exists()
+    assert moving.run(None, LATEST, force=True), moving.errors
+    assert not (moving.root / "curated/_stale.json").exists()
+    assert ids(moving) == ids(moving, "order_items") == {JAN_15: ["o_2"], JAN_16: ["o_1", "o_3"], JAN_17: ["o_4"]}
+
+
+def test_the_command_that_the_error_names_lets_the_date_be_published(moving):
+    assert not moving.run_date(WriteFactOrder, JAN_16, [*MOVED, on(17, "o_4")], LATER, force=True)
+    assert moving.run_date(NormalizeOrders, JAN_15, None, LATEST, force=True)
+    assert moving.run_date(WriteFactOrder, JAN_16, None, LAST), moving.errors
+    assert ids(moving) == {JAN_15: ["o_2"], JAN_16: ["o_1", "o_3"], JAN_17: ["o_4"]}
+
+
+def test_curated_files_of_a_broken_partition_that_nobody_can_read_hold_no_order_back(moving):
+    for table in ("fact_order", "order_items"):
+        path = moving.root / f"curated/date={JAN_15}/{table}.parquet"
+        path.write_bytes(b"x" * path.stat().st_size)
+    assert moving.run_date(WriteFactOrder, JAN_16, [*MOVED, on(17, "o_4")], LATER, force=True), moving.errors
+    assert moving.run(None, LATEST), moving.errors
+    assert ids(moving) == {JAN_15: ["o_2"], JAN_16: ["o_1", "o_3"], JAN_17: ["o_4"]}
+
+
+# A check that failed
+
+
+def test_a_check_that_failed_is_made_again_by_the_next_run_until_it_passes(lake):
+    assert lake.run([on(15, "o_1"), on(16, "o_2")], SETTLED)
+    duplicate = lake.root / f"curated/date={JAN_15}/fact_order.parquet"
+    good = duplicate.read_bytes()
+    other = LakeUnderTest(lake.root.parent / "other")
+    assert other.run([on(15, "o_2")], SETTLED)
+    duplicate.write_bytes((other.root / f"curated/date={JAN_15}/fact_order.parquet").read_bytes())
+    name = lake.root / f"curated/date={JAN_15}/_fact_order.json"
+    manifest = json.loads(name.read_text())
+    size = duplicate.stat().st_size
+    name.write_text(json.dumps(manifest | {"files": {str(duplicate.relative_to(lake.root)): size}}))
+    assert not lake.run([on(15, "o_1"), on(16, "o_2", amount=7)], LATER, since=dt.datetime(2025, 1, 16), force=True)
+    assert "check order_id_in_one_partition: 1 row(s) break it" in lake.errors[0]
+    assert not lake.run(None, LATEST, since=dt.datetime(2025, 1, 16))
+    assert "check order_id_in_one_partition: 1 row(s) break it" in lake.errors[0]
+    name.write_text(json.dumps(manifest))
+    duplicate.write_bytes(good)
+    assert lake.run(None, LAST, since=dt.datetime(2025, 1, 16))
+    assert not (lake.root / "curated/_unchecked.json").exists()
+
+
+# A file of the right size that cannot be read
+
+FILES = {
+    "orders": "normalized/date={}/orders.parquet",
+    "items": "normalized/date={}/items.parquet",
+    "fact_order": "curated/date={}/fact_order.parquet",
+    "order_items": "curated/date={}/order_items.parquet",
+}
+
+
+def rot(path: Path) -> None:
+    path.write_bytes(b"\0" * path.stat().st_size)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_rotten_file_of_another_date_stops_no_date_and_is_made_anew(lake, file):
+    feed = [on(14, "o_0"), on(15, "o_1"), on(15, "o_2"), on(16, "o_3")]
+    assert lake.run(feed, SETTLED)
+    wanted = {name: content for name, content in lake.files().items() if "date=2025-01-15" in name}
+    rot(lake.root / FILES[file].format(JAN_15))
+    moved = [on(14, "o_0"), on(15, "o_1"), on(15, "o_2"), on(16, "o_3", amount=7)]
+    chosen = {"since": dt.datetime(2025, 1, 16), "until": dt.datetime(2025, 1, 17)}
+    found = not lake.run(moved, LATER, **chosen, force=True)
+    assert sum(row[3] for row in _readable(lake, JAN_16)) == 7
+    if found:
+        assert all("date=2025-01-15" in error for error in lake.errors), lake.errors
+        assert "2025-01-15" in lake.summary(LATER)["failed"] or file in ("fact_order", "order_items")
+    lake.run(None, LATEST, reprocess=file == "items" or not found)
+    assert lake.run(None, LAST), lake.errors
+    assert {name: content for name, content in lake.files().items() if "date=2025-01-15" in name} == wanted
+
+
+def _readable(lake: LakeUnderTest, date: dt.date) -> list[tuple]:
+    import pyarrow.parquet as pq
+
+    path = lake.root / f"curated/date={date}/fact_order.parquet"
+    return [tuple(row.values()) for row in pq.read_table(path, partitioning=None).to_pylist()]
+
+
+@pytest.mark.parametrize("file", ["orders", "fact_order"])
+def test_a_shared_scan_finds_the_rotten_file_and_fails_its_date_only(lake, file):
+    assert lake.run([on(15, "o_1"), on(16, "o_3")], SETTLED)
+    rot(lake.root / FILES[file].format(JAN_15))
+    assert not lake.run_date(
+        WriteFactOrder, JAN_16, [on(15, "o_1"), on(16, "o_4"), on(16, "o_3")], LATER, force=True
+    ) or (file == "fact_order")
+    assert not lake.run(None, LATEST, since=dt.datetime(2025, 1, 16), reprocess=True) or file == "orders"
+    assert lake.run(None, LAST), lake.errors
+    assert ids(lake) == {JAN_15: ["o_1"], JAN_16: ["o_3", "o_4"]}
+
+
+def test_a_rotten_dimension_stops_no_date_and_is_made_anew(lake):
+    assert lake.run([on(15, "o_1")], SETTLED)
+    path = lake.root / "curated/dim_user.parquet"
+    whole = path.read_bytes()
+    rot(path)
+    assert not lake.run([on(15, "o_1"), on(16, "o_2")], LATER)
+    assert "curated/dim_user.parquet: cannot be read; the next run makes it anew" in lake.errors[0]
+    assert ids(lake) == {JAN_15: ["o_1"], JAN_16: ["o_2"]}
+    assert lake.run(None, LATEST)
+    assert path.read_bytes() == whole
+
+
+# Foreign files and folders
+
+
+@pytest.mark.parametrize("folder", ["date=2025-01-15.bak", "date=foo", "date=9999-12-31", "date=2025-02-30", "date="])
+@pytest.mark.parametrize("layer", ["raw", "normalized", "curated"])
+def test_a_folder_that_is_no_date_is_no_partition_and_named_once(lake, caplog, layer, folder):
+    assert lake.run([on(15, "o_1"), on(16, "o_2")], SETTLED)
+    shutil.copytree(lake.root / f"{layer}/date=2025-01-15", lake.root / layer / folder)
+    assert lake.run([on(15, "o_1"), on(16, "o_2", amount=7)], LATER, force=True), lake.errors
+    assert lake.run(None, LATEST, changed_since="auto"), lake.errors
+    (warning,) = [warning for warning in warnings(caplog) if "event=foreign" in warning]
+    assert f"{layer}/{folder}" in warning
+    assert sorted(lake.summary(LATER)["dates"]) == ["2025-01-15", "2025-01-16"]
+
+
+def test_the_views_do_not_read_a_copy_of_a_partition(lake):
+    import duckdb
+
+    assert lake.run([on(15, "o_1")], SETTLED)
+    shutil.copytree(lake.root / "curated/date=2025-01-15", lake.root / "curated/date=2025-01-15.bak")
+    with duckdb.connect(lake.warehouse, read_only=True) as warehouse:
+        assert warehouse.execute("SELECT sum(amount) FROM fact_order").fetchone() == (30,)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        '{"id": 7}',
+        '{"id": "x"}',
+        '{"id": "x", "files": {"a": "big"}, "as_of": "2025-02-01T00:00:00.000000Z", "because": "", "counts": {}}',
+        '{"id": null, "neighbours": "all"}',
+        '{"made_from": null}',
+    ],
+)
+@pytest.mark.parametrize(
+    "name", ["raw/date={}/_raw.json", "normalized/date={}/_normalized.json", "curated/date={}/_fact_order.json"]
+)
+def test_a_manifest_of_another_shape_counts_as_absent(lake, name, content):
+    assert lake.run([on(15, "o_1"), on(16, "o_2")], SETTLED)
+    files = lake.files()
+    (lake.root / name.format(JAN_15)).write_text(content)
+    assert lake.run(None, LATER), lake.errors
+    assert lake.files() == files
+
+
+@pytest.mark.parametrize("name", ["raw/_inventory.json", "raw/_changed_since.json", "curated/_stale.json"])
+@pytest.mark.parametrize("content", ["[]", "7", '{"parts": {"2025-01-15": 3}, "as_of": 5, "dates": 1}'])
+def test_a_file_of_state_of_another_shape_stops_nothing(lake, name, content):
+    assert lake.run([on(15, "o_1")], SETTLED, changed_since="auto")
+    (lake.root / name).write_text(content)
+    assert lake.run(None, LATER, changed_since="auto"), lake.errors
+    assert lake.run([on(15, "o_1"), on(16, "o_2")], LATEST), lake.errors
+    assert ids(lake) == {JAN_15: ["o_1"], JAN_16: ["o_2"]}
+
+
+# Lost raw
+
+
+def test_a_date_whose_raw_folder_is_lost_and_that_the_source_lacks_is_an_error_not_left_alone(lake):
+    assert lake.run([on(15, "o_1"), on(16, "o_2")], SETTLED)
+    shutil.rmtree(lake.root / f"raw/date={JAN_15}")
+    for as_of, force in ((LATER, False), (LATEST, True)):
+        assert not lake.run([on(16, "o_2")], as_of, force=force)
+        assert "raw date=2025-01-15: 1 of its 1 landed order_ids are gone" in lake.errors[0]
+        assert ids(lake) == {JAN_15: ["o_1"], JAN_16: ["o_2"]}
+    assert lake.run(None, LAST, allow_shrink=True), lake.errors
+    assert ids(lake) == {JAN_15: [], JAN_16: ["o_2"]}
+
+
+@pytest.mark.parametrize("lost", ["orders_raw.json", "_raw.json", "both", "cut"])
+def test_the_shrink_guard_holds_when_the_raw_file_is_lost(lake, lost):
+    assert lake.run([on(15, f"o_{n}") for n in range(10)], SETTLED)
+    folder = lake.root / f"raw/date={JAN_15}"
+    for path in [folder / "orders_raw.json", folder / "_raw.json"] if lost == "both" else [folder / lost]:
+        if lost == "cut":
+            with open(folder / "orders_raw.json", "r+b") as file:
+                file.truncate(100)
+        else:
+            path.unlink()
+    assert not lake.run([on(15, "o_1")], LATER)
+    assert "raw date=2025-01-15: 9 of its 10 landed order_ids are gone" in lake.errors[0]
+    assert len(ids(lake)[JAN_15]) == 10
+
+
+def test_the_guard_goes_by_curated_when_raw_and_normalized_are_lost(lake):
+    assert lake.run([on(15, f"o_{n}") for n in range(10)], SETTLED)
+    for layer in ("raw", "normalized"):
+        shutil.rmtree(lake.root / f"{layer}/date={JAN_15}")
+    assert not lake.run([on(15, "o_1")], LATER)
+    assert "raw date=2025-01-15: 9 of its 10 landed order_ids are gone" in lake.errors[0]
+
+
+def test_a_partition_is_found_in_any_layer(lake):
+    assert lake.run([on(15, "o_1")], SETTLED)
+    shutil.rmtree(lake.root / "raw")
+    assert Lake(lake.root).dates() == ["2025-01-15"]
+    assert Lake(lake.root).manifest(NORMALIZED_STAGE, "2025-01-15") is not None
+    assert lake.plan(LATER)[0] == "2025-01-15  fetch      not landed"
