@@ -347,7 +347,15 @@ def _curate_one(partition: Normalized, newest: dict[str, tuple]) -> Curated:
 
 class Raw(NamedTuple):
     lines: list[bytes]
-    extracted_at: dt.datetime
+    answers_as_of: dt.datetime  # what the source's answer speaks for
+    asked_at: dt.datetime
+
+
+class Undated(NamedTuple):
+    """A record of the undated partition, and the moment by which it is judged."""
+
+    line: bytes
+    came: dt.datetime
 
 
 class Options(NamedTuple):
@@ -364,23 +372,45 @@ def order_ids(lines: list[bytes]) -> set[str]:
     return {identifier(record.get("order_id")) for record in records} - {None}
 
 
+def spoken_for(dump_lines: list[bytes], as_of: dt.datetime, written_at: dt.datetime | None) -> dt.datetime:
+    """The moment a dump speaks for: when it was written, if most of its dated records are not in the future of that."""
+    answer = min(as_of, written_at or as_of)
+    records = [record for record in map(parse, dump_lines) if not isinstance(record, Malformed)]
+    created = [at for record in records if (at := instant(record.get("created_at"))) is not None]
+    return as_of if 2 * sum(at > answer + DAY for at in created) > len(created) else answer
+
+
+def _ahead(lines: list[bytes], at: dt.datetime) -> int:
+    """How many updated_at are in the future of a moment."""
+    records = [record for record in map(parse, lines) if not isinstance(record, Malformed)]
+    return sum((instant(record.get("updated_at")) or FIRST) > at + DAY for record in records)
+
+
+def same_content(one: list[bytes], one_at: dt.datetime, other: list[bytes], other_at: dt.datetime) -> bool:
+    """Whether two answers for a date are the same raw partition."""
+    return one == other and _ahead(one, one_at) == _ahead(other, other_at)
+
+
 class Lake:
     """What DESIGN §6-§8 amount to at the level of rows; dumps are lists of lines without newlines."""
 
     def __init__(self) -> None:
         self.raw: dict[dt.date, Raw] = {}
-        self.undated = Raw([], FIRST)
+        self.undated: list[Undated] = []
+        self.taken_in: set[tuple[bytes, ...]] = {()}
         self.normalized: dict[dt.date, Normalized] = {}
         self.curated: dict[dt.date, Curated] = {}
         self.dropped: set[dt.date] = set()
 
-    def run(self, dump_lines, as_of, since=None, until=None, **options) -> set[dt.date]:
-        """RunAll over the dump's and the landed dates that meet [since, until or as_of); the dates that failed."""
-        partitions, chosen = land(dump_lines, as_of), Options(**options)
+    def run(self, dump_lines, as_of, since=None, until=None, written_at=None, **options) -> set[dt.date]:
+        """RunAll over the dump's and the lake's dates that meet [since, until or as_of); the dates that failed."""
+        chosen = Options(**options)
+        answer = spoken_for(dump_lines, as_of, written_at)
+        partitions = land(dump_lines, answer)
         if not chosen.reprocess:
-            self.undated = Raw(partitions.get(None, []), as_of)
+            self._take_in(partitions, answer, force=chosen.force)
         dates = {d for d in partitions.keys() | self.raw.keys() if d and _meets(d, since or FIRST, until or as_of)}
-        failed = {date for date in dates if not self._fetch(date, dump_lines, as_of, chosen)}
+        failed = {date for date in dates if not self._fetch(date, dump_lines, as_of, chosen, written_at)}
         for date in dates - failed:
             self._normalize(date)
         self._curate()
@@ -401,7 +431,7 @@ class Lake:
         """The dates are empty, and no source is asked for them any more."""
         for date in dates:
             self.dropped.add(date)
-            self.raw[date] = Raw([], as_of)
+            self.raw[date] = Raw([], as_of, as_of)
             self._normalize(date)
         self._curate()
 
@@ -411,38 +441,71 @@ class Lake:
     def order_items(self) -> list[tuple]:
         return [row for _, partition in sorted(self.curated.items()) for row in partition.order_items]
 
-    def _fetch(self, date: dt.date, dump_lines: list[bytes], as_of: dt.datetime, chosen: Options) -> bool:
+    def _take_in(self, partitions: dict[dt.date | None, list[bytes]], answer: dt.datetime, *, force: bool) -> None:
+        """The union of the undated records of all dumps, but for those that this dump has with a date."""
+        part = partitions.get(None, [])
+        dated = {line for date, lines in partitions.items() if date for line in lines}
+        kept = [record for record in self.undated if record.line not in dated]
+        held = {record.line for record in kept}
+        if force or tuple(part) not in self.taken_in:
+            kept += [Undated(line, answer) for line in part if line not in held]
+        self.taken_in.add(tuple(part))
+        self.undated = kept
+
+    def is_whole(self, date: dt.date) -> bool:
+        """Whether raw is landed as its manifest says."""
+        return date in self.raw
+
+    def landed_ids(self, date: dt.date) -> set[str]:
+        """What the shrink guard goes by."""
+        return order_ids(self.raw[date].lines) if date in self.raw else set()
+
+    def _fetch(self, date, dump_lines, as_of, chosen, written_at=None) -> bool:
         """Whether raw is now as the run wants it; a failed date keeps what it had."""
         if chosen.force and chosen.reprocess:
             raise ValueError("force with reprocess")
-        landed = self.raw.get(date)
+        landed = self.raw[date] if self.is_whole(date) else None
         if date in self.dropped:
             return True
         if chosen.reprocess:
             return landed is not None
-        settled_at = _midnight(date) + DAY + chosen.settle
-        if landed and landed.extracted_at >= (as_of if chosen.force else min(as_of, settled_at)):
+        settled_at = midnight(date) + DAY + chosen.settle
+        if landed and (landed.asked_at >= as_of or (landed.answers_as_of >= settled_at and not chosen.force)):
             return True
-        partitions = land(dump_lines, as_of)
-        self.undated = Raw(partitions.get(None, []), as_of)
-        before = order_ids(landed.lines) if landed and not chosen.allow_shrink else set()
-        if before and len(before - order_ids(dump_lines)) / len(before) > chosen.max_vanished_share:
+        answer = spoken_for(dump_lines, as_of, written_at)
+        partitions = land(dump_lines, answer)
+        self._take_in(partitions, answer, force=chosen.force)
+        lines = partitions.get(date, [])
+        if landed and same_content(landed.lines, landed.answers_as_of, lines, answer):
+            self.raw[date] = Raw(lines, max(landed.answers_as_of, answer), as_of)
+            return True
+        keeps = landed is not None and not chosen.force
+        if keeps and landed.answers_as_of > answer:
+            self.raw[date] = landed._replace(asked_at=as_of)
+            return True
+        before = self.landed_ids(date)
+        is_gone = bool(before) and len(before - order_ids(dump_lines)) / len(before) > chosen.max_vanished_share
+        is_silent = keeps and landed.lines and not lines and landed.answers_as_of < settled_at
+        if not chosen.allow_shrink and is_silent and (is_gone or not before):  # the dump may be of another day
+            self.raw[date] = landed._replace(asked_at=as_of)
+            return True
+        if is_gone and not chosen.allow_shrink:
             return False
-        self.raw[date] = Raw(partitions.get(date, []), as_of)
+        self.raw[date] = Raw(lines, answer, as_of)
         return True
 
     def _normalize(self, date: dt.date) -> None:
         raw = self.raw[date]
-        self.normalized[date] = normalize(raw.lines, raw.extracted_at)
+        self.normalized[date] = normalize(raw.lines, raw.answers_as_of)
 
     def _curate(self) -> None:
         self.curated = curate(self.normalized)
 
 
-def _midnight(date: dt.date) -> dt.datetime:
+def midnight(date: dt.date) -> dt.datetime:
     return dt.datetime(date.year, date.month, date.day)
 
 
 def _meets(date: dt.date, since: dt.datetime, until: dt.datetime) -> bool:
     """Whether the date has an instant in [since, until)."""
-    return max(_midnight(date), since) < min(_midnight(date) + DAY, until)
+    return max(midnight(date), since) < min(midnight(date) + DAY, until)

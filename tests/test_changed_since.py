@@ -5,8 +5,10 @@ import json
 import random
 from pathlib import Path
 
-from api import QUICK, mock_api
+from api import QUICK, Reply, Scripted, mock_api, scripted
 from lake import LakeUnderTest
+
+from pipeline import FetchOrders
 
 DAYS = 30
 START = dt.datetime(2025, 1, 1)
@@ -111,3 +113,89 @@ def test_auto_does_not_go_on_from_a_run_that_looked_at_some_dates_only(lake: Lak
     assert "raw/_changed_since.json" not in lake.manifests()
     assert lake.run(None, dt.datetime(2025, 2, 3), changed_since=dt.datetime(2025, 2, 2)), lake.errors
     assert "raw/_changed_since.json" not in lake.manifests()
+
+
+class Register:
+    """A shop of one order a page that fails after the first page while it is `down`; orders of one day, by number."""
+
+    def __init__(self) -> None:
+        self.orders = {n: {"amount": n, "updated_at": "2025-02-01T00:00:00Z"} for n in (1, 2, 3)}
+        self.down = False
+
+    def update(self, number: int, updated_at: str) -> None:
+        self.orders[number] = {"amount": 100 + number, "updated_at": updated_at}
+
+    def reply(self, _: Scripted, params: dict[str, str]) -> Reply:
+        chosen = [n for n, order in self.orders.items() if order["updated_at"] >= params.get("updated_since", "")]
+        at = int(params.get("cursor", 0))
+        if self.down and at:
+            return 500, {}, b""
+        records = [{"order_id": f"o_{n}", "created_at": "2025-01-15T10:00:00Z"} | self.orders[n] for n in chosen]
+        following = at + 1 if at + 1 < len(chosen) else None
+        page = {"orders": records[at : at + 1], "next_cursor": following, "total": len(chosen)}
+        return 200, {}, json.dumps(page).encode()
+
+
+def amounts(lake: LakeUnderTest) -> list[int]:
+    return [int(row[2]) for row in lake.normalized("orders")[dt.date(2025, 1, 15)]]
+
+
+NINE = dt.datetime(2025, 2, 3, 9)
+CHOSEN = {"since": dt.datetime(2025, 1, 15), "until": dt.datetime(2025, 1, 16)}
+
+
+def test_an_update_between_two_pages_of_a_cut_off_run_is_not_lost_when_auto_goes_on(lake: LakeUnderTest) -> None:
+    shop = Register()
+    with scripted(shop.reply) as api:
+        lake.settings["orders_api"] |= QUICK | {"url": api.url, "attempts": 1, "start_date": "2025-01-15"}
+        assert lake.run(None, dt.datetime(2025, 2, 2), **CHOSEN), lake.errors
+        shop.down = True
+        assert not lake.run(None, NINE, **CHOSEN, force=True)
+        shop.down = False
+        shop.update(1, "2025-02-03T09:10:00Z")
+        assert lake.run(None, NINE + dt.timedelta(minutes=30), changed_since="auto", dates_per_task=30), lake.errors
+    assert amounts(lake) == [101, 2, 3]
+
+
+def test_auto_looks_back_to_the_oldest_page_of_a_first_load_that_was_cut_off(lake: LakeUnderTest) -> None:
+    shop = Register()
+    with scripted(shop.reply) as api:
+        lake.settings["orders_api"] |= QUICK | {"url": api.url, "attempts": 1, "overlap_minutes": 0}
+        shop.down = True
+        assert not lake.run(None, NINE, **CHOSEN)
+        shop.down = False
+        shop.update(1, "2025-02-03T09:10:00Z")
+        assert lake.run(None, NINE + dt.timedelta(minutes=30), **CHOSEN), lake.errors
+        manifest = lake.manifest("raw", "2025-01-15")
+        assert (manifest["answers_as_of"], manifest["asked_at"]) == (
+            "2025-02-03T09:00:00.000000Z",
+            "2025-02-03T09:30:00.000000Z",
+        )
+        assert amounts(lake) == [1, 2, 3]
+        assert lake.run(None, NINE + dt.timedelta(hours=1), changed_since="auto"), lake.errors
+    assert amounts(lake) == [101, 2, 3]
+
+
+def test_what_changed_is_asked_for_anew_after_a_run_that_was_cut_off_while_it_asked(lake: LakeUnderTest) -> None:
+    shop = Register()
+    with scripted(shop.reply) as api:
+        lake.settings["orders_api"] |= QUICK | {"url": api.url, "attempts": 1, "overlap_minutes": 0}
+        assert lake.run(None, dt.datetime(2025, 2, 2), **CHOSEN), lake.errors
+        for number in (1, 2):
+            shop.update(number, "2025-02-03T08:00:00Z")
+        shop.down = True
+        assert not lake.run(None, NINE, changed_since="auto")
+        shop.down = False
+        shop.update(1, "2025-02-03T09:10:00Z")
+        shop.orders[1]["amount"] = 7
+        assert lake.run(None, NINE + dt.timedelta(minutes=30), changed_since="auto"), lake.errors
+    assert amounts(lake) == [7, 102, 3]
+
+
+def test_auto_loads_the_dates_that_a_first_load_did_not_come_to(lake: LakeUnderTest) -> None:
+    shop = Register()
+    with scripted(shop.reply) as api:
+        lake.settings["orders_api"] |= QUICK | {"url": api.url, "start_date": "2025-01-14"}
+        assert lake.run_date(FetchOrders, dt.date(2025, 1, 14), None, dt.datetime(2025, 1, 16, 1)), lake.errors
+        assert lake.run(None, dt.datetime(2025, 1, 16, 9), changed_since="auto"), lake.errors
+    assert amounts(lake) == [1, 2, 3]

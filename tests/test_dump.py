@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lake import DAY, UNDATED, LakeUnderTest
 
+from pipeline import FetchOrders
 from pipeline.contract import LOGIC_VERSION
 from pipeline.errors import UnreadableDump
 from pipeline.exact_json import NotJson, NotText, rewrite
@@ -283,3 +284,30 @@ def test_memory_does_not_grow_with_an_ndjson_dump(tmp_path):
         assert ran.returncode == 0, ran.stderr
         peak_kib[megabytes] = int(ran.stdout)
     assert peak_kib[160] < peak_kib[20] + 60_000
+
+
+# The spool of a dump is not synced: a power cut may cut it, or leave zeros in it
+
+
+@pytest.mark.parametrize("damage", ["cut", "zeros"])
+def test_a_spool_that_lost_records_is_made_anew_before_a_date_is_landed_from_it(lake, caplog, damage):
+    feed = [order(f"o_{n}", created_at=f"2025-01-{15 + n % 2}T10:00:00Z") for n in range(20)]
+    assert lake.run_date(FetchOrders, dt.date(2025, 1, 15), feed, dt.datetime(2025, 2, 1))
+    (records,) = lake.root.glob(".spool/*/records")
+    whole = records.read_bytes()
+    records.write_bytes(whole[: len(whole) // 3] + (b"" if damage == "cut" else bytes(len(whole) - len(whole) // 3)))
+    assert lake.run_date(FetchOrders, dt.date(2025, 1, 16), None, dt.datetime(2025, 2, 1)), lake.errors
+    assert lake.raw()["2025-01-16"] == feed[1::2]
+    assert len([message for message in caplog.messages if "event=spool_damaged" in message]) == 1
+    assert len([message for message in caplog.messages if "event=dump_read" in message]) == 2
+
+
+def test_a_date_does_not_fail_as_shrunk_because_the_spool_lost_its_orders(lake):
+    feed = [order(f"o_{n}", created_at=f"2025-01-{15 + n % 2}T10:00:00Z") for n in range(20)]
+    later = dt.datetime(2025, 2, 1, 1)
+    assert lake.run(feed, dt.datetime(2025, 2, 1))
+    assert lake.run_date(FetchOrders, dt.date(2025, 1, 16), [*feed, order("o_20")], later, force=True)
+    (records,) = lake.root.glob(".spool/*/records")
+    records.write_bytes(bytes(records.stat().st_size))
+    assert lake.run_date(FetchOrders, dt.date(2025, 1, 15), None, later, force=True), lake.errors
+    assert len(lake.raw()["2025-01-15"]) == 11
