@@ -252,10 +252,7 @@ class LakeMachine(RuleBasedStateMachine):
             size = (raw / "orders_raw.json").stat().st_size
             if manifest.get("id") is None or size in manifest["files"].values():
                 return set()
-        paths = [
-            self.lake.root / f"{name}.parquet"
-            for name in (f"normalized/date={date}/orders", f"curated/date={date}/fact_order")
-        ]
+        names = (f"normalized/date={date}/orders.parquet", f"curated/date={date}/fact_order.parquet")
         found: set[str] = set()
         for name in names:
             with suppress(OSError, pa.ArrowException):

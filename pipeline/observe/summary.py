@@ -129,13 +129,12 @@ def _made(part: PartitionCounts) -> str:
 
 
 def _undated(counts: dict[str, Any]) -> str:
-    """What became of the undated records: earlier dumps' stay beside those of this one."""
-    if not counts["built"]:
-        return "quarantined before"
-    changes = {"added": sum(counts.get("added", {}).values())} | {
-        key: counts.get(key, 0) for key in ("dated", "expired")
-    }
-    return "quarantined: " + (", ".join(f"{n:,} {what}" for what, n in changes.items() if n) or "none added")
+    """What became of the undated records, which are those of all dumps."""
+    changes = {"added": sum(counts.get("added", {}).values())}
+    changes |= {what: counts.get(what, 0) for what in ("dated", "expired")}
+    if not counts["built"] or changes["added"] == counts["extracted"]:
+        return "quarantined"
+    return "quarantined: " + ", ".join(f"{n:,} {what}" for what, n in changes.items() if n)
 
 
 def _mixed(parts: list[PartitionCounts]) -> str:
