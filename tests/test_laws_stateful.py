@@ -126,6 +126,10 @@ class LakeMachine(RuleBasedStateMachine):
     def orders_vanish(self, gone):
         self.shop = [line for line in self.shop if not gone & ref.order_ids([line])]
 
+    @rule()
+    def lines_without_a_date_vanish(self):
+        self.shop = [line for date, lines in ref.land(self.shop, ref.END - DAY).items() if date for line in lines]
+
     @rule(hours=st.sampled_from([None, None, 1, 20, 60]))
     def dumps_are_old_when_they_are_read(self, hours):
         self.lag = None if hours is None else dt.timedelta(hours=hours)
