@@ -9,7 +9,7 @@ from email.utils import formatdate
 
 from aiohttp import web
 
-from pipeline.mock_api.styles import Answer, Plain
+from mock_shop.styles import Answer, Plain
 
 # as many in a row as one request is refused at most, so that a patient client gets every page
 MOST_IN_A_ROW = 6

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from pipeline.mock_api.faults import ANSWERED, Faults, broken, spoiled
-from pipeline.mock_api.feed import Feed, UnreadableFeed
-from pipeline.mock_api.styles import Answer, Asked, BadRequest, Plain
-from pipeline.mock_api.vendors import VENDORS
+from mock_shop.faults import ANSWERED, Faults, broken, spoiled
+from mock_shop.feed import Feed, UnreadableFeed
+from mock_shop.styles import Answer, Asked, BadRequest, Plain
+from mock_shop.vendors import VENDORS
 
 COMPRESSED_ABOVE_BYTES = 1024
 GZIP = 16 + zlib.MAX_WBITS
@@ -120,7 +120,7 @@ def serve(settings: Settings) -> None:
 
     async def tell(_: web.Application) -> None:
         """Say where, once the signals that end the server are awaited."""
-        print(f"mock-api: http://{settings.address}:{listener.getsockname()[1]}{api.style.path}", flush=True)
+        print(f"mock-shop: http://{settings.address}:{listener.getsockname()[1]}{api.style.path}", flush=True)
 
     app.on_startup.append(tell)
     web.run_app(app, sock=listener, print=None, access_log=None, handler_cancellation=True)

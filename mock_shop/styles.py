@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from pipeline.mock_api.feed import Entry, Feed, Order, dumped, seconds
+from mock_shop.feed import Entry, Feed, Order, dumped, seconds
 
 PAGINATIONS = ("cursor", "link_header", "page_number", "offset", "none")
 

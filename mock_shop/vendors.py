@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Context, Decimal
 from typing import Any
 
-from pipeline.mock_api.feed import Entry, Feed, Order, dumped, instant, seconds
-from pipeline.mock_api.styles import Answer, Asked, BadRequest, Plain, links, with_parameters
+from mock_shop.feed import Entry, Feed, Order, dumped, instant, seconds
+from mock_shop.styles import Answer, Asked, BadRequest, Plain, links, with_parameters
 
 NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,2})?", re.ASCII)
 # more digits than a number has that the contract accepts
