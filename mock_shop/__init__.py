@@ -1,1 +1,1 @@
-"""A shop's API to try the pipeline on: real HTTP, several vendors' manners, and faults that are drawn from a seed."""
+"""A shop's API to try the pipeline on: real HTTP, the APIs of several vendors, and faults drawn from a seed."""

@@ -1,4 +1,4 @@
-"""python -m mock_shop: its options, without what only the server needs."""
+"""python -m mock_shop: reads and checks the options. aiohttp is imported only to serve."""
 
 import argparse
 import os
