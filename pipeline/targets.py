@@ -1,9 +1,10 @@
-"""A partition as a luigi target: whole, valid and fresh for this run, or absent."""
+"""What tasks make, as luigi targets: a partition, whole and fresh for this run, and a run's summary."""
 
 import luigi
 
 from pipeline.contract import CURATED_STAGES, Stage
 from pipeline.freshness import STALE, Intent, missing
+from pipeline.observe.history import summary
 from pipeline.storage import Lake
 
 
@@ -28,14 +29,14 @@ class PartitionTarget(luigi.Target):
         return f"{self.stage.layer}/date={self.date}/{', '.join(self.stage.files)}"
 
 
-class FileTarget(luigi.Target):
-    """A file of the lake that is written once, whole."""
+class SummaryTarget(luigi.Target):
+    """The summary of a run, which is written once, whole."""
 
     def __init__(self, lake: Lake, name: str) -> None:
         self.lake, self.name = lake, name
 
     def exists(self) -> bool:
-        return self.lake.read(self.name) is not None
+        return summary(self.lake, self.name) is not None
 
     def __str__(self) -> str:
         return self.name

@@ -11,12 +11,12 @@ from pipeline.config import Instant, InstantOrAuto
 from pipeline.dates import grouped
 from pipeline.errors import BadSetting, RunFailed
 from pipeline.events import emit
-from pipeline.freshness import run_name
+from pipeline.observe.history import summary, summary_name
 from pipeline.stages.changed import move_on
 from pipeline.stages.conclude import conclude
 from pipeline.stages.curate import curate
 from pipeline.storage import Lake
-from pipeline.targets import FileTarget
+from pipeline.targets import SummaryTarget
 from pipeline.tasks.announce import announce
 from pipeline.tasks.base import LakeTask, PartitionTask, open_engine, open_lake
 from pipeline.tasks.dims import SeedDims, warehouse_path
@@ -72,8 +72,8 @@ class RunAll(LakeTask):
                 emit("unknown_setting", level=logging.WARNING, reason=setting.found, advice=setting.mend)
             self._announced = True
 
-    def output(self) -> FileTarget:
-        return FileTarget(open_lake(), f"runs/{run_name(self.stamp)}.json")
+    def output(self) -> SummaryTarget:
+        return SummaryTarget(open_lake(), summary_name(self.stamp))
 
     def run(self) -> Iterator[Any]:
         lake = open_lake()
@@ -88,7 +88,7 @@ class RunAll(LakeTask):
         try:
             self._conclude(lake, dates)
         finally:
-            show_outcome(self, lake.read(self.output().name))
+            show_outcome(self, summary(lake, self.output().name))
         if (lake.read(changes_name(self.stamp)) or {}).get("moves_on"):
             move_on(lake, self.intent)
 
