@@ -38,7 +38,6 @@ def write(lake: Lake, content: str | bytes | dict[str, Any], name: str = NAME) -
         OLDEST | {"checks": {"shares": []}},
         OLDEST | {"errors": {"why": 1}},
         OLDEST | {"seconds": "long"},
-        OLDEST | {"seconds": float("nan")},
         OLDEST | {"settled_dates_that_differ": 3},
     ],
 )
@@ -49,6 +48,11 @@ def test_a_file_of_another_shape_counts_as_absent(lake: Lake, content: Any) -> N
     assert list(runs(lake)) == []
     assert last_success(lake) is None
     assert summary(lake, NAME) is None
+
+
+def test_a_run_that_took_no_number_of_seconds_has_no_history(lake: Lake) -> None:
+    write(lake, OLDEST | {"seconds": float("nan")})
+    assert list(runs(lake)) == []
 
 
 @pytest.mark.parametrize("name", ["runs/20250121T120000.000000Z.json", "runs/copy.json", "runs/notes.txt"])
@@ -67,6 +71,7 @@ def test_the_errors_of_a_summary_that_lists_none_are_its_failed_dates_and_checks
     failed = dict.fromkeys(dates, "full disk")
     write(lake, OLDEST | {"dates": dates, "failed": failed, "checks": {"shares": {"rows": 2}, "items": {"rows": 0}}})
     (run,) = runs(lake)
+    assert summary(lake, NAME) == json.loads(Path(lake.path(NAME)).read_bytes())
     assert run.errors == ["full disk", "check shares: 2 row(s)"]
     assert run.failed == set(dates)
     assert last_success(lake) is None
