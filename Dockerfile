@@ -5,19 +5,20 @@ FROM python:3.13.16-slim-bookworm AS dependencies
 ARG EXTRAS=mock,ops,report
 WORKDIR /src
 COPY pyproject.toml setup.cfg constraints.txt ./
-# The build backend first, so that it is the pinned one too. The package is empty here, so that a change of its code does
-# not change this layer, the large one; pip and the libraries' own tests are no more needed then
-RUN mkdir pipeline \
-    && touch pipeline/__init__.py \
+# The build backend first, so that it is the pinned one too. The packages are empty here, so that a change of their code
+# does not change this layer, the large one; pip and the libraries' own tests are no more needed then
+RUN mkdir pipeline mock_shop \
+    && touch pipeline/__init__.py mock_shop/__init__.py \
     && python -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir -c constraints.txt setuptools \
     && /opt/venv/bin/pip install --no-cache-dir -c constraints.txt --no-build-isolation ".[${EXTRAS}]" \
     && /opt/venv/bin/pip uninstall --yes orders-lake setuptools pip \
     && find /opt/venv -type d -name tests -prune -exec rm -r {} + \
-    && rm -r build pipeline ./*.egg-info
+    && rm -r build pipeline mock_shop ./*.egg-info
 
 FROM dependencies AS package
 COPY pipeline pipeline
+COPY mock_shop mock_shop
 RUN python -m venv /opt/build \
     && /opt/build/bin/pip install --no-cache-dir -c constraints.txt setuptools \
     && /opt/build/bin/pip install --no-cache-dir --no-build-isolation --no-deps --target /opt/package .

@@ -28,7 +28,7 @@ test: $(STAMP)  ## set up, then the tests
 check: $(STAMP)  ## set up, then ruff, mypy, import-linter, hadolint and the README's tests
 	$(IN_VENV)/ruff check
 	$(IN_VENV)/ruff format --check
-	$(IN_VENV)/mypy pipeline
+	$(IN_VENV)/mypy
 	$(IN_VENV)/lint-imports --no-logo
 	$(IN_VENV)/hadolint Dockerfile
 	$(IN_VENV)/python -m pytest -q tests/test_readme.py
@@ -49,7 +49,7 @@ bench-api: $(STAMP)  ## set up, then the benchmarks of the REST source (minutes)
 
 clean:  ## remove what set-up and tools made; output/ and duckdb_db/ stay
 	rm -rf .venv .venv-* build *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find pipeline tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	find pipeline mock_shop tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # $(call runs,PYTHON,CONDITION): PYTHON itself when it starts and the condition on its version v holds
 runs = $(shell $(1) -c 'import sys; v = sys.version_info[:2]; sys.exit(not ($(2)))' 2>/dev/null && echo $(1))

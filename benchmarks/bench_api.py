@@ -1,4 +1,4 @@
-"""`make bench-api`: extracting from the mock API, in its own process, beside a bare loop over the same pages.
+"""`make bench-api`: extracting from the mock shop, in its own process, beside a bare loop over the same pages.
 
 Every figure is of a whole process, start and imports included; what is compared runs in turns, in one sitting.
 """
@@ -24,12 +24,12 @@ BARE = [sys.executable, str(LOOP), "--start", str(START), "--dates", str(DATES),
 
 @contextmanager
 def served(dump: Path, latency_ms: int) -> Iterator[str]:
-    """The URL of a mock API over the dump."""
-    command = [sys.executable, "-m", "pipeline", "mock-api", "--port", "0", "--data", str(dump)]
+    """The URL of a mock shop over the dump."""
+    command = [sys.executable, "-m", "mock_shop", "--port", "0", "--data", str(dump)]
     server = subprocess.Popen([*command, "--latency-ms", str(latency_ms)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     try:
-        yield server.stdout.readline().removeprefix("mock-api: ").strip()
+        yield server.stdout.readline().removeprefix("mock-shop: ").strip()
     finally:
         server.terminate()
         server.wait()
@@ -78,7 +78,7 @@ def compare_windows(workshop: Workshop, dump: Path, rounds: int) -> Goal:
     four, one = Measured("4 windows"), Measured("1 window")
     config = workshop.folder / "api.cfg"
     with served(dump, 50) as url:
-        # the mock API reads its dump by and by
+        # the mock shop reads its dump by and by
         workshop.check([*BARE, url], "warm up")
         for _ in range(rounds):
             workshop.measure(four, extraction(workshop, url, "FetchOrders", page_size=100), config)

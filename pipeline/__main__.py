@@ -11,7 +11,6 @@ from luigi.task_register import Register
 
 from pipeline.errors import PipelineError
 from pipeline.events import one_line
-from pipeline.mock_api import command as mock_api
 from pipeline.observe.diagnosis import ERROR, show
 from pipeline.observe.report import write_report
 from pipeline.tasks import doctor, drop, erase, quarantine
@@ -22,7 +21,7 @@ from pipeline.tasks.run_all import RunAll
 from pipeline.terminal import printing
 from pipeline.warehouse.views import refresh_views
 
-COMMANDS = ("run", "plan", "report", "quarantine", "doctor", "drop", "erase", "views", "mock-api")
+COMMANDS = ("run", "plan", "report", "quarantine", "doctor", "drop", "erase", "views")
 EPILOG = """\
 Times are ISO 8601, UTC unless they say otherwise: 2025-01-15, 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00.
 Settings come from luigi.cfg in this folder (or the file LUIGI_CONFIG_PATH names); each can be given here as
@@ -55,8 +54,6 @@ def parser() -> argparse.ArgumentParser:
     ):
         module.add_arguments(commands.add_parser(name, help=told, **shared))
     commands.add_parser("views", help="create the views of warehouse.db again", **shared)
-    serving = "serve a dump as a shop's API would, faults included"
-    mock_api.add_arguments(commands.add_parser("mock-api", help=serving, allow_abbrev=False))
     return top
 
 
@@ -89,8 +86,6 @@ def main(argv: list[str]) -> None:
         argv = ["run", *argv]
     options, settings = parser().parse_known_args(argv)
     _refuse_unknown(settings)
-    if options.command == "mock-api":
-        return _serve(options)
     if options.command == "doctor":
         return _examine(options, settings)
     luigi_argv = ["--module", "pipeline", "RunAll", "--local-scheduler", *settings]
@@ -116,13 +111,6 @@ def _refuse_unknown(settings: list[str]) -> None:
         if option.startswith("--") and option.split("=")[0] not in known:
             print(f"{option}: no such option; see python -m pipeline run --help", file=sys.stderr)
             sys.exit(2)
-
-
-def _serve(options: argparse.Namespace) -> None:
-    try:
-        mock_api.run(options)
-    except PipelineError as error:
-        sys.exit(one_line(error))
 
 
 def _examine(options: argparse.Namespace, settings: list[str]) -> None:

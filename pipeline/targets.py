@@ -1,9 +1,10 @@
-"""A partition as a luigi target: whole, valid and fresh for this run, or absent."""
+"""What tasks make, as luigi targets: a partition, whole and fresh for this run, and a run's summary."""
 
 import luigi
 
 from pipeline.contract import CURATED_STAGES, Stage
 from pipeline.freshness import STALE, Intent, missing
+from pipeline.observe.history import summary
 from pipeline.storage import Lake
 
 
@@ -35,8 +36,8 @@ class SummaryTarget(luigi.Target):
         self.lake, self.name = lake, name
 
     def exists(self) -> bool:
-        summary = self.lake.read(self.name)
-        return summary is not None and summary.get("errors") == []
+        found = summary(self.lake, self.name)
+        return found is not None and found["errors"] == []
 
     def __str__(self) -> str:
         return self.name

@@ -1,4 +1,4 @@
-"""The mock API as a process of its own, and servers in this one that answer as a test says."""
+"""The mock shop as a process of its own, and servers in this one that answer as a test says."""
 
 import json
 import re
@@ -29,7 +29,7 @@ QUICK = {
 
 
 class MockApi:
-    """A running mock API: its URL, and what it counts."""
+    """A running mock shop: its URL, and what it counts."""
 
     def __init__(self, url: str) -> None:
         self.url, self._root = url, re.sub(r"(:\d+)/.*", r"\1", url)
@@ -45,15 +45,15 @@ class MockApi:
 
 @contextmanager
 def mock_api(data: Path, **options: Any) -> Iterator[MockApi]:
-    """`python -m pipeline mock-api` on a port of its own, ready to answer."""
+    """`python -m mock_shop` on a port of its own, ready to answer."""
     words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    command = [sys.executable, "-m", "pipeline", "mock-api", "--port", "0", "--data", str(data), *words]
+    command = [sys.executable, "-m", "mock_shop", "--port", "0", "--data", str(data), *words]
     server = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         line = server.stdout.readline()
-        assert line.startswith("mock-api: "), line
-        yield MockApi(line.removeprefix("mock-api: ").strip())
+        assert line.startswith("mock-shop: "), line
+        yield MockApi(line.removeprefix("mock-shop: ").strip())
     finally:
         server.terminate()
         server.wait(DEADLINE_SECONDS)

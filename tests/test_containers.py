@@ -38,7 +38,7 @@ def test_docker_compose_accepts_the_file():
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("name", ["luigid", "mock-api", "app", "cron"])
+@pytest.mark.parametrize("name", ["luigid", "mock-shop", "app", "cron"])
 def test_a_service_has_no_right_that_it_does_not_use(name):
     service = SERVICES[name]
     assert service["read_only"] is True
@@ -53,7 +53,7 @@ def test_a_service_has_no_right_that_it_does_not_use(name):
 def test_services_start_again_and_a_run_by_hand_does_not():
     assert {name: service["restart"] for name, service in SERVICES.items()} == {
         "luigid": "unless-stopped",
-        "mock-api": "unless-stopped",
+        "mock-shop": "unless-stopped",
         "cron": "unless-stopped",
         "app": "no",
     }

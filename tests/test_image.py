@@ -167,12 +167,12 @@ def test_a_run_can_write_nothing_but_its_volumes_and_has_no_capability(project, 
 
 def test_cron_runs_the_job_as_app_with_the_environment_of_the_container(project, start):
     luigi_cfg = project.folder / "luigi.cfg"
-    api = "url = http://mock-api:8484/orders\nauth = bearer\nallow_insecure = true\nstart_date = 2025-01-15\n"
+    api = "url = http://mock-shop:8484/orders\nauth = bearer\nallow_insecure = true\nstart_date = 2025-01-15\n"
     luigi_cfg.write_text(luigi_cfg.read_text().replace("url = data/api_orders.json\n", api))
     secret = 'it\'s a $ecret with "quotes" and a \\'
-    project.services["mock-api"]["environment"] = {"MOCK_TOKEN": secret}
-    mock_api = start("mock-api", "--token-env", "MOCK_TOKEN")
-    for name, process in (("luigid", start("luigid")), ("mock-api", mock_api)):
+    project.services["mock-shop"]["environment"] = {"MOCK_TOKEN": secret}
+    mock_shop = start("mock-shop", "--token-env", "MOCK_TOKEN")
+    for name, process in (("luigid", start("luigid")), ("mock-shop", mock_shop)):
         wait_until_healthy(project, name, process)
     cron = start("cron", ORDERS_SCHEDULE="* * * * *", ORDERS_SINCE="2025-01-15", ORDERS_API_TOKEN=secret)
 

@@ -80,6 +80,19 @@ def test_a_run_that_fails_keeps_the_time_of_the_last_success(lake: LakeUnderTest
     assert found["last_run_timestamp_seconds"] - found["last_success_timestamp_seconds"] == 24 * 3600
 
 
+@pytest.mark.parametrize("content", ["not JSON", "[]", "{}", '{"as_of": 1}'])
+def test_a_file_among_the_summaries_that_is_none_changes_no_figure(
+    lake: LakeUnderTest, textfile: Path, content: str
+) -> None:
+    (lake.root / "runs").mkdir(parents=True)
+    for name in ("20250117T120000.000000Z", "20250118T120000.000000Z", "20250119T120000.000000Z", "notes"):
+        (lake.root / f"runs/{name}.json").write_text(content)
+    assert lake.run(SENT, AS_OF), lake.errors
+    found = figures(textfile)
+    assert found["run_partitions/built"] == 3
+    assert found["last_success_timestamp_seconds"] == found["last_run_timestamp_seconds"] == 1737201600
+
+
 def test_retries_count_also_where_they_were_in_vain(lake: LakeUnderTest, textfile: Path) -> None:
     def reply(_: object, params: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
         return (503, {}, b"") if params["created_from"].startswith("2025-01-16") else (200, {}, b'{"orders": []}')

@@ -1,6 +1,5 @@
-"""The mock API does what it says: each style's windows and pages, credentials, and every fault as a client meets it."""
+"""The mock shop does what it says: each style's windows and pages, credentials, and each fault as a client meets it."""
 
-import argparse
 import base64
 import json
 import socket
@@ -17,8 +16,7 @@ import requests
 from api import MockApi, mock_api
 from processes import REPOSITORY
 
-from pipeline.errors import BadSetting
-from pipeline.mock_api import command
+from mock_shop.__main__ import main
 
 SECRET = "s3cret-of-the-shop"
 DAY = ("2025-01-15T00:00:00Z", "2025-01-16T00:00:00Z")
@@ -450,11 +448,11 @@ def test_when_to_retry_is_told_in_the_vendors_manner(style: str, feed: Path, ses
 
 def test_it_listens_on_this_machine_only_and_ends_when_told_to(feed: Path) -> None:
     write(feed, *hours(1))
-    started = [sys.executable, "-m", "pipeline", "mock-api", "--port", "0", "--data", str(feed)]
+    started = [sys.executable, "-m", "mock_shop", "--port", "0", "--data", str(feed)]
     with subprocess.Popen(started, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         line = server.stdout.readline()
-        assert line.startswith("mock-api: http://127.0.0.1:")
+        assert line.startswith("mock-shop: http://127.0.0.1:")
         assert line.endswith("/orders\n")
         port = int(line.split(":")[3].split("/")[0])
         socket.create_connection(("127.0.0.1", port)).close()
@@ -470,7 +468,5 @@ def test_it_listens_on_this_machine_only_and_ends_when_told_to(feed: Path) -> No
     [["--fault-rate", "1.5"], ["--port", "70000"], ["--data", "no such file"], ["--token-env", "NO_SUCH_VARIABLE"]],
 )
 def test_a_setting_that_cannot_be_meant_is_told_in_one_line(wrong: list[str]) -> None:
-    options = argparse.ArgumentParser()
-    command.add_arguments(options)
-    with pytest.raises(BadSetting, match=f"^{wrong[0]}[^\n]*$"):
-        command.run(options.parse_args(wrong))
+    with pytest.raises(SystemExit, match=rf"^BadSetting: {wrong[0]}[^\n]*$"):
+        main(wrong)

@@ -25,9 +25,9 @@ from tempfile import TemporaryDirectory
 import luigi
 import pytest
 
-import pipeline
+import mock_shop.__main__
+import pipeline.__main__
 from pipeline import config, contract
-from pipeline.__main__ import parser
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -60,7 +60,7 @@ class Sample:
 
     folder: Path
     port: int
-    # of the mock API, which the README has on port 8484
+    # of the mock shop, which the README has on port 8484
     api_port: int
     daemons: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -95,7 +95,7 @@ class Sample:
 
     def _start(self, command: str) -> str:
         """A daemon on a port of this sample, ready when it answers there."""
-        port = self.api_port if "mock-api" in command else self.port
+        port = self.api_port if "mock_shop" in command else self.port
         line = ["bash", "-c", f"exec {command} --port {port}"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.daemons.append(subprocess.Popen(line, cwd=self.folder, env=self.environment(), **quiet))
@@ -202,9 +202,10 @@ def test_a_shown_line_may_be_shortened_but_not_wrong():
     assert not is_shown("orders=4 seconds=…\nend\n", said)
 
 
-def test_the_help_of_python_m_pipeline_stands_in_the_readme():
+def test_the_help_of_the_commands_stands_in_the_readme():
     shown = {command for block in blocks() if block.language == "console" for command in commands(block)}
-    assert {f"python -m pipeline {words}--help" for words in ("", "run ", "plan ", "mock-api ")} <= shown
+    programs = ("pipeline", "pipeline run", "pipeline plan", "mock_shop")
+    assert {f"python -m {program} --help" for program in programs} <= shown
 
 
 def test_the_two_commands_of_the_first_screen_are_targets_of_make(tmp_path):
@@ -216,14 +217,11 @@ def test_the_two_commands_of_the_first_screen_are_targets_of_make(tmp_path):
 
 
 def options() -> set[str]:
-    """Every option of python -m pipeline and of the tasks, save those that tasks hand to each other."""
-    subparsers = [action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)]
-    found = {
-        option
-        for command in subparsers[0].choices.values()
-        for action in command._actions
-        for option in action.option_strings
-    }
+    """Every option of the commands and of the tasks, save those that tasks hand to each other."""
+    actions = pipeline.__main__.parser()._actions
+    subparsers = [action for action in actions if isinstance(action, argparse._SubParsersAction)]
+    commands = [*subparsers[0].choices.values(), mock_shop.__main__.parser()]
+    found = {option for command in commands for action in command._actions for option in action.option_strings}
     for task in TASKS:
         for name, parameter in getattr(pipeline, task).get_params():
             if not (parameter.description or "").startswith("internal"):

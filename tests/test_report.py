@@ -349,6 +349,15 @@ def test_runs_stand_with_their_duration_and_state(lake, report, opened):
     assert page.text("#attention + ul") == "The last run failed: the disk is full"
 
 
+def test_a_file_among_the_summaries_that_is_none_is_left_out(lake, report):
+    assert lake.run(TRADE, AS_OF)
+    before = report().read_bytes()
+    for minute, content in enumerate(["[]", "{}", "not JSON", '{"as_of": 1, "dates": [], "seconds": "long"}'], 1):
+        (lake.root / f"runs/20250120T120{minute}00.000000Z.json").write_text(content)
+    (lake.root / "runs/notes.json").write_text('{"errors": ["none of ours"]}')
+    assert report().read_bytes() == before
+
+
 # What writing it costs
 
 
@@ -372,7 +381,7 @@ def test_a_report_of_changed_dates_equals_one_made_from_nothing(lake, report):
     report()
     assert lake.run([*TRADE, order("o_2", created_at="2025-01-17", amount=99, currency="USD")], LATER)
     after = report().read_bytes()
-    (lake.root / write.CACHE).unlink()
+    (lake.root / write.KEPT).unlink()
     assert report().read_bytes() == after
     assert lake.litter() == []
 
@@ -402,8 +411,8 @@ def test_a_report_that_cannot_be_written_fails_no_run(lake, caplog):
     assert "event=report_failed" in caplog.text
 
 
-def test_what_draws_the_charts_is_loaded_only_for_a_report():
-    loaded = "import sys, pipeline.__main__; print([m for m in ('altair', 'vl_convert') if m in sys.modules])"
+def test_what_makes_the_page_is_loaded_only_for_a_report():
+    loaded = "import sys, pipeline.__main__; print([m for m in ('altair', 'jinja2', 'vl_convert') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 

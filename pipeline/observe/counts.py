@@ -1,4 +1,4 @@
-"""What the manifests say of a partition. Counted from files, since a worker's memory ends with its process."""
+"""What partitions and runs count. Counted from files, since a worker's memory ends with its process."""
 
 import os
 from collections import Counter
@@ -6,18 +6,43 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.contract import CURATED_STAGES, FACT_ORDER_STAGE, NORMALIZED_STAGE, RAW_STAGE, STAGES
+from pipeline.contract import CURATED_STAGES, FACT_ORDER_STAGE, NORMALIZED_STAGE, RAW_STAGE, STAGES, UNDATED, Stage
 from pipeline.dates import is_date
 from pipeline.freshness import Intent, dropped, failure, still_open
-from pipeline.storage import Lake
+from pipeline.storage import Lake, Manifest
+
+Counts = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class PartitionCounts:
-    """One date: its counts, which stages this run built and why, and the error that stopped it, if one did."""
+class Counted:
+    """One date and what its manifests count."""
 
     date: str
-    counts: dict[str, Any]
+    counts: Counts
+
+    def count(self, name: str) -> int:
+        return int(self.counts.get(name, 0))
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Discarded records by reason."""
+        return discards([self.counts])
+
+    @property
+    def discarded(self) -> int:
+        return sum(self.reasons.values())
+
+    def totals(self) -> dict[str, Any]:
+        """The figures that law 1 adds up."""
+        keys = ("extracted", "normalized", "superseded_here", "kept", "superseded_elsewhere")
+        return {"date": self.date, **{key: self.count(key) for key in keys}, "discarded": self.discarded}
+
+
+@dataclass(frozen=True)
+class PartitionCounts(Counted):
+    """One date: its counts, which stages this run built and why, and the error that stopped it, if one did."""
+
     built: dict[str, str]
     error: str | None
     # the error's class
@@ -29,23 +54,49 @@ class PartitionCounts:
     # why what is landed of the date is not final
     open: str | None = None
 
-    def totals(self) -> dict[str, Any]:
-        """The figures that law 1 adds up."""
-        keys = ("extracted", "normalized", "superseded_here", "kept", "superseded_elsewhere")
-        figures = {key: int(self.counts.get(key, 0)) for key in keys}
-        return {"date": self.date, **figures, "discarded": sum(self.counts.get("discarded", {}).values())}
+    @property
+    def outcome(self) -> str:
+        return outcome(self.built, self.error)
+
+
+def manifests(lake: Lake, date: str) -> dict[Stage, Manifest]:
+    """The manifest of each stage of a date, empty where there is none."""
+    return {stage: lake.manifest(stage, date) or {} for stage in STAGES}
+
+
+def counts_of(found: Mapping[Stage, Manifest]) -> Counts:
+    """What a date's manifests count together."""
+    counts: Counts = {}
+    for stage in (RAW_STAGE, NORMALIZED_STAGE, FACT_ORDER_STAGE):
+        counts |= found[stage].get("counts", {})
+    return counts
+
+
+def undated(lake: Lake, intent: Intent) -> Counts:
+    """The counts of the undated partition and whether this run made it; empty when there is none."""
+    manifest = lake.manifest(RAW_STAGE, UNDATED) or {}
+    counts, changes = manifest.get("counts", {}), manifest.get("changes", {})
+    is_built = manifest.get("as_of") == intent.stamp
+    is_told = counts.get("extracted") or (is_built and any(changes.values()))
+    return counts | changes | {"built": is_built} if is_told else {}
+
+
+def discards(counted: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Discarded records by reason, over all of these counts; sorted by reason."""
+    total: dict[str, int] = {}
+    for counts in counted:
+        for reason, count in counts.get("discarded", {}).items():
+            total[reason] = total.get(reason, 0) + count
+    return dict(sorted(total.items()))
 
 
 def partition_counts(lake: Lake, date: str, intent: Intent) -> PartitionCounts:
-    counts: dict[str, Any] = {}
+    found = manifests(lake, date)
     built: dict[str, str] = {}
     failures = []
     api: dict[str, int] = {}
     any_failed = lake.has(intent.failures)
-    for stage in STAGES:
-        manifest = lake.manifest(stage, date) or {}
-        if stage in (RAW_STAGE, NORMALIZED_STAGE, FACT_ORDER_STAGE):
-            counts |= manifest.get("counts", {})
+    for stage, manifest in found.items():
         if manifest.get("as_of") == intent.stamp:
             built[stage.name] = manifest["because"]
             api |= manifest.get("api") or {}
@@ -55,7 +106,9 @@ def partition_counts(lake: Lake, date: str, intent: Intent) -> PartitionCounts:
             api |= failed["api"]
     first = failures[0] if failures else {"error": None, "kind": None}
     open_ = still_open(lake, date, intent)
-    return PartitionCounts(date, counts, built, first["error"], first["kind"], api, dropped(lake, date), open_)
+    return PartitionCounts(
+        date, counts_of(found), built, first["error"], first["kind"], api, dropped(lake, date), open_
+    )
 
 
 def touched(lake: Lake, intent: Intent) -> list[PartitionCounts]:
@@ -81,11 +134,17 @@ def asked(counted: Iterable[Mapping[str, int]]) -> dict[str, Any]:
     return {**figures, "retries": retries} if total else {}
 
 
+def outcome(built: Mapping[str, str], error: str | None) -> str:
+    """What became of a date in a run: failed, built, unchanged (asked again, with the same content) or skipped."""
+    if error:
+        return "failed"
+    return "built" if built.keys() - {RAW_STAGE.name} else "unchanged" if built else "skipped"
+
+
 def results(summary: Mapping[str, Any]) -> dict[str, int]:
-    """How many dates a run built, skipped, and failed to build."""
-    dates = summary["dates"].values()
-    failed, skipped = len(summary["failed"]), sum(date["skipped"] for date in dates)
-    return {"built": len(dates) - failed - skipped, "skipped": skipped, "failed": failed}
+    """How many dates a run built, skipped, and failed to build; an unchanged date counts as built."""
+    found = Counter(outcome(date["built"], date["error"]) for date in summary["dates"].values())
+    return {"built": found["built"] + found["unchanged"], "skipped": found["skipped"], "failed": found["failed"]}
 
 
 def built_counts(summary: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
@@ -98,9 +157,4 @@ def built_counts(summary: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, 
         added = summary["undated"].get("added", {})
         built.append({"extracted": sum(added.values()), "discarded": added})
     keys = ("extracted", "kept", "superseded_here", "superseded_elsewhere")
-    orders = {key: sum(date.get(key, 0) for date in built) for key in keys}
-    reasons: dict[str, int] = {}
-    for date in built:
-        for reason, count in date.get("discarded", {}).items():
-            reasons[reason] = reasons.get(reason, 0) + count
-    return orders, dict(sorted(reasons.items()))
+    return {key: sum(date.get(key, 0) for date in built) for key in keys}, discards(built)

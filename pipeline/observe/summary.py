@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.errors import RetriesExhausted
 from pipeline.freshness import OPEN
 from pipeline.observe.checks import Finding
-from pipeline.observe.counts import PartitionCounts, asked
+from pipeline.observe.counts import Counts, PartitionCounts, asked, discards
 
 FOLD_ABOVE_DATES = 31
 KINDS = ("built", "skipped or unchanged", "dropped", "failed")
@@ -27,7 +27,7 @@ def summarize(
     """The run as JSON: options, per-date counts, what was built and why, totals, checks and failures."""
     dates = {
         part.date: part.counts
-        | {"built": part.built, "skipped": not part.built and not part.error, "error": part.error}
+        | {"built": part.built, "skipped": part.outcome == "skipped", "error": part.error}
         | ({"dropped": part.dropped} if part.dropped else {})
         | ({"open": part.open} if part.open else {})
         for part in partitions
@@ -89,16 +89,12 @@ def _rows(partitions: list[PartitionCounts]) -> list[tuple[str, list[PartitionCo
     return rows
 
 
-def _figures(parts: list[PartitionCounts], undated: dict[str, Any] | None = None) -> list[str]:
-    totals = [part.totals() for part in parts]
-    reasons: dict[str, int] = {}
-    for counted in [part.counts.get("discarded", {}) for part in parts] + [(undated or {}).get("discarded", {})]:
-        for reason, count in counted.items():
-            reasons[reason] = reasons.get(reason, 0) + count
-    extracted = sum(total["extracted"] for total in totals) + (undated or {}).get("extracted", 0)
-    columns = [sum(total[key] for total in totals) for key in ("kept", "superseded_here", "superseded_elsewhere")]
-    rows = sum(part.counts.get("rows", 0) for part in parts)
-    return [f"{extracted:,}", *(f"{column:,}" for column in columns), f"{rows:,}", _reasons(reasons)]
+def _figures(parts: list[PartitionCounts], undated: Counts | None = None) -> list[str]:
+    names = ("extracted", "kept", "superseded_here", "superseded_elsewhere", "rows")
+    extracted, *others = (sum(part.count(name) for part in parts) for name in names)
+    reasons = discards([*(part.counts for part in parts), undated or {}])
+    extracted += (undated or {}).get("extracted", 0)
+    return [*(f"{figure:,}" for figure in (extracted, *others)), _reasons(reasons)]
 
 
 def _reasons(reasons: dict[str, int]) -> str:
@@ -145,7 +141,7 @@ def _mixed(parts: list[PartitionCounts]) -> str:
 def _kind(part: PartitionCounts) -> str:
     if part.error or part.dropped:
         return "failed" if part.error else "dropped"
-    return "built" if any(stage != "raw" for stage in part.built) else "skipped or unchanged"
+    return "built" if part.outcome == "built" else "skipped or unchanged"
 
 
 def _notes(summary: dict[str, Any], path: str) -> list[str]:

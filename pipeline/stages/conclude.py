@@ -4,14 +4,14 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.contract import CURATED_STAGES, NORMALIZED_STAGE, RAW_STAGE, UNDATED
+from pipeline.contract import CURATED_STAGES, NORMALIZED_STAGE
 from pipeline.dates import fold_dates
 from pipeline.engine import EngineError
 from pipeline.errors import CheckFailed, PipelineError, RunFailed
 from pipeline.events import emit
 from pipeline.freshness import Intent, differs, newest_settled, settled
 from pipeline.observe.checks import Finding, late_arriving, run_checks
-from pipeline.observe.counts import PartitionCounts, failed_dates, partition_counts, touched
+from pipeline.observe.counts import PartitionCounts, failed_dates, partition_counts, touched, undated
 from pipeline.observe.summary import show, summarize
 from pipeline.stages.outcome import by_text, told
 from pipeline.stages.rotten import disown_rotten
@@ -140,7 +140,7 @@ def _broken(checks: dict[str, Finding]) -> list[PipelineError]:
 
 
 def _log(partitions: list[PartitionCounts], differing: list[str]) -> None:
-    skipped = [part.date for part in partitions if not part.built and not part.error and not part.dropped]
+    skipped = [part.date for part in partitions if part.outcome == "skipped" and not part.dropped]
     if skipped:
         emit("skipped", dates=len(skipped), reason="settled, complete")
     if differing:
@@ -154,16 +154,3 @@ def _differing(lake: Lake, partitions: list[PartitionCounts], intent: Intent, *,
         return []
     quiet = [part.date for part in partitions if not part.error and settled(lake, part.date, intent)]
     return [date for date in quiet if differs(lake, date, inventory.parts.get(date, Part()).id)]
-
-
-def undated(lake: Lake, intent: Intent) -> dict[str, Any]:
-    """The counts of the undated partition and whether this run made it; empty when there is none."""
-    manifest = lake.manifest(RAW_STAGE, UNDATED) or {}
-    counts: dict[str, Any] = manifest.get("counts", {})
-    changes: dict[str, Any] = manifest.get("changes", {})
-    is_built = manifest.get("as_of") == intent.stamp
-    return (
-        counts | changes | {"built": is_built}
-        if counts.get("extracted") or (is_built and any(changes.values()))
-        else {}
-    )

@@ -8,9 +8,9 @@ from typing import Any
 from pipeline import config
 from pipeline.events import emit, one_line
 from pipeline.freshness import Intent
+from pipeline.observe import history
 from pipeline.observe.alerts import Message, Rules, alert, alert_of_failure
 from pipeline.observe.channels import ping, send
-from pipeline.observe.history import last_success
 from pipeline.stages.spool import OpenEngine
 from pipeline.storage import Lake
 
@@ -22,7 +22,7 @@ def announce(
     lake: Lake, intent: Intent, name: str, open_engine: OpenEngine, error: BaseException | None = None
 ) -> None:
     """Tell of a RunAll whose summary is under this name, if it came so far; the report first."""
-    summary = lake.read(name)
+    summary = history.summary(lake, name)
     if summary is not None and config.report().after_each_run:
         _write_report(lake, intent, open_engine)
     _write_metrics(lake, summary, intent.as_of)
@@ -64,7 +64,7 @@ def _write_metrics(lake: Lake, summary: dict[str, Any] | None, as_of: datetime) 
     from pipeline.observe.metrics import write_metrics
 
     try:
-        write_metrics(path, summary, as_of=as_of, last_success=last_success(lake))
+        write_metrics(path, summary, as_of=as_of, last_success=history.last_success(lake))
     except OSError as error:
         emit("metrics_failed", level=logging.WARNING, reason=f"[metrics] textfile = {path}: {error.strerror}")
 

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from pipeline.contract import CURATED_STAGES
-from pipeline.freshness import Intent, run_name
+from pipeline.freshness import Intent
+from pipeline.observe.history import summary_name
 from pipeline.stages.conclude import conclude
 from pipeline.stages.curate import curate
 from pipeline.stages.normalize import normalize
@@ -23,7 +24,7 @@ def rebuild(command: str, dates: list[str], intent: Intent) -> None:
         lake,
         dates,
         going_on,
-        name=f"runs/{run_name(intent.as_of)}.json",
+        name=summary_name(intent.as_of),
         warehouse=warehouse_path(),
         from_dump=False,
         options={"command": command},

@@ -11,7 +11,7 @@ from pipeline.config import Instant, InstantOrAuto
 from pipeline.dates import chosen, grouped
 from pipeline.errors import BadSetting, RunFailed
 from pipeline.events import emit
-from pipeline.freshness import run_name
+from pipeline.observe.history import summary, summary_name
 from pipeline.stages.changed import move_on
 from pipeline.stages.conclude import conclude
 from pipeline.stages.curate import curate
@@ -77,7 +77,7 @@ class RunAll(LakeTask):
             self._announced = True
 
     def output(self) -> SummaryTarget:
-        return SummaryTarget(open_lake(), f"runs/{run_name(self.stamp)}.json")
+        return SummaryTarget(open_lake(), summary_name(self.stamp))
 
     def run(self) -> Iterator[Any]:
         lake = open_lake()
@@ -92,7 +92,7 @@ class RunAll(LakeTask):
         try:
             self._conclude(lake, dates)
         finally:
-            show_outcome(self, lake.read(self.output().name))
+            show_outcome(self, summary(lake, self.output().name))
         if (lake.read(changes_name(self.stamp)) or {}).get("moves_on"):
             move_on(lake, self.intent)
 

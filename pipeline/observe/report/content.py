@@ -1,18 +1,17 @@
 """What stands on the page: its figures as plain values, and the rows of its charts as columns."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date as calendar_date
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from pipeline.dates import DAY
+from pipeline.dates import DAY, parse_dates
+from pipeline.observe.counts import Counts, discards
+from pipeline.observe.history import Run
 from pipeline.observe.report.figures import Figures, Rows
 from pipeline.observe.report.partitions import Partition
-from pipeline.observe.report.runs import Run, still_failed
 
 # currencies with a chart of their own, those of the most orders
 SHOWN_CURRENCIES = 6
@@ -29,30 +28,34 @@ REASONS = (
 
 @dataclass(frozen=True)
 class Content:
-    """A lake and its newest runs, oldest first. `failed` has the error of each date that failed when last looked at."""
+    """A lake and its newest runs, oldest first."""
 
     as_of: datetime
     partitions: list[Partition]
-    undated: dict[str, Any]
+    undated: Counts
     figures: Figures
     runs: list[Run]
 
     @cached_property
-    def failed(self) -> dict[str, str]:
-        return still_failed(self.runs)
+    def failed(self) -> set[str]:
+        """Dates that failed when a run last looked at them."""
+        failed: set[str] = set()
+        for run in self.runs:
+            failed = failed - run.dates | run.failed
+        return failed
 
     @cached_property
     def incomplete(self) -> list[str]:
         """Dates whose files are not whole, or cannot be read, and that did not fail."""
         broken = {part.date for part in self.partitions if part.id is None}
         broken |= {date for date, rows in self.figures.by_date.items() if rows is None}
-        return sorted(broken - self.failed.keys())
+        return sorted(broken - self.failed)
 
     @cached_property
     def absent(self) -> list[str]:
         """Dates between the first and the last that the lake does not have."""
-        known = {part.date for part in self.partitions} | self.failed.keys()
-        return [day for day in days(min(known), max(known)) if day not in known] if known else []
+        known = {part.date for part in self.partitions} | self.failed
+        return sorted(set(parse_dates(f"{min(known)}..{max(known)}")) - known) if known else []
 
     @property
     def settled_until(self) -> datetime | None:
@@ -63,8 +66,8 @@ class Content:
     @cached_property
     def reasons(self) -> dict[str, int]:
         """Discarded records by reason, undated ones included, in the order in which reasons are tested."""
-        total = sum((Counter(part.reasons) for part in self.partitions), Counter(self.undated.get("discarded", {})))
-        return {reason: total[reason] for reason in (*REASONS, *sorted(total.keys() - set(REASONS))) if total[reason]}
+        total = discards([self.undated, *(part.counts for part in self.partitions)])
+        return {reason: total[reason] for reason in dict.fromkeys((*REASONS, *total)) if total.get(reason)}
 
     def total(self, count: str) -> int:
         return sum(part.count(count) for part in self.partitions)
@@ -89,13 +92,6 @@ class Content:
 def added(amount: Decimal | None, text: str | None) -> Decimal | None:
     """The sum of an amount and one given as text, where None is no amount."""
     return amount if text is None else (amount or Decimal()) + Decimal(text)
-
-
-def days(first: str, last: str) -> list[str]:
-    """Every date from the first to the last, both included."""
-    start = calendar_date.fromisoformat(first)
-    count = (calendar_date.fromisoformat(last) - start).days + 1
-    return [str(start + timedelta(days=number)) for number in range(count)]
 
 
 def columns(names: list[str], rows: list[list[Any]]) -> dict[str, list[Any]]:
@@ -126,8 +122,8 @@ def _milliseconds(instant: datetime | None) -> int | None:
 
 
 def _calendar(content: Content) -> dict[str, list[Any]]:
-    newest = content.runs[-1]["as_of"] if content.runs else "?"
-    oldest = content.runs[0]["as_of"] if content.runs else "?"
+    newest = content.runs[-1].as_of if content.runs else "?"
+    oldest = content.runs[0].as_of if content.runs else "?"
     failed, incomplete = content.failed, set(content.incomplete)
     rows = []
     for part in content.partitions:
@@ -201,9 +197,5 @@ def _sales(sales: Rows, shown: list[str | None]) -> dict[str, list[Any]]:
 def _runs(runs: list[Run]) -> dict[str, list[Any]]:
     return columns(
         ["as_of", "state", "seconds", "built", "skipped", "failed"],
-        [[run["as_of"], state(run), run["seconds"], run["built"], run["skipped"], len(run["failed"])] for run in runs],
+        [[run.as_of, run.state, run.seconds, run.built, run.skipped, len(run.failed)] for run in runs],
     )
-
-
-def state(run: Run) -> str:
-    return "failed" if run["errors"] else "ok"

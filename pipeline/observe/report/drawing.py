@@ -9,7 +9,8 @@ from pipeline.errors import ExtraMissing
 from pipeline.storage import Lake
 
 KEPT = "curated/_report_charts.json"
-PACKAGES = ("altair", "vl-convert-python")
+# those of the extra
+PACKAGES = ("altair", "Jinja2", "vl-convert-python")
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def _version() -> str:
         packages = [f"{name} {metadata.version(name)}" for name in PACKAGES]
     except metadata.PackageNotFoundError as error:
         raise ExtraMissing(
-            f"the report needs {' and '.join(PACKAGES)}, and {error.name} is not installed: "
+            f"the report needs {', '.join(PACKAGES)}, and {error.name} is not installed: "
             "pip install 'orders-lake[report]'"
         ) from None
     source = resources.files(__package__).joinpath("charts.py").read_bytes()

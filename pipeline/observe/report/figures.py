@@ -23,7 +23,7 @@ DIMENSIONS = "curated/_dims.json"
 
 OpenEngine = Callable[[], Engine]
 Rows = list[dict[str, Any]]
-Cache = dict[str, Any]
+Kept = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -35,24 +35,24 @@ class Figures:
     sales_dates: list[str]
 
 
-def figures(lake: Lake, dates: list[Partition], cache: Cache, open_engine: OpenEngine) -> Figures:
-    """The figures of every whole date; what is computed anew is put into the cache, what is gone is taken out.
+def figures(lake: Lake, dates: list[Partition], kept: Kept, open_engine: OpenEngine) -> tuple[Figures, Kept]:
+    """The figures of every whole date, and what to keep of them: given it, the next report reads changed dates only.
 
     Amounts are decimal text, of one currency a row.
     """
     whole = {part.date: part.id for part in dates if part.id is not None}
-    known = {date: entry for date, entry in cache.get("dates", {}).items() if entry["id"] == whole.get(date)}
+    known = {date: entry for date, entry in kept.get("dates", {}).items() if entry["id"] == whole.get(date)}
     newest = sorted(whole)[-NEWEST_DATES:]
     sales_id = _digest([whole[date] for date in newest], lake.read(DIMENSIONS))
     due = sorted(whole.keys() - known.keys())
-    sales = cache.get("sales", {})
+    sales = kept.get("sales", {})
     if due or sales.get("id") != sales_id:
         with open_engine() as engine:
             known |= {date: {"id": whole[date], "rows": rows} for date, rows in _of_dates(lake, engine, due).items()}
             readable = [date for date in newest if known[date]["rows"] is not None]
             sales = {"id": sales_id, "rows": _sales(lake, engine, readable)}
-    cache |= {"dates": known, "sales": sales}
-    return Figures({date: known[date]["rows"] for date in sorted(known)}, sales["rows"], newest)
+    found = Figures({date: known[date]["rows"] for date in sorted(known)}, sales["rows"], newest)
+    return found, {"dates": known, "sales": sales}
 
 
 def _digest(*values: Any) -> str:

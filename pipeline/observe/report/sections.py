@@ -1,131 +1,106 @@
-"""The parts of the page that are text and tables. All text from data or settings is escaped here."""
+"""What the text and the tables of the page say, as plain values for its template."""
 
 from collections.abc import Iterable
-from datetime import datetime
 from decimal import Decimal
-from html import escape
 from itertools import groupby
 from typing import Any
 
 from pipeline.dates import fold_dates
-from pipeline.observe.report.content import (
-    NO_CURRENCY,
-    SHOWN_CURRENCIES,
-    Content,
-    added,
-    late_orders,
-    state,
-)
+from pipeline.observe.history import Run
+from pipeline.observe.report.content import NO_CURRENCY, SHOWN_CURRENCIES, Content, added, late_orders
 from pipeline.observe.report.figures import Rows
 from pipeline.observe.report.partitions import Partition
-from pipeline.observe.report.runs import Run
 
 NONE = "–"
 SHOWN_RUNS, NAMED_CURRENCIES = 12, 20
-STATES = {
-    "built": "built by the newest run",
-    "earlier": "built by an earlier run shown here",
-    "skipped": "complete, skipped",
-    "failed": "failed",
-    "incomplete": "incomplete",
-    "absent": "no partition",
-}
+# of the newest run's errors, and of the text of each
+SHOWN_ERRORS, SHOWN_CHARACTERS = 20, 600
+
+Cells = list[list[str]]
+# CSS variables and what they stand for
+Legend = list[tuple[str, str]]
 
 
-def headline(content: Content) -> str:
-    """The figures at the top."""
+def values(content: Content) -> dict[str, Any]:
+    """The values of the template by their names."""
+    names = [_currency(currency) for currency in content.shown_currencies]
+    currency_rows = _currency_rows(content)
+    return {
+        "as_of": f"{content.as_of:%Y-%m-%d %H:%M}",
+        "is_empty": not content.partitions,
+        **_headline(content),
+        "attention": _attention(content),
+        "currencies": list(enumerate(names)),
+        "currency_legend": _currency_legend(names, len(content.currencies)),
+        "currency_rows": currency_rows[:NAMED_CURRENCIES],
+        "more_currencies": max(0, len(currency_rows) - NAMED_CURRENCIES),
+        "month_rows": _month_rows(content),
+        "reason_legend": _series(content.reasons),
+        "reason_rows": _reason_rows(content),
+        "sales_dates": _counted(len(content.figures.sales_dates), "date"),
+        "runs": _counted(len(content.runs), "run"),
+        "run_rows": _run_rows(content.runs),
+    }
+
+
+def _headline(content: Content) -> dict[str, Any]:
     newest = content.partitions[-1] if content.partitions else None
     extracted = content.total("extracted") + int(content.undated.get("extracted", 0))
     discarded = sum(content.reasons.values())
     until = content.settled_until
-    since = f"since {until:%Y-%m-%d %H:%M}" if until else "no date is settled yet"
-    figures = [
-        ("Last run", *_last_run(content.runs)),
-        (
-            "Freshness",
-            f'<span id="freshness">{NONE}</span>',
-            since,
-        ),
-        ("Newest date", newest.date if newest else NONE, _newest(newest)),
-        ("Orders", number(content.total("kept")), f"on {counted(len(content.partitions), 'date')}"),
-        ("Discarded", number(discarded), f"{_share(discarded, extracted)} of {number(extracted)} records"),
-    ]
-    return "".join(f"<div><dt>{name}</dt><dd>{value}<small>{note}</small></dd></div>" for name, value, note in figures)
+    return {
+        "last_run": content.runs[-1].state if content.runs else None,
+        "last_run_note": _last_run(content.runs),
+        "freshness_note": f"since {until:%Y-%m-%d %H:%M}" if until else "no date is settled yet",
+        "newest_date": newest.date if newest else NONE,
+        "newest_date_note": _newest(newest),
+        "orders": _number(content.total("kept")),
+        "orders_note": f"on {_counted(len(content.partitions), 'date')}",
+        "discarded": _number(discarded),
+        "discarded_note": f"{_share(discarded, extracted)} of {_number(extracted)} records",
+    }
 
 
-def _last_run(runs: list[Run]) -> tuple[str, str]:
+def _last_run(runs: list[Run]) -> str:
     if not runs:
-        return NONE, "no run has left a summary"
-    run = runs[-1]
-    took = f", took {duration(run['seconds'])}" if run["seconds"] is not None else ""
-    return _badge(state(run)), f"{minute(run['as_of'])}{took}"
+        return "no run has left a summary"
+    took = f", took {_duration(runs[-1].seconds)}" if runs[-1].seconds is not None else ""
+    return f"{_minute(runs[-1].as_of)}{took}"
 
 
 def _newest(part: Partition | None) -> str:
     if part is None:
         return "the lake is empty"
-    return f"{counted(part.count('kept'), 'order')}, {'settled' if part.settled else 'still open'}"
+    return f"{_counted(part.count('kept'), 'order')}, {'settled' if part.settled else 'still open'}"
 
 
-def _badge(text: str) -> str:
-    return f'<span class="badge {text}">{text}</span>'
-
-
-def attention(content: Content) -> str:
-    """What somebody has to look at, the worst first, each with what to do."""
+def _attention(content: Content) -> list[tuple[str, str]]:
+    """What somebody has to look at, the worst first, each with the command that helps, if one does."""
     newest = content.runs[-1:]
-    items = [(f"The last run failed: {error}", "") for run in newest for error in run["errors"]]
-    for told, dates in (("Failed when last run", sorted(content.failed)), ("Incomplete", content.incomplete)):
+    items = [(f"The last run failed: {_short(error)}", "") for run in newest for error in run.errors[:SHOWN_ERRORS]]
+    for label, dates in (("Failed when last run", sorted(content.failed)), ("Incomplete", content.incomplete)):
         if dates:
-            items.append((f"{told}: {fold_dates(dates)}", f"python -m pipeline --since {dates[0]}"))
+            items.append((f"{label}: {fold_dates(dates)}", f"python -m pipeline --since {dates[0]}"))
     for run in newest:
-        if run["differing"]:
-            told = f"{counted(run['differing'], 'settled date')} skipped that the source has differently now"
-            items.append((told, "python -m pipeline plan"))
+        if run.differing:
+            skipped = f"{_counted(run.differing, 'settled date')} skipped that the source has differently now"
+            items.append((skipped, "python -m pipeline plan"))
     if content.absent:
         items.append((f"No partition between the first and the last date: {fold_dates(content.absent)}", ""))
-    if not items:
-        return "<p>Nothing needs attention.</p>"
-    return "<ul>" + "".join(f"<li>{escape(told)}{_code(command)}</li>" for told, command in items) + "</ul>"
+    return items
 
 
-def _code(command: str) -> str:
-    return f"<code>{escape(command)}</code>" if command else ""
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
-def legend(names: Iterable[tuple[str, str]]) -> str:
-    """What the colours of a chart stand for: CSS variables and texts."""
-    keys = (f'<li><i style="background:var({colour})"></i>{escape(text)}</li>' for colour, text in names)
-    return f'<ul class="legend">{"".join(keys)}</ul>'
+def _series(names: Iterable[str]) -> Legend:
+    return [(f"--series-{number}", name) for number, name in enumerate(names)]
 
 
-def state_legend() -> str:
-    return legend((f"--state-{name}", text) for name, text in STATES.items())
-
-
-def currency_legend(content: Content) -> str:
-    names = [_currency(currency) for currency in content.shown_currencies]
-    rest = [(f"--series-{SHOWN_CURRENCIES}", "other currencies")] if len(content.currencies) > SHOWN_CURRENCIES else []
-    return legend([*((f"--series-{number}", name) for number, name in enumerate(names)), *rest])
-
-
-def reason_legend(content: Content) -> str:
-    return legend((f"--series-{number}", reason) for number, reason in enumerate(content.reasons))
-
-
-def currency_choice(content: Content) -> str:
-    names = [_currency(currency) for currency in content.shown_currencies]
-    return choice("currency", "Currency", [(str(number), name) for number, name in enumerate(names)], "0")
-
-
-def choice(name: str, legend: str, options: list[tuple[str, str]], chosen: str) -> str:
-    """Radio buttons that look like one control."""
-    buttons = "".join(
-        f'<label><input type="radio" name="{name}" value="{value}"{" checked" * (value == chosen)}>'
-        f"<span>{escape(text)}</span></label>"
-        for value, text in options
-    )
-    return f'<fieldset class="choice" id="{name}"><legend>{legend}</legend>{buttons}</fieldset>'
+def _currency_legend(names: list[str], currencies: int) -> Legend:
+    rest = [(f"--series-{SHOWN_CURRENCIES}", "other currencies")] if currencies > SHOWN_CURRENCIES else []
+    return [*_series(names), *rest]
 
 
 def _currency(currency: str | None) -> str:
@@ -133,45 +108,31 @@ def _currency(currency: str | None) -> str:
     return text if len(text) <= 24 else f"{text[:24]}…"
 
 
-def reason_table(content: Content) -> str:
-    if not content.reasons:
-        return "<p>No record was discarded.</p>"
+def _reason_rows(content: Content) -> Cells:
     undated = content.undated.get("discarded", {})
-    rows = [
-        [escape(reason), number(count), number(undated.get(reason, 0))] for reason, count in content.reasons.items()
-    ]
-    return table("Discarded records", ["reason", "records", "of these undated"], rows)
+    return [[reason, _number(count), _number(undated.get(reason, 0))] for reason, count in content.reasons.items()]
 
 
-def currency_table(content: Content) -> str:
-    rows = [
-        [escape(_currency(name)), number(orders), money(amount)]
-        for name, (orders, amount) in content.currencies.items()
-    ]
-    more = len(rows) - 20
-    return table("Totals by currency", ["currency", "orders", "amount"], rows[:20]) + (
-        f"<p>and {number(more)} more currencies</p>" if more > 0 else ""
-    )
+def _currency_rows(content: Content) -> Cells:
+    return [[_currency(name), _number(orders), _money(amount)] for name, (orders, amount) in content.currencies.items()]
 
 
-def month_table(content: Content) -> str:
+def _month_rows(content: Content) -> Cells:
     """A row a month and currency, the newest month first; what has no currency stands in the month's first row."""
     months = [(month, list(parts)) for month, parts in groupby(content.partitions, key=lambda part: part.date[:7])]
-    rows = [row for month, parts in reversed(months) for row in _month(content, month, parts)]
-    heads = ["month", "currency", "orders", "amount", "discarded", "moved", "late"]
-    return table("By month", heads, rows, texts=2)
+    return [row for month, parts in reversed(months) for row in _month(content, month, parts)]
 
 
-def _month(content: Content, month: str, parts: list[Partition]) -> list[list[str]]:
+def _month(content: Content, month: str, parts: list[Partition]) -> Cells:
     found = [content.figures.by_date.get(part.date) or [] for part in parts]
     discarded = sum(part.discarded for part in parts)
     moved = sum(part.count("superseded_elsewhere") for part in parts)
     totals = [
-        [escape(_currency(currency)), *_total([row for day in found for row in day if row["currency"] == currency])]
+        [_currency(currency), *_total([row for day in found for row in day if row["currency"] == currency])]
         for currency in content.shown_currencies
     ]
     present = [total for total in totals if total[1] != "0"] or [["", "0", NONE]]
-    of_month = [number(discarded), number(moved), number(sum(map(late_orders, found)))]
+    of_month = [_number(discarded), _number(moved), _number(sum(map(late_orders, found)))]
     return [[month, *present[0], *of_month], *(["", *total, "", "", ""] for total in present[1:])]
 
 
@@ -179,57 +140,41 @@ def _total(rows: Rows) -> tuple[str, str]:
     amount: Decimal | None = None
     for row in rows:
         amount = added(amount, row["amount"])
-    return number(sum(row["orders"] for row in rows)), money(amount)
+    return _number(sum(row["orders"] for row in rows)), _money(amount)
 
 
-def run_table(runs: list[Run]) -> str:
-    rows = [
+def _run_rows(runs: list[Run]) -> Cells:
+    """The newest runs, the newest first."""
+    return [
         [
-            minute(run["as_of"]),
-            _badge(state(run)),
-            duration(run["seconds"]),
-            number(run["built"]),
-            number(run["skipped"]),
-            number(len(run["failed"])),
+            _minute(run.as_of),
+            run.state,
+            _duration(run.seconds),
+            *map(_number, [run.built, run.skipped, len(run.failed)]),
         ]
-        for run in reversed(runs[-SHOWN_RUNS:])
+        for run in runs[: -SHOWN_RUNS - 1 : -1]
     ]
-    return table("The newest runs", ["as of", "state", "took", "built", "skipped", "failed"], rows, texts=2)
 
 
-def table(caption: str, heads: list[str], rows: list[list[str]], *, texts: int = 1) -> str:
-    """A table of HTML cells; the first `texts` columns are text, the others numbers."""
-    classes = ["" if place < texts else ' class="number"' for place in range(len(heads))]
-    head = "".join(f'<th scope="col"{kind}>{name}</th>' for name, kind in zip(heads, classes, strict=True))
-    body = "".join(
-        "<tr>" + "".join(f"<td{kind}>{cell}</td>" for cell, kind in zip(row, classes, strict=True)) + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table><caption>{caption}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def number(value: int) -> str:
+def _number(value: int) -> str:
     return f"{value:,}"
 
 
-def counted(value: int, noun: str) -> str:
+def _counted(value: int, noun: str) -> str:
     return f"{value:,} {noun}{'' if value == 1 else 's'}"
 
 
-def money(value: Decimal | None) -> str:
+def _money(value: Decimal | None) -> str:
     return NONE if value is None else f"{value:,.2f}"
 
 
-def minute(stamp: str) -> str:
+def _minute(stamp: str) -> str:
     """A run's stamp to the minute."""
-    return escape(stamp[:16].replace("T", " "))
+    return stamp[:16].replace("T", " ")
 
 
-def duration(seconds: Any) -> str:
-    if not isinstance(seconds, int | float):
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
         return NONE
     if seconds < 60:
         return f"{seconds:.1f} s"
@@ -239,7 +184,3 @@ def duration(seconds: Any) -> str:
 
 def _share(part: int, whole: int) -> str:
     return f"{part / whole:.1%}" if whole else "0 %"
-
-
-def written_at(as_of: datetime) -> str:
-    return f"{as_of:%Y-%m-%d %H:%M}; times are UTC"

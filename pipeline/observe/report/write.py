@@ -1,16 +1,20 @@
 """Writes the report: gathers what the lake holds, keeps what was added up, and puts the page in place."""
 
+from itertools import islice
+
 from pipeline.freshness import Intent
+from pipeline.observe.counts import undated
+from pipeline.observe.history import runs
 from pipeline.observe.report.content import Content
 from pipeline.observe.report.drawing import drawing
 from pipeline.observe.report.figures import OpenEngine, figures
 from pipeline.observe.report.page import page
-from pipeline.observe.report.partitions import partitions, undated
-from pipeline.observe.report.runs import newest_runs
+from pipeline.observe.report.partitions import partitions
 from pipeline.storage import Lake
 
 REPORT = "report.html"
-CACHE = "curated/_report.json"
+KEPT = "curated/_report.json"
+NEWEST_RUNS = 60
 
 
 def write_report(lake: Lake, open_engine: OpenEngine, intent: Intent) -> str:
@@ -19,15 +23,10 @@ def write_report(lake: Lake, open_engine: OpenEngine, intent: Intent) -> str:
     Raises ExtraMissing where the packages of the extra `report` are not installed; see installed().
     """
     with lake.locked():
-        cache = dict(lake.read(CACHE) or {})
         dates = partitions(lake, intent)
-        content = Content(
-            intent.as_of,
-            dates,
-            undated(lake),
-            figures(lake, dates, cache, open_engine),
-            newest_runs(lake, cache),
-        )
-        lake.write(CACHE, cache)
+        found, kept = figures(lake, dates, lake.read(KEPT) or {}, open_engine)
+        newest = list(islice(runs(lake), NEWEST_RUNS))[::-1]
+        content = Content(intent.as_of, dates, undated(lake, intent), found, newest)
+        lake.write(KEPT, kept)
         lake.write_text(REPORT, page(content, drawing(lake)))
     return lake.path(REPORT)

@@ -8,19 +8,19 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Context, Decimal
 from typing import Any
 
-from pipeline.mock_api.feed import Entry, Feed, Order, dumped, instant, seconds
-from pipeline.mock_api.styles import Answer, Asked, BadRequest, Plain, links, with_parameters
+from mock_shop.feed import Entry, Feed, Order, dumped, instant, seconds
+from mock_shop.styles import Answer, Asked, BadRequest, Plain, links, with_parameters
 
 NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,2})?", re.ASCII)
-# more digits than a number has that the contract accepts
+# more digits than any number that the contract accepts
 EXACT = Context(prec=150)
-# where the shops of the vendors are that write local times
+# the zone of shops whose vendor writes local times
 SHOP_ZONE = timezone(timedelta(hours=-5))
 
 
-def _within(given: int, most: int, told: str) -> int:
-    if given > most:
-        raise ValueError(told)
+def _at_most(limit: int, given: int, message: str) -> int:
+    if given > limit:
+        raise ValueError(message)
     return given
 
 
@@ -29,17 +29,17 @@ def _is_number(value: Any) -> bool:
 
 
 def _money(value: Any) -> Any:
-    """A number as a string; what is none stays as it is."""
+    """A number as a string; anything else as it is."""
     return str(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else value
 
 
 def _number(value: Any) -> Any:
-    """A number as a number; what is none stays as it is."""
+    """The text of a number as a number; anything else as it is."""
     return Decimal(value) if isinstance(value, str) and _is_number(value) else value
 
 
 def _hundredths(value: Any) -> Any:
-    """A number in hundredths, a whole one unless it has more decimals; what is none stays as it is."""
+    """A number in hundredths, whole unless it has more than two decimals; anything else as it is."""
     if not _is_number(value):
         return value
     exact = EXACT.scaleb(Decimal(value), 2)
@@ -52,13 +52,13 @@ def _items(order: Order) -> list[dict[str, Any]]:
 
 
 def _instant(order: Order, name: str) -> datetime | None:
-    """In whole seconds, as vendors have it."""
+    """A timestamp of the order in whole seconds, UTC."""
     time = instant(order.get(name))
     return time and time.astimezone(UTC).replace(microsecond=0)
 
 
 class Shopify(Plain):
-    """Admin REST: both ends of a window count; the next page is a URL in Link with nothing but limit and page_info."""
+    """Admin REST: both ends of a window count; Link has the next page's URL, with only limit and page_info."""
 
     path = "/admin/api/2025-01/orders.json"
     default_limit, max_limit = 50, 250
@@ -129,7 +129,7 @@ class Shopify(Plain):
         return Answer(body, {"X-Shopify-Shop-Api-Call-Limit": "1/40"} | others)
 
     def _at(self, asked: Asked, url: str, start: int) -> str:
-        """The URL of another page: nothing but limit and a token of all the rest."""
+        """The URL of another page: limit, and one token for all other parameters."""
         state = {name: value for name, value in asked.query.items() if name != "limit"} | {"start": str(start)}
         token = base64.urlsafe_b64encode(dumped(state)).decode()
         return with_parameters(url.split("?")[0], limit=asked.limit, page_info=token)
@@ -145,7 +145,7 @@ class Shopify(Plain):
 
 
 class WooCommerce(Plain):
-    """REST v3: neither end of a window counts, the body is the array, the totals are headers."""
+    """REST v3: neither end of a window counts, the body is an array, headers have the totals."""
 
     path = "/wp-json/wc/v3/orders"
     default_limit, max_limit = 10, 100
@@ -191,7 +191,7 @@ class WooCommerce(Plain):
         return window, entries if query.get("order") == "asc" else entries[::-1]
 
     def limit(self, given: int) -> int:
-        return _within(given, self.max_limit, "per_page must be between 1 (inclusive) and 100 (inclusive)")
+        return _at_most(self.max_limit, given, "per_page must be between 1 (inclusive) and 100 (inclusive)")
 
     def page(self, asked: Asked, url: str) -> Answer:
         entries = asked.entries[asked.start : asked.start + asked.limit]
@@ -214,7 +214,7 @@ class WooCommerce(Plain):
 
 
 class Stripe(Plain):
-    """List endpoints in Stripe's manner: newest first, a page starts after the last id, times are epoch seconds."""
+    """Stripe's lists: newest first, a page starts after an id, times are epoch seconds."""
 
     path = "/v1/orders"
     default_limit, max_limit = 10, 100
@@ -256,7 +256,7 @@ class Stripe(Plain):
         return ("starting_after",)
 
     def limit(self, given: int) -> int:
-        return _within(given, self.max_limit, "limit must be at most 100")
+        return _at_most(self.max_limit, given, "limit must be at most 100")
 
     def start(self, entries: list[Entry], query: Mapping[str, str], limit: int) -> int:
         if "starting_after" not in query:

@@ -1,4 +1,4 @@
-"""Faults, drawn from a seed and from how often the very same request was made: the same in every run."""
+"""Faults, drawn from a seed, a request and how often it was made: the same requests meet the same faults."""
 
 import asyncio
 import hashlib
@@ -9,11 +9,11 @@ from email.utils import formatdate
 
 from aiohttp import web
 
-from pipeline.mock_api.styles import Answer, Plain
+from mock_shop.styles import Answer, Plain
 
-# as many in a row as one request is refused at most, so that a patient client gets every page
+# faults in a row that one request meets at most, so that a patient client gets every page
 MOST_IN_A_ROW = 6
-# seconds, a date of RFC 9110, nothing, and what is not allowed
+# values of Retry-After: seconds, a date, what RFC 9110 does not allow, and no header
 RETRY_AFTER = ("0.05", "0.2", "date", "0", "-1", "")
 ANSWERED = {"429": 429, "500": 500, "503": 503}
 KINDS = (
@@ -31,7 +31,7 @@ KINDS = (
 
 
 class Faults:
-    """Which fault a request meets, if any, and how many of each there were."""
+    """Chooses the fault of each request and counts them by kind; `moved` are the windows without their first order."""
 
     def __init__(self, seed: int, rate: float, style: Plain) -> None:
         self._seed, self._rate, self._style = seed, rate, style
@@ -42,7 +42,7 @@ class Faults:
         self.counts: Counter[str] = Counter()
 
     def draw(self, request: str, window: str, start: int) -> str | None:
-        """The fault for this request, at this time that it is made."""
+        """The fault that the request meets this time; None: none."""
         self._times[request] += 1
         if start == 0:
             self.moved.discard(window)
@@ -60,8 +60,8 @@ class Faults:
             self.moved.add(window)
         return kind
 
-    def manner(self, request: str) -> int:
-        """A number that chooses between the manners of the request's fault, drawn like the fault."""
+    def variant(self, request: str) -> int:
+        """A number that chooses between the forms of the request's fault, drawn like the fault."""
         return int.from_bytes(self._digest(request)[8:12])
 
     def _digest(self, request: str) -> bytes:
@@ -75,11 +75,11 @@ class Faults:
         return True
 
 
-def spoiled(kind: str, answer: Answer, style: Plain, manner: int) -> Answer:
-    """What is sent instead of the answer, for the faults that are an answer."""
+def spoiled(kind: str, answer: Answer, style: Plain, variant: int) -> Answer:
+    """The answer that is sent instead, for a fault that is a whole answer."""
     if kind in ANSWERED:
         failed = style.error(ANSWERED[kind], "try again later")
-        wait = style.retry_after(RETRY_AFTER[manner % len(RETRY_AFTER)]) if kind == "429" else ""
+        wait = style.retry_after(RETRY_AFTER[variant % len(RETRY_AFTER)]) if kind == "429" else ""
         wait = formatdate(usegmt=True) if wait == "date" else wait
         failed.headers = {"Retry-After": wait} if wait else {}
         return failed
@@ -90,8 +90,10 @@ def spoiled(kind: str, answer: Answer, style: Plain, manner: int) -> Answer:
     return Answer(answer.body[: len(answer.body) // 2], answer.headers)
 
 
-async def broken(kind: str, request: web.Request, body: bytes, stall_seconds: float, manner: int) -> web.StreamResponse:
-    """The faults that are no whole answer."""
+async def broken(
+    kind: str, request: web.Request, body: bytes, stall_seconds: float, variant: int
+) -> web.StreamResponse:
+    """Carries out a fault that is no whole answer."""
     if kind == "refused":
         return web.Response(status=307, headers={"Location": f"http://127.0.0.1:{_closed_port()}/"})
     if kind == "stall":
@@ -105,7 +107,7 @@ async def broken(kind: str, request: web.Request, body: bytes, stall_seconds: fl
         transport.abort()
         return web.Response()
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
-    if manner % 2:
+    if variant % 2:
         response.enable_chunked_encoding()
     else:
         response.content_length = len(body) + 1
@@ -116,7 +118,7 @@ async def broken(kind: str, request: web.Request, body: bytes, stall_seconds: fl
 
 
 def _closed_port() -> int:
-    """A port of this machine at which nobody listens."""
+    """A port of this machine at which nothing listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port: int = taken.getsockname()[1]

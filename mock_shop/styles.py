@@ -1,4 +1,4 @@
-"""What a style is, and the plain one: what a request means, how a page and an error are written."""
+"""A style reads requests and writes pages and errors. Plain is one; the vendors' styles derive from it."""
 
 import base64
 import json
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from pipeline.mock_api.feed import Entry, Feed, Order, dumped, seconds
+from mock_shop.feed import Entry, Feed, Order, dumped, seconds
 
 PAGINATIONS = ("cursor", "link_header", "page_number", "offset", "none")
 
@@ -17,7 +17,7 @@ class BadRequest(Exception):
 
 @dataclass(frozen=True)
 class Asked:
-    """What a request asks for: these entries, from this one on, so many, and the window's name in the statistics."""
+    """A page of a window: `limit` of its entries from index `start` on. `window` is its name in the statistics."""
 
     window: str
     entries: list[Entry]
@@ -28,7 +28,7 @@ class Asked:
 
 @dataclass
 class Answer:
-    """What is sent back."""
+    """A response: body, headers beside Content-Type, and status."""
 
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
@@ -43,17 +43,18 @@ class Plain:
     limit_name = "limit"
     window_names: tuple[str, ...] = ("created_from", "created_until", "updated_since")
     counts_total = True
-    # whether it has each order once, as it is now, and times in whole seconds
+    # whether it has only the newest version of each order, and times in whole seconds
     is_vendor = False
 
     def __init__(self, pagination: str = "cursor") -> None:
         self.pagination = pagination
 
     def shaped(self, order: Order, line: bytes) -> bytes:
+        """The order as this style sends it; `line` is its JSON in the contract's form."""
         return line
 
     def asked(self, feed: Feed, query: Mapping[str, str]) -> Asked:
-        """Raises BadRequest."""
+        """The page that a request asks for. Raises BadRequest and UnreadableFeed."""
         query = self.continued(query)
         unknown = sorted(set(query) - {*self.window_names, *self.page_names(), self.limit_name})
         if unknown:
@@ -77,10 +78,11 @@ class Plain:
         return {"page_number": ("page",), "offset": ("offset",), "none": ()}.get(self.pagination, ("cursor",))
 
     def limit(self, given: int) -> int:
-        """Orders a page, at most. Raises ValueError."""
+        """The most orders of a page, for the limit that was asked for. Raises ValueError."""
         return min(given, self.max_limit)
 
     def window(self, feed: Feed, query: Mapping[str, str]) -> tuple[str, list[Entry]]:
+        """The window's name and its entries. Raises KeyError and ValueError for bad parameters, UnreadableFeed."""
         if "updated_since" in query:
             since = query["updated_since"]
             return f"updated>={since}", feed.updated(seconds(since), since_counts=True)
@@ -98,7 +100,7 @@ class Plain:
         return int(base64.urlsafe_b64decode(cursor)) if cursor else 0
 
     def page(self, asked: Asked, url: str) -> Answer:
-        """A page of what was asked for; `url` is the request's own."""
+        """The page as a response; `url` is the request's own."""
         entries = asked.entries[asked.start : asked.start + asked.limit]
         total = len(asked.entries)
         following = asked.start + len(entries)
@@ -112,10 +114,11 @@ class Plain:
         )
 
     def error(self, status: int, message: str) -> Answer:
+        """An error in this style's envelope."""
         return Answer(dumped({"error": message}), status=status)
 
     def retry_after(self, drawn: str) -> str:
-        """What is told with status 429; empty: nothing."""
+        """The header Retry-After of status 429, given one that was drawn; empty: no header."""
         return drawn
 
     def credentials(self, secret: str) -> tuple[str, str]:
@@ -134,6 +137,6 @@ def with_parameters(url: str, **parameters: object) -> str:
 
 
 def links(**urls: str | None) -> dict[str, str]:
-    """The header Link (RFC 8288), of those that are there."""
+    """The header Link (RFC 8288) by relation, without those that are None."""
     links = ", ".join(f'<{url}>; rel="{relation}"' for relation, url in urls.items() if url)
     return {"Link": links} if links else {}

@@ -1,4 +1,4 @@
-"""The server: one endpoint in the chosen style, /_stats and /_reset."""
+"""The server: the orders of the chosen style, /_stats and /_reset."""
 
 import asyncio
 import socket
@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from pipeline.mock_api.faults import ANSWERED, Faults, broken, spoiled
-from pipeline.mock_api.feed import Feed, UnreadableFeed
-from pipeline.mock_api.styles import Answer, Asked, BadRequest, Plain
-from pipeline.mock_api.vendors import VENDORS
+from mock_shop.faults import ANSWERED, Faults, broken, spoiled
+from mock_shop.feed import Feed, UnreadableFeed
+from mock_shop.styles import Answer, Asked, BadRequest, Plain
+from mock_shop.vendors import VENDORS
 
 COMPRESSED_ABOVE_BYTES = 1024
 GZIP = 16 + zlib.MAX_WBITS
@@ -34,8 +34,8 @@ class Settings:
     secret: str | None
 
 
-class MockApi:
-    """The API, with what it has been asked so far."""
+class MockShop:
+    """Answers requests, and counts them until it is reset."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -49,11 +49,12 @@ class MockApi:
         self._faults = Faults(self._settings.seed, self._settings.fault_rate, self.style)
 
     async def stats(self, _: web.Request) -> web.Response:
-        """How often each page was served as it should be, and every fault."""
-        told = {"requests": self._requests, "pages": self._pages, "faults": self._faults.counts}
-        return web.json_response(told)
+        """The number of requests, of good answers by page, and of faults by kind."""
+        counts = {"requests": self._requests, "pages": self._pages, "faults": self._faults.counts}
+        return web.json_response(counts)
 
     async def reset(self, _: web.Request) -> web.Response:
+        """Count from zero and draw the faults from the start again."""
         self._reset()
         return web.Response()
 
@@ -72,18 +73,18 @@ class MockApi:
             return _sent(self.style.error(500, str(error)))
         key = f"{request.path}?{sorted(request.query.items())}"
         kind = self._faults.draw(key, asked.window, asked.start)
-        answer = self.style.page(self._as_it_is(asked, kind), str(request.url))
+        answer = self.style.page(self._seen(asked, kind), str(request.url))
         if kind is None:
             self._pages[f"{asked.window}|{asked.start}"] += 1
-        manner = self._faults.manner(key)
+        variant = self._faults.variant(key)
         if kind in SPOILED:
-            answer = spoiled(kind, answer, self.style, manner)
+            answer = spoiled(kind, answer, self.style, variant)
         elif kind not in (None, "moved", "duplicate_page"):
-            return await broken(str(kind), request, answer.body, self._settings.stall_seconds, manner)
+            return await broken(str(kind), request, answer.body, self._settings.stall_seconds, variant)
         return _sent(answer, compressed="gzip" in request.headers.get("Accept-Encoding", ""))
 
-    def _as_it_is(self, asked: Asked, kind: str | None) -> Asked:
-        """What is asked for as the API sees it: moved by one record, or the page before, out of a stale cache."""
+    def _seen(self, asked: Asked, kind: str | None) -> Asked:
+        """The request as a faulty API sees it: its window lacks the first order, or a cache has the page before."""
         if asked.window in self._faults.moved:
             asked = replace(asked, entries=asked.entries[1:])
         if kind == "duplicate_page":
@@ -91,7 +92,7 @@ class MockApi:
         return asked
 
     def _refused(self, request: web.Request) -> Answer | None:
-        """Status 401 that repeats what it was sent, as careless APIs do."""
+        """Status 401 for wrong credentials. It repeats them, as careless APIs do."""
         if self._settings.secret is None:
             return None
         name, expected = self.style.credentials(self._settings.secret)
@@ -103,7 +104,7 @@ def _sent(answer: Answer, *, compressed: bool = False) -> web.Response:
     headers = {"Content-Type": "application/json"} | answer.headers
     body = answer.body
     if compressed and len(body) > COMPRESSED_ABOVE_BYTES:
-        # fast rather than small: aiohttp's own would cost more than all the rest of a page
+        # level 1: aiohttp's own compression would take longer than all the rest of a page
         packing = zlib.compressobj(1, wbits=GZIP)
         body, headers["Content-Encoding"] = packing.compress(body) + packing.flush(), "gzip"
     return web.Response(body=body, status=answer.status, headers=headers)
@@ -111,16 +112,16 @@ def _sent(answer: Answer, *, compressed: bool = False) -> web.Response:
 
 def serve(settings: Settings) -> None:
     """Answer until the process is told to end. Raises OSError when the port is taken."""
-    api = MockApi(settings)
+    shop = MockShop(settings)
     app = web.Application()
-    app.router.add_get(api.style.path, api.orders)
-    app.router.add_get("/_stats", api.stats)
-    app.router.add_post("/_reset", api.reset)
+    app.router.add_get(shop.style.path, shop.orders)
+    app.router.add_get("/_stats", shop.stats)
+    app.router.add_post("/_reset", shop.reset)
     listener = socket.create_server((settings.address, settings.port), backlog=128)
 
-    async def tell(_: web.Application) -> None:
-        """Say where, once the signals that end the server are awaited."""
-        print(f"mock-api: http://{settings.address}:{listener.getsockname()[1]}{api.style.path}", flush=True)
+    async def print_url(_: web.Application) -> None:
+        """Runs once the server handles the signals that end it, so whoever reads the line may end it at once."""
+        print(f"mock-shop: http://{settings.address}:{listener.getsockname()[1]}{shop.style.path}", flush=True)
 
-    app.on_startup.append(tell)
+    app.on_startup.append(print_url)
     web.run_app(app, sock=listener, print=None, access_log=None, handler_cancellation=True)

@@ -1,4 +1,4 @@
-"""The orders that the API has, in a vendor's shape, ready to be sent."""
+"""The orders of a JSON file, in a vendor's shape, ready to be sent."""
 
 import json
 import math
@@ -14,22 +14,22 @@ from typing import Any
 
 Order = dict[str, Any]
 
-# the contract's: datetime.fromisoformat alone would take 20250115 and 2025-W03-3, too
+# the pipeline's contract; datetime.fromisoformat alone would accept 20250115 and 2025-W03-3, too
 TIMESTAMP = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?",
     re.ASCII,
 )
-# windows whose orders are kept at hand, so that a page costs no search through all of them
+# windows whose orders are kept, so that the next page needs no search through all orders
 KNOWN_WINDOWS = 64
 
 
 class UnreadableFeed(Exception):
-    """The file is no JSON dump now; perhaps it is being written."""
+    """The file is not a JSON dump at the moment; perhaps it is being written."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One order: its times in seconds since 1970, its id, and its JSON as the API gives it."""
+    """One order: its times in seconds since 1970, its id, and its JSON as it is sent."""
 
     created: float
     updated: float
@@ -38,9 +38,9 @@ class Entry:
 
 
 class Feed:
-    """The orders of a JSON file, which is read anew whenever it has changed.
+    """The orders of a JSON file, which is read again whenever it has changed.
 
-    A vendor knows whole seconds, and an order once, as it is now; its id is what it is known by.
+    With `as_vendor` times are whole seconds, and only the newest version of each order_id is there.
     """
 
     def __init__(self, path: str, shaped: Callable[[Order, bytes], bytes], *, as_vendor: bool) -> None:
@@ -63,12 +63,12 @@ class Feed:
 
     def _load(self, orders: list[tuple[Any, bytes]]) -> None:
         entries = [entry for order, line in orders if (entry := self._entry(order, line))]
-        self._entries = sorted(_as_they_are_now(entries) if self._as_vendor else entries, key=lambda each: each.created)
+        self._entries = sorted(_newest_versions(entries) if self._as_vendor else entries, key=lambda each: each.created)
         self._created = [entry.created for entry in self._entries]
         self._windows = {}
 
     def _entry(self, order: Any, line: bytes) -> Entry | None:
-        """None for what is in no window."""
+        """None for an order without a created_at, which is in no window."""
         created = instant(order.get("created_at")) if isinstance(order, dict) else None
         if created is None:
             return None
@@ -78,14 +78,14 @@ class Feed:
         return Entry(*times, str(order.get("order_id") or ""), self._shaped(order, line))
 
     def created(self, since: float, until: float, *, since_counts: bool, until_counts: bool) -> list[Entry]:
-        """The orders created between two times, the ends counted or not, the oldest first."""
+        """The orders created between two times, oldest first. Raises UnreadableFeed."""
         self._refresh()
         first = (bisect_left if since_counts else bisect_right)(self._created, since)
         last = (bisect_right if until_counts else bisect_left)(self._created, until)
         return self._known((first, last), lambda: self._entries[first:last])
 
     def updated(self, since: float, *, since_counts: bool) -> list[Entry]:
-        """The orders updated since then, the oldest first."""
+        """The orders updated since a time, oldest created first. Raises UnreadableFeed."""
         self._refresh()
         return self._known(
             (since, since_counts),
@@ -100,8 +100,8 @@ class Feed:
         return self._windows[window]
 
 
-def _as_they_are_now(entries: list[Entry]) -> list[Entry]:
-    """Of the records with the same id the latest, as the contract has it; those without an id are no vendor's."""
+def _newest_versions(entries: list[Entry]) -> list[Entry]:
+    """The newest entry of each order_id, in the contract's order of versions. Leaves out entries without an id."""
     latest: dict[str, Entry] = {}
     for entry in entries:
         before = latest.get(entry.order_id)
@@ -111,7 +111,7 @@ def _as_they_are_now(entries: list[Entry]) -> list[Entry]:
 
 
 def read_orders(content: bytes) -> list[tuple[Any, bytes]]:
-    """Each order of an array, of {"orders": [...]} or of NDJSON, parsed and as text. Raises ValueError."""
+    """Each order, parsed and as text, of an array, of {"orders": [...]} or of NDJSON. Raises ValueError."""
     if content.lstrip()[:1] == b"[":
         return [(order, dumped(order)) for order in parsed(content)]
     try:
@@ -129,7 +129,7 @@ def _parsed_line(line: bytes) -> Any:
 
 
 def parsed(text: bytes) -> Any:
-    """JSON with its numbers exact; of duplicate keys the first counts, as in the contract. Raises ValueError."""
+    """The JSON value with exact numbers. Of duplicate keys the first counts, as in the contract. Raises ValueError."""
     return json.loads(text, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_first_of_each)
 
 
@@ -143,7 +143,7 @@ def _first_of_each(pairs: list[tuple[str, Any]]) -> Order:
 
 
 def dumped(value: Any) -> bytes:
-    """A value as JSON, in as few characters as can be, its numbers exact."""
+    """A value as minified JSON with exact numbers."""
     return _text(value).encode()
 
 
@@ -156,7 +156,7 @@ def _text(value: Any) -> str:
 
 
 def instant(value: Any) -> datetime | None:
-    """A contract's timestamp, UTC unless it says otherwise; None for anything else."""
+    """A timestamp of the contract, UTC unless it has an offset; None for anything else."""
     if not isinstance(value, str) or not TIMESTAMP.fullmatch(value):
         return None
     try:
@@ -170,5 +170,5 @@ def seconds(text: str) -> float:
     """A timestamp in a request, as seconds since 1970. Raises ValueError."""
     time = instant(text)
     if time is None:
-        raise ValueError(f"{text!r} is no timestamp")
+        raise ValueError(f"{text!r} is not a timestamp")
     return time.timestamp()

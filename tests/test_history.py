@@ -1,0 +1,85 @@
+"""The runs of a lake by their summaries: which files count, and what the ones of before still say."""
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.observe.history import last_success, runs, summary
+from pipeline.storage import Lake
+
+AS_OF = dt.datetime(2025, 1, 20, 12)
+NAME = "runs/20250120T120000.000000Z.json"
+OLDEST: dict[str, Any] = {"as_of": "2025-01-20T12:00:00.000000Z", "dates": {}, "failed": {}, "checks": {}}
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    (tmp_path / "runs").mkdir()
+    return Lake(tmp_path, fsync=False)
+
+
+def write(lake: Lake, content: str | bytes | dict[str, Any], name: str = NAME) -> None:
+    text = json.dumps(content) if isinstance(content, dict) else content
+    Path(lake.path(name)).write_bytes(text.encode() if isinstance(text, str) else text)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "not JSON", "null", "[]", "{}", "[" * 100_000, b"\xff\xfe"),
+        *({name: value for name, value in OLDEST.items() if name != lacking} for lacking in OLDEST),
+        *(OLDEST | {name: 5} for name in OLDEST),
+        *(OLDEST | {"as_of": as_of} for as_of in ("soon", "2025-01-21T12:00:00.000000Z", "2025-01-20T12:00:00Z")),
+        OLDEST | {"dates": {"2025-01-15": {}}},
+        OLDEST | {"failed": {"soon": "why"}},
+        OLDEST | {"checks": {"shares": []}},
+        OLDEST | {"errors": {"why": 1}},
+        OLDEST | {"seconds": "long"},
+        OLDEST | {"settled_dates_that_differ": 3},
+    ],
+)
+def test_a_file_of_another_shape_counts_as_absent(lake: Lake, content: Any) -> None:
+    write(lake, OLDEST)
+    assert last_success(lake) == AS_OF
+    write(lake, content)
+    assert list(runs(lake)) == []
+    assert last_success(lake) is None
+    assert summary(lake, NAME) is None
+
+
+def test_a_run_that_took_no_number_of_seconds_has_no_history(lake: Lake) -> None:
+    write(lake, OLDEST | {"seconds": float("nan")})
+    assert list(runs(lake)) == []
+
+
+@pytest.mark.parametrize("name", ["runs/20250121T120000.000000Z.json", "runs/copy.json", "runs/notes.txt"])
+def test_a_summary_under_another_name_counts_as_absent(lake: Lake, name: str) -> None:
+    write(lake, OLDEST, name)
+    assert list(runs(lake)) == []
+
+
+def test_a_lake_without_runs_has_no_history(tmp_path: Path) -> None:
+    assert list(runs(Lake(tmp_path))) == []
+    assert last_success(Lake(tmp_path)) is None
+
+
+def test_the_errors_of_a_summary_that_lists_none_are_its_failed_dates_and_checks(lake: Lake) -> None:
+    dates = {f"2025-01-{day}": {"built": {}, "error": "full disk"} for day in (15, 16)}
+    failed = dict.fromkeys(dates, "full disk")
+    write(lake, OLDEST | {"dates": dates, "failed": failed, "checks": {"shares": {"rows": 2}, "items": {"rows": 0}}})
+    (run,) = runs(lake)
+    assert summary(lake, NAME) == json.loads(Path(lake.path(NAME)).read_bytes())
+    assert run.errors == ["full disk", "check shares: 2 row(s)"]
+    assert run.failed == set(dates)
+    assert last_success(lake) is None
+
+
+def test_a_date_whose_content_was_asked_for_again_and_is_the_same_counts_as_skipped(lake: Lake) -> None:
+    became = {"2025-01-15": {"raw": "open"}, "2025-01-16": {"raw": "open", "normalized": "open"}, "2025-01-17": {}}
+    dates = {date: {"built": built, "error": None} for date, built in became.items()}
+    write(lake, OLDEST | {"dates": dates})
+    (run,) = runs(lake)
+    assert (run.built, run.skipped) == (1, 2)
