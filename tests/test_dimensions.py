@@ -2,6 +2,9 @@
 
 import datetime as dt
 import json
+import shutil
+import subprocess
+import sys
 from decimal import Decimal
 
 import duckdb
@@ -230,4 +233,63 @@ def test_a_file_that_is_no_database_is_refused_by_name_and_left_alone(lake):
     assert not lake.run(ORDERS, AS_OF)
     assert all("[warehouse] path" in error for error in lake.errors)
     assert len(lake.curated("fact_order")) == 2
+    assert lake.litter() == []
+
+
+# a build of the warehouse that was killed
+
+KILLED_BUILD = """
+import os, signal, sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+connection.execute("INSERT INTO users VALUES ('u_ghost', 'ghost@x', NULL, NULL)")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def killed_build(lake):
+    """Leaves what a build of the warehouse leaves that is killed with a user in its log and rows spilled to disk."""
+
+    def killed_build() -> None:
+        building = f"{lake.warehouse}.building"
+        shutil.copyfile(lake.warehouse, building)
+        done = subprocess.run([sys.executable, "-c", KILLED_BUILD, building], check=False)
+        assert done.returncode == -9
+        spilled = lake.warehouse.with_name("warehouse.db.building.tmp") / "duckdb_temp_storage_DEFAULT-0.tmp"
+        spilled.parent.mkdir()
+        spilled.write_bytes(b"spilled")
+        for leftover in ("building.wal.checkpoint", "building.compact", "building.compact.wal"):
+            lake.warehouse.with_name(f"warehouse.db.{leftover}").write_bytes(b"of a killed build")
+        assert lake.warehouse.with_name("warehouse.db.building.wal").exists()
+
+    return killed_build
+
+
+def test_users_of_a_build_that_was_killed_do_not_come_back_with_the_next_one(lake, seed, killed_build):
+    assert seed(["u_1,a@x,,DE"])
+    killed_build()
+    assert seed(["u_1,a@x,,DE", "u_2,b@x,,FR"])
+    assert [row[0] for row in table(lake, "users")] == ["u_1", "u_2"]
+    assert dimension(lake, "dim_user") == table(lake, "users")
+    assert lake.litter() == []
+
+
+def test_users_of_a_build_that_was_killed_do_not_come_back_with_init_database(lake, seed, killed_build):
+    assert seed(["u_1,a@x,,DE"])
+    killed_build()
+    with lake.configured():
+        init_database(str(lake.warehouse))
+    assert [row[0] for row in table(lake, "users")] == ["u_1"]
+    assert lake.litter() == []
+
+
+def test_a_build_that_was_killed_does_not_stop_the_next_one_of_a_warehouse_that_has_changed_since(
+    lake, seed, killed_build
+):
+    assert seed(["u_1,a@x,,DE"])
+    killed_build()
+    with duckdb.connect(str(lake.warehouse)) as connection:
+        connection.execute("UPDATE users SET country = 'IT'")
+    assert seed([], ["s_1,Mug,kitchen,1"]), lake.errors
+    assert table(lake, "users") == [("u_1", "a@x", None, "IT")]
     assert lake.litter() == []
