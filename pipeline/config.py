@@ -31,7 +31,7 @@ class Setting(luigi.Parameter[Any]):
         try:
             return self._read(x)
         except ValueError:
-            raise BadSetting(f"{self._option} {x}: expected {self._expected}") from None
+            raise BadSetting(f"{self._option} {x.strip() or '(empty)'}: expected {self._expected}") from None
 
     def __set_name__(self, owner: type, name: str) -> None:
         super().__set_name__(owner, name)
@@ -40,6 +40,23 @@ class Setting(luigi.Parameter[Any]):
 
     def _warn_on_wrong_param_type(self, param_name: str, param_value: Any) -> None:
         """The value has been read already."""
+
+
+def _on_disk(text: str) -> str:
+    if not text.strip() or re.match(r"\s*[a-z][a-z0-9+.-]*://", text, re.IGNORECASE):
+        raise ValueError(text)
+    return text
+
+
+class LocalPath(Setting):
+    """A path on this machine, `what` it is of. A bucket's URL would make a folder s3:, nothing the current folder."""
+
+    def __init__(self, what: str, **kwargs: Any) -> None:
+        super().__init__(_on_disk, f"{what}, and no URL", **kwargs)
+
+    def _parse_or_no_value(self, x: str | None) -> Any:
+        # luigi takes an option that is given empty for one that is left out, and writes to the default
+        return super()._parse_or_no_value(x) if x is None else self.parse(x)
 
 
 def instant(text: str) -> datetime:
@@ -233,7 +250,9 @@ def field_map() -> FieldMap | None:
 class storage(luigi.Config):
     """Where the lake lies."""
 
-    root = luigi.Parameter(default="output", description="folder of the lake")
+    root = LocalPath(
+        "a folder on this machine, such as output or /srv/lake", default="output", description="folder of the lake"
+    )
     lock_timeout_seconds = Setting(_number(float, 0, 86_400), "seconds from 0 to 86400", default=600.0)
     fsync = Setting(_flag, "true or false", default=True)
     undated_days = Setting(_number(float, 0, 100_000), "days from 0 to 100000", default=90.0)
@@ -242,7 +261,11 @@ class storage(luigi.Config):
 class warehouse(luigi.Config):
     """The embedded warehouse and the dimensions' sources."""
 
-    path = luigi.Parameter(default="duckdb_db/warehouse.db", description="DuckDB file of the warehouse")
+    path = LocalPath(
+        "a file on this machine, such as duckdb_db/warehouse.db",
+        default="duckdb_db/warehouse.db",
+        description="DuckDB file of the warehouse",
+    )
     users_csv = luigi.Parameter(default="data/users.csv", description="CSV of users")
     products_csv = luigi.Parameter(default="data/products.csv", description="CSV of products")
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 MONEY = pa.decimal128(18, 4)
 UTC_MICROSECONDS = pa.timestamp("us")
 UNDATED = "__HIVE_DEFAULT_PARTITION__"
-LOGIC_VERSION = 1
+LOGIC_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.contract import ITEMS, ORDERS
+from pipeline.contract import ITEMS, ORDERS, UTC_MICROSECONDS
 from pipeline.engine import Engine
 from pipeline.normalization import normalized
 from pipeline.records import same_instant, split_lines
@@ -41,16 +41,17 @@ def normalize_orders(records: Iterable[Any]) -> "tuple[pd.DataFrame, pd.DataFram
 def dedupe(df: "pd.DataFrame", key: str = "order_id") -> "pd.DataFrame":
     """The rows of df that are the latest version of their key: by updated_at or else created_at, then created_at.
 
+    A frame with only one of these columns goes by that one, a frame with neither keeps the last row of each key.
     A tie goes to the later row. Order, index and columns stay; rows without a key all stay.
-    Raises KeyError when key or created_at is no column.
+    Raises KeyError when key is no column.
     """
     size = len(df)
     versions = {
         "position": np.arange(size),
         "partition_date": pa.repeat(pa.scalar(0, pa.date32()), size),
         "order_id": pa.array(df[key].astype("string")),
-        "created_at": _instants(df["created_at"]),
-        "updated_at": _instants(df["updated_at"]) if "updated_at" in df else pa.nulls(size, pa.timestamp("us")),
+        "created_at": _instants(df, "created_at"),
+        "updated_at": _instants(df, "updated_at"),
     }
     with _engine() as engine:
         engine.bind(version=pa.table(versions))
@@ -60,7 +61,10 @@ def dedupe(df: "pd.DataFrame", key: str = "order_id") -> "pd.DataFrame":
     return df[stays]
 
 
-def _instants(column: "pd.Series[Any]") -> pa.Array:
+def _instants(df: "pd.DataFrame", name: str) -> pa.Array:
+    """The column in UTC, without a zone; null in each row of a frame that does not have it."""
     import pandas as pd
 
-    return pa.array(pd.to_datetime(column, utc=True, format="ISO8601").dt.tz_localize(None).astype("datetime64[us]"))
+    if name not in df:
+        return pa.nulls(len(df), UTC_MICROSECONDS)
+    return pa.array(pd.to_datetime(df[name], utc=True, format="ISO8601").dt.tz_localize(None).astype("datetime64[us]"))

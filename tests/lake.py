@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from luigi.configuration import get_config
 from luigi.task_register import Register
 
-from pipeline import RunAll
+from pipeline import RunAll, SeedDims
 from pipeline.tasks.drop import drop_dates, restore_dates
 from pipeline.tasks.erase import erase_user
 from pipeline.tasks.plan import plan
@@ -106,6 +106,11 @@ class LakeUnderTest:
         days = [dates] if isinstance(dates, dt.date) else list(dates)
         with self.configured():
             return _succeeds(task(date=tuple(str(day) for day in days), stamp=as_of, **intent), workers)
+
+    def seed(self, as_of: dt.datetime) -> bool:
+        """SeedDims; whether luigi calls it a success."""
+        with self.configured():
+            return _succeeds(SeedDims(stamp=as_of), 1)
 
     def drop(self, dates: str, as_of: dt.datetime, reason: str = "test orders") -> list[str]:
         """`python -m pipeline drop`; what it says. Raises what it raises."""

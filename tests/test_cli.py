@@ -148,6 +148,62 @@ def test_a_wrong_value_in_luigi_cfg_is_one_line_that_names_the_key(shell, tmp_pa
     assert not (tmp_path / "lake").exists()
 
 
+NO_PLACE_ON_DISK = ["s3://bucket/x", "S3A://bucket", "file:///srv/x", "", "  "]
+PLACES = {
+    "--storage-root": "expected a folder on this machine, such as output or /srv/lake, and no URL",
+    "--warehouse-path": "expected a file on this machine, such as duckdb_db/warehouse.db, and no URL",
+}
+
+
+@pytest.mark.parametrize("place", NO_PLACE_ON_DISK)
+@pytest.mark.parametrize("option", PLACES)
+def test_a_bucket_or_nothing_as_a_place_on_disk_is_one_line_and_nothing_is_created(shell, tmp_path, option, place):
+    before = tree(tmp_path)
+    said = shell("run", option, place)
+    assert said.code == UNHANDLED
+    assert len(said.errors) == 1, said.err
+    assert f"BadSetting: {option} {place.strip() or '(empty)'}: {PLACES[option]}" in said.errors[0]
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("words", [("plan",), ("views",), ("luigi", "SeedDims", "--local-scheduler")], ids=" ".join)
+@pytest.mark.parametrize("option", PLACES)
+def test_every_command_refuses_a_bucket_as_a_place_on_disk(shell, tmp_path, option, words):
+    before = tree(tmp_path)
+    said = shell(*words, option, "s3://bucket/x")
+    assert said.code in (1, UNHANDLED)
+    assert len(said.errors) == 1, said.err
+    assert f"{option} s3://bucket/x: {PLACES[option]}" in said.errors[0]
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/x", ""])
+@pytest.mark.parametrize(
+    ("line", "option"),
+    [("root = output", "--storage-root"), ("path = duckdb_db/warehouse.db", "--warehouse-path")],
+)
+def test_a_bucket_or_nothing_in_luigi_cfg_is_one_line_and_nothing_is_created(
+    shell, lake, tmp_path, line, option, place
+):
+    config = (REPOSITORY / "luigi.cfg").read_text()
+    assert f"\n{line}\n" in config
+    (tmp_path / "other.cfg").write_text(config.replace(f"\n{line}\n", f"\n{line.split(' ')[0]} = {place}\n"))
+    before = tree(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "run", "--orders-api-url", lake.dump],
+        cwd=tmp_path,
+        env=os.environ | {"LUIGI_CONFIG_PATH": str(tmp_path / "other.cfg")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = Said(done)
+    assert said.code == UNHANDLED
+    assert len(said.errors) == 1, said.err
+    assert f"{option} {place or '(empty)'}: {PLACES[option]}" in said.errors[0]
+    assert tree(tmp_path) == before
+
+
 # What the world may lack
 
 

@@ -2,15 +2,17 @@
 
 import datetime as dt
 import json
+import shutil
+import subprocess
+import sys
 from decimal import Decimal
 
 import duckdb
-import luigi
 import pyarrow.parquet as pq
 import pytest
 from feeds import order
 
-from pipeline import SeedDims, init_database
+from pipeline import init_database
 from pipeline.errors import UnreadableDimension, UnusableWarehouse
 
 AS_OF = dt.datetime(2025, 1, 20, 12)
@@ -31,8 +33,7 @@ def seed(lake):
         ):
             if rows is not None:
                 path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
-        with lake.configured():
-            return luigi.build([SeedDims(stamp=next(stamps))], local_scheduler=True, log_level="CRITICAL")
+        return lake.seed(next(stamps))
 
     return seed
 
@@ -144,6 +145,132 @@ def test_columns_may_stand_in_any_order_with_others_and_a_byte_order_mark(lake, 
     assert table(lake, "users") == [("u_1", "a@x", None, "DE")]
 
 
+BAD = ["no such thing as a header\nu_1,a@x,,DE\n", 'user_id,email,created_at,country\nu_1,"a,,DE\n', None]
+
+
+def spoil(path, content: str | None) -> None:
+    """Make a CSV what it cannot be read as; None: it is gone."""
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(content)
+
+
+@pytest.mark.parametrize("content", BAD, ids=["no header", "open quote", "gone"])
+def test_a_bad_users_csv_does_not_hold_products_back_and_dim_user_is_not_there_yet(lake, seed, content):
+    spoil(lake.users_csv, content)
+    assert not seed(None, ["s_1,Mug,kitchen,9.5"])
+    (error,) = lake.errors
+    assert f"UnreadableDimension: [warehouse] users_csv = {lake.users_csv}: " in error
+    assert "products_csv" not in error
+    assert table(lake, "products") == dimension(lake, "dim_product") == [("s_1", "Mug", "kitchen", Decimal("9.5000"))]
+    assert table(lake, "users") == []
+    assert not (lake.root / "curated/dim_user.parquet").exists()
+    assert counts(lake) == {"dim_product": {"rows": 1, "discarded": 0}}
+    assert lake.litter() == []
+
+
+def test_a_bad_products_csv_does_not_hold_users_back(lake, seed):
+    lake.products_csv.unlink()
+    assert not seed(["u_1,a@x,,DE"])
+    assert dimension(lake, "dim_user") == table(lake, "users") == [("u_1", "a@x", None, "DE")]
+    assert not (lake.root / "curated/dim_product.parquet").exists()
+
+
+@pytest.mark.parametrize("content", BAD, ids=["no header", "open quote", "gone"])
+def test_users_published_before_stay_as_they_are_and_listed_while_users_csv_is_bad(lake, seed, content):
+    assert seed(["u_1,a@x,,DE", ",nobody@x,,DE"], ["s_1,Mug,kitchen,9.5"])
+    before, rows = lake.written(), table(lake, "users")
+    files = lake.manifests()["curated/_dims.json"]["files"]
+    spoil(lake.users_csv, content)
+    assert not seed(None, ["s_1,Mug,kitchen,9.5", "s_2,Cup,kitchen,1"])
+    assert [row[0] for row in dimension(lake, "dim_product")] == ["s_1", "s_2"]
+    assert table(lake, "users") == dimension(lake, "dim_user") == rows
+    of_users = {"curated/dim_user.parquet", "quarantine/dim_user.parquet"}
+    assert {name: lake.written()[name] for name in of_users} == {name: before[name] for name in of_users}
+    manifest = lake.manifests()["curated/_dims.json"]
+    assert {name: manifest["files"][name] for name in of_users} == {name: files[name] for name in of_users}
+    assert manifest["files"].keys() == of_users | {"curated/dim_product.parquet"}
+    assert counts(lake) == {"dim_user": {"rows": 1, "discarded": 1}, "dim_product": {"rows": 2, "discarded": 0}}
+
+
+def test_a_bad_users_csv_is_tried_again_by_each_run_and_products_are_not_written_again(lake, seed):
+    spoil(lake.users_csv, None)
+    assert not seed(None, ["s_1,Mug,kitchen,9.5"])
+    before = lake.written(), lake.warehouse.stat()
+    assert not seed()
+    assert "users_csv" in lake.errors[0]
+    assert (lake.written(), lake.warehouse.stat()) == before
+    assert seed(["u_1,a@x,,DE"])
+    assert dimension(lake, "dim_user") == [("u_1", "a@x", None, "DE")]
+    assert before[0].items() <= lake.written().items()
+    assert counts(lake) == {"dim_user": {"rows": 1, "discarded": 0}, "dim_product": {"rows": 1, "discarded": 0}}
+
+
+def test_a_users_csv_that_is_again_what_it_was_before_it_was_bad_is_seeded_again(lake, seed):
+    assert seed(["u_1,a@x,,DE"])
+    spoil(lake.users_csv, None)
+    lake.warehouse.unlink()
+    assert not seed()
+    assert seed(["u_1,a@x,,DE"])
+    assert table(lake, "users") == [("u_1", "a@x", None, "DE")]
+
+
+def test_when_both_are_bad_one_error_names_both_and_nothing_is_published(lake, seed):
+    spoil(lake.users_csv, "what\n")
+    spoil(lake.products_csv, None)
+    assert not seed()
+    (error,) = lake.errors
+    assert f"[warehouse] users_csv = {lake.users_csv}: no column user_id" in error
+    assert f"[warehouse] products_csv = {lake.products_csv}: No such file" in error
+    assert not lake.warehouse.exists()
+    assert lake.files() == lake.manifests() == {}
+
+
+def test_a_run_with_a_bad_users_csv_fails_naming_it_and_publishes_orders_and_products(lake):
+    lake.users_csv.unlink()
+    assert not lake.run(ORDERS, AS_OF)
+    (error,) = lake.errors
+    assert f"[warehouse] users_csv = {lake.users_csv}: No such file" in error
+    assert [len(rows) for rows in lake.curated("fact_order").values()] == [2, 2]
+    assert [row[0] for row in dimension(lake, "dim_product")] == ["s_1"]
+    with duckdb.connect(str(lake.warehouse), read_only=True) as connection:
+        assert connection.execute("SELECT (SELECT count(*) FROM dim_user), count(*) FROM dim_product").fetchall() == [
+            (0, 1)
+        ]
+
+
+OTHER_SHAPES = {
+    "not an object": [],
+    "empty": {},
+    "id only": {"id": "x"},
+    "no files": {"id": "x", "warehouse": "w", "made_from": {}, "counts": {}},
+    "no counts": {"id": "x", "warehouse": "w", "made_from": {}, "files": {}},
+    "no made_from": {"id": "x", "warehouse": "w", "files": {}, "counts": {}},
+    "files in a list": {"id": "x", "warehouse": "w", "made_from": {}, "files": ["a"], "counts": {}},
+    "a size that is text": {"id": "x", "warehouse": "w", "made_from": {}, "files": {"a": "b"}, "counts": {}},
+    "counts that are numbers": {"id": "x", "warehouse": "w", "made_from": {}, "files": {}, "counts": {"dim_user": 1}},
+    "made_from is text": {"id": "x", "warehouse": "w", "made_from": "x", "files": {}, "counts": {}},
+}
+
+
+@pytest.mark.parametrize("shape", OTHER_SHAPES)
+def test_a_manifest_of_the_dimensions_of_another_shape_counts_as_absent(lake, seed, shape):
+    assert seed(["u_1,a@x,,DE"])
+    manifest = lake.root / "curated/_dims.json"
+    before = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(OTHER_SHAPES[shape]))
+    assert seed()
+    assert (
+        json.loads(manifest.read_text()).items() >= {name: before[name] for name in ("id", "files", "counts")}.items()
+    )
+    manifest.write_text(json.dumps(OTHER_SHAPES[shape]))
+    lake.products_csv.unlink()
+    assert not seed()
+    assert "products_csv" in lake.errors[0]
+    assert [row[0] for row in dimension(lake, "dim_user")] == ["u_1"]
+
+
 @pytest.mark.parametrize(
     ("content", "found"),
     [
@@ -230,4 +357,63 @@ def test_a_file_that_is_no_database_is_refused_by_name_and_left_alone(lake):
     assert not lake.run(ORDERS, AS_OF)
     assert all("[warehouse] path" in error for error in lake.errors)
     assert len(lake.curated("fact_order")) == 2
+    assert lake.litter() == []
+
+
+# a build of the warehouse that was killed
+
+KILLED_BUILD = """
+import os, signal, sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+connection.execute("INSERT INTO users VALUES ('u_ghost', 'ghost@x', NULL, NULL)")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def killed_build(lake):
+    """Leaves what a build of the warehouse leaves that is killed with a user in its log and rows spilled to disk."""
+
+    def killed_build() -> None:
+        building = f"{lake.warehouse}.building"
+        shutil.copyfile(lake.warehouse, building)
+        done = subprocess.run([sys.executable, "-c", KILLED_BUILD, building], check=False)
+        assert done.returncode == -9
+        spilled = lake.warehouse.with_name("warehouse.db.building.tmp") / "duckdb_temp_storage_DEFAULT-0.tmp"
+        spilled.parent.mkdir()
+        spilled.write_bytes(b"spilled")
+        for leftover in ("building.wal.checkpoint", "building.compact", "building.compact.wal"):
+            lake.warehouse.with_name(f"warehouse.db.{leftover}").write_bytes(b"of a killed build")
+        assert lake.warehouse.with_name("warehouse.db.building.wal").exists()
+
+    return killed_build
+
+
+def test_users_of_a_build_that_was_killed_do_not_come_back_with_the_next_one(lake, seed, killed_build):
+    assert seed(["u_1,a@x,,DE"])
+    killed_build()
+    assert seed(["u_1,a@x,,DE", "u_2,b@x,,FR"])
+    assert [row[0] for row in table(lake, "users")] == ["u_1", "u_2"]
+    assert dimension(lake, "dim_user") == table(lake, "users")
+    assert lake.litter() == []
+
+
+def test_users_of_a_build_that_was_killed_do_not_come_back_with_init_database(lake, seed, killed_build):
+    assert seed(["u_1,a@x,,DE"])
+    killed_build()
+    with lake.configured():
+        init_database(str(lake.warehouse))
+    assert [row[0] for row in table(lake, "users")] == ["u_1"]
+    assert lake.litter() == []
+
+
+def test_a_build_that_was_killed_does_not_stop_the_next_one_of_a_warehouse_that_has_changed_since(
+    lake, seed, killed_build
+):
+    assert seed(["u_1,a@x,,DE"])
+    killed_build()
+    with duckdb.connect(str(lake.warehouse)) as connection:
+        connection.execute("UPDATE users SET country = 'IT'")
+    assert seed([], ["s_1,Mug,kitchen,1"]), lake.errors
+    assert table(lake, "users") == [("u_1", "a@x", None, "IT")]
     assert lake.litter() == []

@@ -198,6 +198,8 @@ FAULTS = {
     "warehouse_gone": (gone("../warehouse.db"), "warning", "warehouse", "not there"),
     "warehouse_broken": (written("../warehouse.db", "not one"), "error", "warehouse", "expected a DuckDB file"),
     "warehouse_building": (written("../warehouse.db.building"), "warning", "leftovers", "was not finished"),
+    "warehouse_log": (written("../warehouse.db.building.wal"), "warning", "leftovers", "warehouse.db.building.wal"),
+    "warehouse_spilled": (written("../warehouse.db.building.tmp/x"), "warning", "leftovers", "was not finished"),
     "views_dropped": (dropped_views, "error", "warehouse", "5 view(s) do not answer"),
     "views_outdated": (changed("curated/_warehouse.json", views="x"), "warning", "warehouse", "views as of before"),
 }

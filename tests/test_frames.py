@@ -166,10 +166,37 @@ def test_another_column_can_be_the_key():
     assert dedupe(df, key="who")["order_id"].tolist() == ["o_2", "o_3"]
 
 
-@pytest.mark.parametrize("missing", ["order_id", "created_at"])
-def test_a_frame_without_the_key_or_created_at_is_refused(missing):
-    with pytest.raises(KeyError, match=missing):
-        dedupe(frame(("o_1", "2025-01-15", None, 1)).drop(columns=missing))
+def test_a_frame_without_the_key_is_refused():
+    with pytest.raises(KeyError, match="order_id"):
+        dedupe(frame(("o_1", "2025-01-15", None, 1)).drop(columns="order_id"))
+
+
+def test_a_frame_without_created_at_goes_by_updated_at():
+    df = frame(
+        ("o_1", "2025-01-17", "kept"),
+        ("o_1", "2025-01-16", "gone"),
+        ("o_1", None, "gone"),
+        ("o_2", None, "gone"),
+        ("o_2", None, "kept"),
+        columns=("order_id", "updated_at", "who"),
+    )
+    assert dedupe(df)["who"].tolist() == ["kept", "kept"]
+
+
+def test_a_frame_without_updated_at_goes_by_created_at():
+    df = frame(
+        ("o_1", "2025-01-17", "kept"), ("o_1", "2025-01-16", "gone"), columns=("order_id", "created_at", "who")
+    )  # fmt: skip
+    assert dedupe(df)["who"].tolist() == ["kept"]
+
+
+def test_a_frame_without_created_at_and_updated_at_keeps_the_last_row_of_each_key():
+    df = frame(
+        ("o_1", "gone"), ("o_2", "kept"), (None, "kept"), ("o_1", "kept"), (None, "kept"), columns=("order_id", "who")
+    )  # fmt: skip
+    assert dedupe(df).index.tolist() == [1, 2, 3, 4]
+    assert dedupe(df)["who"].tolist() == ["kept"] * 4
+    assert dedupe(df.iloc[:0]).empty
 
 
 def test_timestamps_keep_their_zone_and_microseconds():

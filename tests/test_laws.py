@@ -2,6 +2,8 @@
 
 import datetime as dt
 import json
+import os
+from collections import Counter
 
 import pytest
 from feeds import order
@@ -49,6 +51,39 @@ def test_orders_that_swap_their_dates_are_in_one_place_each(lake):
     assert lake.run([on(15, "o_1"), on(16, "o_2"), on(15, "o_3"), on(16, "o_4")], SETTLED)
     assert lake.run([on(16, "o_1"), on(15, "o_2"), on(15, "o_3"), on(16, "o_4")], LATER, force=True)
     assert ids(lake) == {JAN_15: ["o_2", "o_3"], JAN_16: ["o_1", "o_4"]}
+
+
+@pytest.fixture
+def seen_twice(lake, monkeypatch) -> set[str]:
+    """The order_ids that a reader finds in two dates at once, looking after each curated file that is replaced."""
+    twice: set[str] = set()
+    replace = os.replace
+
+    def watched(source: str, target: str) -> None:
+        replace(source, target)
+        if str(target).endswith("fact_order.parquet"):
+            places = Counter(order_id for found in ids(lake).values() for order_id in found)
+            twice.update(order_id for order_id, dates in places.items() if dates > 1)
+
+    monkeypatch.setattr(os, "replace", watched)
+    return twice
+
+
+def test_an_order_that_moves_is_never_in_two_dates_though_others_swap_theirs_meanwhile(lake, seen_twice):
+    sent = [on(15, "swaps_1"), on(16, "swaps_2"), on(17, "moves_1"), on(19, "moves_2"), on(18, "moves_3")]
+    assert lake.run(sent, SETTLED)
+    again = [
+        on(16, "swaps_1", updated_at="2025-01-20"),
+        on(15, "swaps_2", updated_at="2025-01-20"),
+        on(16, "moves_1", updated_at="2025-01-20"),
+        on(18, "moves_2", updated_at="2025-01-20"),
+        on(14, "moves_3", updated_at="2025-01-20"),
+    ]
+    assert lake.run([*sent, *again], LATER, force=True)
+    assert {day.day: found for day, found in ids(lake).items()} == {
+        14: ["moves_3"], 15: ["swaps_2"], 16: ["moves_1", "swaps_1"], 17: [], 18: ["moves_2"], 19: []
+    }  # fmt: skip
+    assert seen_twice == {"swaps_2"}
 
 
 def test_a_date_written_alone_takes_its_order_out_of_the_other_date_too(lake):

@@ -354,6 +354,31 @@ def test_an_updated_at_that_was_in_the_future_counts_once_it_is_due(lake: LakeUn
     assert updated == [None, later]
 
 
+@pytest.mark.parametrize(
+    ("path", "totals"),
+    [
+        ("$.totals[0]", '["1e2"]'),
+        ("$.totals[0]", '[ "1E+2", "7"]'),
+        ("$.totals[0]", r'["\u0031e2"]'),
+        ("$.totals[0]", r'["1\u00652"]'),
+        ("$.totals[0]", "[1e2]"),
+        ("$.totals[0]", '["100"]'),
+        ("$.totals[1]", '["7","1e2"]'),
+        ("$.totals[1]", '[7, "1.0E2"]'),
+        ("$.totals[1]", r'[null, "10\u0030"]'),
+        ("$.totals[1]", "[null, 1e+2]"),
+        ("$.totals[0][1]", '[["7", "1e2"]]'),
+    ],
+)
+def test_an_amount_in_a_list_is_the_number_that_its_text_says(lake: LakeUnderTest, path: str, totals: str) -> None:
+    record = order(1)[:-1] + f', "totals": {totals}, "items": [{{"sku": "s_1", "prices": {totals}}}]}}'
+    lake.settings["orders_fields"] = {"amount": path, "items.price": path.replace("totals", "prices")}
+    with scripted(lambda *_: (200, {}, page(record))) as api:
+        assert run(lake, api), lake.errors
+    assert [str(row[2]) for row in lake.normalized("orders")[DATE]] == ["100.0000"]
+    assert [str(row[4]) for row in lake.normalized("items")[DATE]] == ["100.0000"]
+
+
 @given(st.lists(JSON, max_size=5), st.sampled_from([None, 1, "\t"]), st.booleans())
 def test_records_are_cut_out_of_a_page_as_they_stand(records: list[Any], indent: Any, ascii_only: bool) -> None:
     body = json.dumps({"before": [1, {"orders": 2}], "orders": records}, indent=indent, ensure_ascii=ascii_only)

@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.contract import FACT_ORDER, ITEMS, ORDER_ITEMS, ORDERS, STAGES
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
 from pipeline.storage import Lake
+from pipeline.warehouse.database import leftovers
 
 LAYERS = ("raw", "normalized", "quarantine", "curated")
 # their names are what the views and everybody's globs look for
@@ -98,10 +99,10 @@ def unfinished(lake: Lake, warehouse: str, commands: Commands, *, publishing: bo
     if not asking and lake.has(".windows"):
         mend = f"mend: rm -r {shlex.quote(lake.path('.windows'))}, or the next extraction goes on from them"
         found.append(_left(WARNING, f".windows: {_size(lake, '.windows')} of pages that were not landed", mend))
-    building = f"{warehouse}.building"
-    if not publishing and os.path.exists(building):
-        mend = f"mend: rm -f {shlex.quote(building)} {shlex.quote(building + '.wal')}"
-        found.append(_left(WARNING, f"{building}: a warehouse that was not finished", mend))
+    building = [] if publishing else leftovers(warehouse)
+    if building:
+        mend = f"mend: rm -r {shlex.join(building)}, or the next run that changes the warehouse"
+        found.append(_left(WARNING, f"{', '.join(building)}: a warehouse that was not finished", mend))
     return found or [_left(OK, "none")]
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,7 @@ from pipeline.freshness import STALE, Intent, missing, stale
 from pipeline.normalization import by_date
 from pipeline.parquet import write_table
 from pipeline.stages.outcome import Outcome
+from pipeline.stages.publishing_order import publishing_order
 from pipeline.stages.rotten import disown_rotten
 from pipeline.stages.spool import OpenEngine
 from pipeline.stages.staging import BAD_DATE, staged
@@ -302,12 +302,8 @@ class _Build:
 
     def in_order(self) -> list[Publication]:
         """Losers first, so that a reader sees a moving order nowhere rather than twice; swaps have no such order."""
-        graph = {date: self.winners.get(date, set()) & self.publications.keys() for date in sorted(self.publications)}
-        try:
-            dates = list(reversed(list(TopologicalSorter(graph).static_order())))
-        except CycleError:
-            dates = sorted(graph, key=lambda date: (date not in self.losers, date))
-        return [publication for date in dates for publication in self.publications[date]]
+        winners = {date: self.winners.get(date, set()) for date in self.publications}
+        return [publication for date in publishing_order(winners) for publication in self.publications[date]]
 
     def report(self, seconds: float) -> None:
         counts = [p.body["counts"] for date in self.publications for p in self.publications[date]]

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from pipeline.contract import DIM_USER, DISCARDED
 from pipeline.parquet import write_table
-from pipeline.stages.seed import MANIFEST
+from pipeline.stages.seed import MANIFEST, NOTHING, published
 from pipeline.stages.user import names_user
 from pipeline.storage import Lake, Publication
 from pipeline.warehouse.database import delete_user, rebuilt
@@ -44,7 +44,7 @@ def _without(lake: Lake, name: str, user_id: str) -> tuple[pa.Table, bool]:
 
 
 def _publication(lake: Lake, kept: dict[str, pa.Table]) -> Publication:
-    manifest = lake.read(MANIFEST) or {"id": None, "files": {}, "counts": {}}
+    manifest = published(lake) or NOTHING
     files = {name: size for name, size in manifest["files"].items() if name not in kept}
     counts = {"rows": kept[DIMENSION].num_rows, "discarded": kept[QUARANTINE].num_rows if QUARANTINE in kept else 0}
     body = manifest | {"files": files, "counts": manifest["counts"] | {DIM_USER.name: counts}}

@@ -17,48 +17,95 @@ from pipeline.events import emit
 from pipeline.freshness import Intent
 from pipeline.parquet import write_table
 from pipeline.stages.spool import OpenEngine
-from pipeline.storage import Lake, Publication
+from pipeline.storage import Lake, Manifest, Publication
 from pipeline.warehouse.database import is_empty, rebuilt, upsert
 
 MANIFEST = "curated/_dims.json"
 SETTINGS = {DIM_USER: "users_csv", DIM_PRODUCT: "products_csv"}
 
+# what the manifest holds, and of what kind its values are
+PARTS = {"made_from": str, "files": int, "counts": dict}
+NOTHING: Manifest = {"id": None, "warehouse": "", **{name: {} for name in PARTS}}
+
 Sources = dict[Table, str]
+# the accepted rows of a CSV and the discarded ones
+Read = tuple[pa.Table, pa.Table]
+
+
+def published(lake: Lake) -> Manifest | None:
+    """The manifest of the dimensions; None when there is none, or one of another shape."""
+    manifest = lake.read(MANIFEST)
+    return manifest if manifest is not None and _has_its_shape(manifest) else None
+
+
+def _has_its_shape(manifest: Manifest) -> bool:
+    return isinstance(manifest.get("warehouse"), str) and all(
+        isinstance(manifest.get(name), dict) and all(isinstance(value, kind) for value in manifest[name].values())
+        for name, kind in PARTS.items()
+    )
 
 
 def seeded(lake: Lake, warehouse: str, sources: Sources) -> bool:
-    """Whether the dimensions are what the CSVs, as they are now, last made of them."""
-    manifest = lake.read(MANIFEST)
+    """Whether these dimensions are what their CSVs, as they are now, last made of them."""
+    return _made_from(lake, warehouse, _digests(sources))
+
+
+def _made_from(lake: Lake, warehouse: str, digests: dict[str, str]) -> bool:
+    """Whether the dimensions, by name, were made from files with these digests, and are all there."""
+    manifest = published(lake)
     return (
         manifest is not None
         and lake.whole(manifest)
         and manifest["warehouse"] == warehouse
         and os.path.exists(warehouse)
-        and manifest["made_from"] == {table.name: _digest(path) for table, path in sources.items()}
+        and digests.items() <= manifest["made_from"].items()
     )
 
 
 def seed(lake: Lake, warehouse: str, sources: Sources, intent: Intent, open_engine: OpenEngine) -> None:
     """Upsert the CSVs by key into the warehouse (the last row of a key wins) and publish the dimensions.
 
-    Rows without a key or with unreadable values are counted and quarantined. Raises UnreadableDimension.
+    Rows without a key or with unreadable values are counted and quarantined. A dimension stays as it is while its CSV
+    does. Raises UnreadableDimension, which names every CSV that cannot be read, once the others are published.
     """
     with lake.locked():
-        if seeded(lake, warehouse, sources):
-            return
-        publication = Publication(MANIFEST, {"as_of": intent.stamp, "warehouse": warehouse, "counts": {}})
-        made_from = {table.name: _digest(path) for table, path in sources.items()}
-        read = {table: _read(table, path, open_engine) for table, path in sources.items()}
-        with rebuilt(warehouse) as connection:
-            for table, (rows, discarded) in read.items():
-                everything = upsert(connection, table, rows)
-                _stage(lake, publication, table, everything, discarded)
-        publication.body |= {"id": hashlib.sha256(json.dumps(made_from).encode()).hexdigest(), "made_from": made_from}
-        for error in lake.publish([publication]).values():
-            raise error
-        emit(
-            "seeded", **{f"{name}_{kind}": n for name, c in publication.body["counts"].items() for kind, n in c.items()}
-        )
+        # taken before the rows are: what changes in between is seeded again by the next run
+        digests = _digests(sources)
+        kept = {name: digest for name, digest in digests.items() if _made_from(lake, warehouse, {name: digest})}
+        due = {table: path for table, path in sources.items() if table.name not in kept}
+        read, errors = _read_all(due, open_engine)
+        if read:
+            made_from = kept | {table.name: digests[table.name] for table in read}
+            _publish(lake, warehouse, read, made_from, intent)
+        if errors:
+            raise UnreadableDimension("; ".join(errors))
+
+
+def _read_all(sources: Sources, open_engine: OpenEngine) -> tuple[dict[Table, Read], list[str]]:
+    """The rows of each CSV that can be read, and why the others cannot."""
+    read, errors = {}, []
+    for table, path in sources.items():
+        try:
+            read[table] = _read(table, path, open_engine)
+        except UnreadableDimension as error:
+            errors.append(str(error))
+    return read, errors
+
+
+def _publish(lake: Lake, warehouse: str, read: dict[Table, Read], made_from: dict[str, str], intent: Intent) -> None:
+    """Publish the dimensions read, upserted; what was published of another one stays, and stays in the manifest."""
+    before = published(lake) or NOTHING
+    body: Manifest = {"as_of": intent.stamp, "warehouse": warehouse, "made_from": made_from}
+    body["counts"] = dict(before["counts"])
+    body["id"] = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
+    publication = Publication(MANIFEST, body)
+    with rebuilt(warehouse) as connection:
+        for table, (rows, discarded) in read.items():
+            _stage(lake, publication, table, upsert(connection, table, rows), discarded)
+    body["files"] = {name: size for name, size in before["files"].items() if name not in publication.staged}
+    for error in lake.publish([publication]).values():
+        raise error
+    emit("seeded", **{f"{table.name}_{kind}": n for table in read for kind, n in body["counts"][table.name].items()})
 
 
 def init_database(path: str, sources: Sources, open_engine: OpenEngine) -> None:
@@ -99,6 +146,10 @@ def _stage(lake: Lake, publication: Publication, table: Table, rows: pa.Table, d
     publication.body["counts"][table.name] = {"rows": rows.num_rows, "discarded": discarded.num_rows}
 
 
+def _digests(sources: Sources) -> dict[str, str]:
+    return {table.name: _digest(path) for table, path in sources.items()}
+
+
 def _digest(path: str) -> str:
     try:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
@@ -106,7 +157,7 @@ def _digest(path: str) -> str:
         return str(error.strerror)
 
 
-def _read(table: Table, path: str, open_engine: OpenEngine) -> tuple[pa.Table, pa.Table]:
+def _read(table: Table, path: str, open_engine: OpenEngine) -> Read:
     """The accepted rows, the last of each key, and the discarded ones, of one CSV."""
     rows = csv_rows(table, path)
     columns: dict[str, Any] = {

@@ -23,7 +23,8 @@ def sources() -> Sources:
 
 
 def warehouse_path() -> str:
-    return os.path.abspath(config.warehouse().path)
+    path: str = config.warehouse().path
+    return os.path.abspath(path)
 
 
 class DimensionsTarget(luigi.Target):

@@ -22,9 +22,8 @@ from pipeline.freshness import Intent
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
 from pipeline.observe.integrity import Examination
 from pipeline.observe.leftovers import strays, unfinished
-from pipeline.stages.seed import MANIFEST as DIMENSIONS
 from pipeline.stages.seed import SETTINGS as CSV_SETTINGS
-from pipeline.stages.seed import csv_rows, seeded
+from pipeline.stages.seed import csv_rows, published, seeded
 from pipeline.stages.spool import OpenEngine
 from pipeline.storage import Lake
 from pipeline.tasks.base import open_engine, open_lake
@@ -171,7 +170,7 @@ def _dimensions(commands: Commands) -> list[Diagnosis]:
             told.append(f"{path}: {len(csv_rows(table, path)):,} row(s)")
         except PipelineError as error:
             found.append(Diagnosis(ERROR, "dimensions", str(error), f"mend: that file, or {CSV_SETTINGS[table]}"))
-    manifest = lake.read(DIMENSIONS)
+    manifest = published(lake)
     if manifest is not None and not lake.whole(manifest):
         lost = "curated: dim_user or dim_product is gone or has another size than was published"
         found.append(Diagnosis(ERROR, "dimensions", lost, f"mend: {commands.task('SeedDims')}"))

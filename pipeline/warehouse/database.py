@@ -4,6 +4,7 @@ DuckDB lets one process write a file that nobody else has open. So that an analy
 change is made to a copy, which then takes the file's place; the shell goes on with the old one until it reconnects.
 """
 
+import glob
 import os
 import shutil
 from collections.abc import Iterator
@@ -33,10 +34,11 @@ def rebuilt(path: str, *, compact: bool = False) -> Iterator[duckdb.DuckDBPyConn
     DuckDB leaves what was deleted in the file's free blocks; with `compact`, only what is there now is in the new file.
     Raises UnusableWarehouse when the file is no DuckDB database, or its folder cannot be written.
     """
-    building = f"{path}.building"
+    building = _building(path)
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(building).unlink(missing_ok=True)
+        # a log that a killed build has left would be replayed into this one
+        _remove_leftovers(path)
         if os.path.exists(path):
             shutil.copyfile(path, building)
         with duckdb.connect(building) as connection:
@@ -53,9 +55,29 @@ def rebuilt(path: str, *, compact: bool = False) -> Iterator[duckdb.DuckDBPyConn
             "written; delete the file if it is damaged: it is made anew from the CSVs and the lake"
         ) from error
     finally:
-        for leftover in (building, f"{building}.wal", f"{building}.compact", f"{building}.compact.wal"):
-            with suppress(OSError):
-                os.unlink(leftover)
+        with suppress(OSError):
+            _remove_leftovers(path)
+
+
+def leftovers(path: str) -> list[str]:
+    """The files and folders of a build of the warehouse at path, sorted; unless one is at work, it was cut off.
+
+    DuckDB names what it adds after the file that it builds: .wal, .wal.checkpoint and the folder .tmp, among others.
+    """
+    building = _building(path)
+    return sorted(name for name in (building, *glob.glob(f"{glob.escape(building)}.*")) if os.path.lexists(name))
+
+
+def _building(path: str) -> str:
+    return f"{path}.building"
+
+
+def _remove_leftovers(path: str) -> None:
+    for name in leftovers(path):
+        if os.path.isdir(name) and not os.path.islink(name):
+            shutil.rmtree(name)
+        else:
+            os.unlink(name)
 
 
 def refused_views(path: str, root: str) -> dict[str, str]:
@@ -85,7 +107,6 @@ def _literal(root: str) -> str:
 
 def _compact(path: str) -> None:
     """Copy all of a database, whatever people have made in it, into a new file in its place."""
-    Path(f"{path}.compact").unlink(missing_ok=True)
     with duckdb.connect() as connection:
         for name, file in (("old", path), ("new", f"{path}.compact")):
             literal = file.replace("'", "''")
