@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -275,6 +276,16 @@ def test_luigis_own_help_explains_the_options_of_run_all(shell):
     assert said.code == 0
     assert "first instant; its whole date is run" in said.out
     assert "rebuild the chosen dates from the landed raw files" in said.out
+
+
+def test_both_commands_explain_the_options_of_run_all_in_the_same_words(shell):
+    of_luigi, of_people = (
+        dict(re.findall(r"^  (--[a-z-]+)(?: [A-Z_]+)?\s+([a-z].*?)(?=^  -|^\S|\Z)", said.out, re.M | re.S))
+        for said in (shell("luigi", "RunAll", "--help", bare=True), shell("run", "--help", bare=True))
+    )
+    shared = {"--since", "--until", "--force", "--reprocess", "--allow-shrink", "--changed-since"}
+    assert shared <= of_people.keys()
+    assert {name: of_luigi[name].split() for name in shared} == {name: of_people[name].split() for name in shared}
 
 
 def test_a_key_that_nobody_reads_is_named_without_its_value(shell):

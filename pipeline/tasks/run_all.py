@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline import config
 from pipeline.config import Instant, InstantOrAuto
+from pipeline.config_check import unknown
 from pipeline.dates import grouped
 from pipeline.errors import BadSetting, RunFailed
 from pipeline.events import emit
@@ -22,7 +23,6 @@ from pipeline.tasks.base import LakeTask, PartitionTask, open_engine, open_lake
 from pipeline.tasks.dims import SeedDims, warehouse_path
 from pipeline.tasks.parameters import seconds_since_start
 from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
-from pipeline.tasks.settings import unknown
 from pipeline.tasks.source import changes_name, dates_of, is_api, shown
 from pipeline.tasks.status import show_outcome
 
