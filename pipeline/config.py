@@ -19,11 +19,17 @@ INSTANT_FORMATS = "ISO 8601, such as 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+0
 
 
 class Setting(luigi.Parameter[Any]):
-    """A parameter whose text is checked where it is read; a bad value is one line that names the parameter."""
+    """A parameter whose text is checked where it is read; a bad value is one line that names the parameter.
 
-    def __init__(self, read: Callable[[str], Any], expected: str, **kwargs: Any) -> None:
+    `key` is its name in luigi.cfg where that is no name for an attribute.
+    """
+
+    def __init__(self, read: Callable[[str], Any], expected: str, *, key: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._read, self._expected = read, expected
+        self._read, self._expected, self.key = read, expected, key
+
+    def _get_value_from_config(self, section: str, name: str) -> Any:
+        return super()._get_value_from_config(section, self.key or name)
 
     def parse(self, x: str) -> Any:
         try:
@@ -179,15 +185,16 @@ def _place(name: str) -> Setting:
     expected = (
         "a path such as $.id or $.customer.id, for times and money with its form, such as $.created epoch_seconds"
     )
-    return Setting(lambda text: parse_place(name, text) and text, expected, default=None)
+    return Setting(lambda text: parse_place(name, text) and text, expected, key=name, default=None)
 
 
-# where each field of an order is in the shop's JSON; built here, as items.sku is no name for an attribute
+FIELD_ATTRIBUTES = {name: name.replace(".", "_") for name in FIELDS}
+# where each field of an order is in the shop's JSON
 orders_fields = type(
     "orders_fields",
     (luigi.Config,),
     {"__doc__": "Where the shop has the contract's fields.", "__module__": __name__}
-    | {name: _place(name) for name in FIELDS},
+    | {attribute: _place(name) for name, attribute in FIELD_ATTRIBUTES.items()},
 )
 
 
@@ -214,7 +221,7 @@ def field_map() -> FieldMap | None:
     preset = _preset(orders_api().preset)
     said = dict(preset["orders_fields"]) if preset.has_section("orders_fields") else {}
     section: Any = orders_fields()
-    given = {name: getattr(section, name) for name in FIELDS}
+    given = {name: getattr(section, attribute) for name, attribute in FIELD_ATTRIBUTES.items()}
     places = said | {name: text for name, text in given.items() if text is not None}
     return FieldMap(places) if places else None
 
@@ -280,6 +287,11 @@ SECTIONS: tuple[type[luigi.Config], ...] = (
     metrics,
     report,
 )
+
+
+def keys(section: type[luigi.Config]) -> list[str]:
+    """The keys of a section, as luigi.cfg has them."""
+    return [getattr(parameter, "key", None) or name for name, parameter in section.get_params()]
 
 
 def validate() -> None:

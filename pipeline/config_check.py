@@ -23,7 +23,7 @@ class Unknown(NamedTuple):
 
 def unknown() -> Iterator[Unknown]:
     """Keys and sections that nobody reads. Values are never told: one may be a secret in a wrong place."""
-    known = {section.__name__: [name for name, _ in section.get_params()] for section in config.SECTIONS}
+    known = {section.__name__: config.keys(section) for section in config.SECTIONS}
     for path in files_read():
         written = configparser.ConfigParser(interpolation=None, strict=False)
         written.optionxform = str  # type: ignore[assignment,method-assign]

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from api import scripted
 from feeds import order
 from lake import LakeUnderTest
 
@@ -222,6 +223,16 @@ def test_settings_may_come_from_the_file_that_luigi_config_path_names(shell, lak
     assert shell("run", "--storage-root", str(tmp_path / "other")).code == 0
     assert (tmp_path / "other/curated/date=2025-01-15/fact_order.parquet").exists()
     assert not lake.root.exists()
+
+
+@pytest.mark.parametrize("command", [("run",), ("luigi", "RunAll", "--local-scheduler")], ids=lambda words: words[0])
+def test_each_field_of_an_order_has_an_option(shell, lake, command):
+    sent = b'{"orders": [{"order_id": "o_1", "created_at": "2025-01-15", "items": [{"n": 7}]}], "total": 1}'
+    options = ["--since", "2025-01-15", "--until", "2025-01-16", "--orders-fields-items-qty", "$.n"]
+    with scripted(lambda *_: (200, {}, sent)) as api:
+        said = shell(*command, "--orders-api-url", api.url, *options)
+    assert said.code == 0, said.err
+    assert [row[4] for rows in lake.curated("fact_order").values() for row in rows] == [7]
 
 
 def test_plan_writes_nothing_before_and_after_a_run_and_says_why(shell, lake, tmp_path):
