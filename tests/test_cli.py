@@ -117,37 +117,88 @@ def test_a_date_that_is_none_is_one_line_that_names_it(shell, text):
 
 
 CONFIG_MISTAKES = {
-    "[orders_api]\nsettle_hours = soon": "settle",
-    "[orders_api]\nmax_vanished_share = 2": "max",
-    "[storage]\nlock_timeout_seconds = -1": "lock",
-    "[storage]\nfsync = perhaps": "fsync",
-    "[engine]\nthreads = many": "threads",
-    "[engine]\nmemory_limit = big": "memory",
-    "[run]\ndates_per_task = x": "dates",
-    "[run]\nas_of = tomorrow": "as",
+    "[orders_api]\nsettle_hours = soon": "hours from 0 to 10000",
+    "[orders_api]\nmax_vanished_share = 2": "a share from 0 to 1",
+    "[orders_fields]\nitems.qty = n": "a path such as $.id",
+    "[storage]\nlock_timeout_seconds = -1": "seconds from 0 to 86400",
+    "[storage]\nfsync = perhaps": "true or false",
+    "[engine]\nthreads = many": "a whole number",
+    "[engine]\nmemory_limit = big": "a size with its unit",
+    "[run]\ndates_per_task = x": "a whole number",
+    "[run]\nas_of = tomorrow": "ISO 8601",
+    "[RunAll]\nsince = yesterday": "ISO 8601",
 }
 
 
-@pytest.mark.parametrize("lines", CONFIG_MISTAKES, ids=lambda lines: lines.replace("\n", " "))
-def test_a_wrong_value_in_luigi_cfg_is_one_line_that_names_the_key(shell, tmp_path, lines):
-    section, key = lines.split("\n")
-    text = (REPOSITORY / "luigi.cfg").read_text().replace(f"\n{key.split(' ')[0]} =", f"\n# {key.split(' ')[0]} =")
-    (tmp_path / "wrong.cfg").write_text(text.replace(f"{section}\n", f"{section}\n{key}\n"))
-    said = Said(
-        subprocess.run(
-            [sys.executable, "-m", "pipeline", "run", "--storage-root", str(tmp_path / "lake")],
-            cwd=tmp_path,
-            env=os.environ | {"LUIGI_CONFIG_PATH": str(tmp_path / "wrong.cfg")},
+@pytest.fixture
+def in_folder(tmp_path: Path):
+    """Runs a command in a folder of its own, whose luigi.cfg is this text (None: there is none), with no options."""
+
+    def in_folder(text: str | bytes | None, *words: str, **environment: str) -> Said:
+        (tmp_path / "here").mkdir(exist_ok=True)
+        if text is not None:
+            (tmp_path / "here/luigi.cfg").write_bytes(text if isinstance(text, bytes) else text.encode())
+        program = [LUIGI] if words[0] == "luigi" else [sys.executable, "-m", "pipeline", words[0]]
+        outer = {name: value for name, value in os.environ.items() if name != "LUIGI_CONFIG_PATH"}
+        done = subprocess.run(
+            [*program, *words[1:]],
+            cwd=tmp_path / "here",
+            env=outer | environment,
             capture_output=True,
             text=True,
             check=False,
         )
-    )
+        return Said(done)
+
+    return in_folder
+
+
+def with_line(section: str, line: str) -> str:
+    """luigi.cfg with this line in this section, in place of what it says of the key."""
+    key = line.split(" ")[0]
+    text = (REPOSITORY / "luigi.cfg").read_text().replace(f"\n{key} =", f"\n# {key} =") + "\n[RunAll]\n"
+    return text.replace(f"{section}\n", f"{section}\n{line}\n")
+
+
+@pytest.mark.parametrize("lines", CONFIG_MISTAKES, ids=lambda lines: lines.replace("\n", " "))
+def test_a_wrong_value_in_luigi_cfg_is_one_line_that_names_file_section_and_key(in_folder, tmp_path, lines):
+    section, line = lines.split("\n")
+    said = in_folder(with_line(section, line), "run")
     assert said.code == UNHANDLED
     assert len(said.errors) == 1, said.err
-    assert key.split(" = ")[0] in said.errors[0].replace("-", "_")
-    assert key.split(" = ")[1] in said.errors[0]
-    assert not (tmp_path / "lake").exists()
+    assert f" luigi.cfg: {section} {line}: expected {CONFIG_MISTAKES[lines]}" in said.errors[0]
+    assert not (tmp_path / "here/output").exists()
+
+
+def test_a_wrong_value_in_a_file_that_luigi_config_path_names_is_of_that_file(in_folder, tmp_path):
+    (tmp_path / "more.cfg").write_text("[storage]\nroot = elsewhere\nfsync = maybe\n")
+    said = in_folder(with_line("[engine]", "threads = 1"), "run", LUIGI_CONFIG_PATH=str(tmp_path / "more.cfg"))
+    assert f" {tmp_path}/more.cfg: [storage] fsync = maybe: expected true or false" in said.err
+
+
+def test_luigi_itself_names_file_section_and_key_too(in_folder):
+    words = ("luigi", "--module", "pipeline", "WriteFactOrder", "--local-scheduler", "--date", "2025-01-15")
+    said = in_folder(with_line("[storage]", "fsync = maybe"), *words)
+    assert said.code == UNHANDLED
+    assert len(said.errors) == 1, said.err
+    assert " luigi.cfg: [storage] fsync = maybe: expected true or false" in said.err
+
+
+def test_a_wrong_option_is_named_as_such_whatever_luigi_cfg_says(in_folder):
+    said = in_folder(with_line("[storage]", "fsync = maybe"), "run", "--storage-fsync", "perhaps")
+    assert len(said.errors) == 1, said.err
+    assert "--storage-fsync perhaps: expected true or false" in said.errors[0]
+    assert "luigi.cfg" not in said.err
+
+
+def test_doctor_says_of_each_wrong_value_where_it_stands(in_folder):
+    said = in_folder(with_line("[storage]", "fsync = maybe"), "doctor", "--engine-threads", "many")
+    assert said.code == 1
+    of_settings = [line[9:].split(maxsplit=1)[1] for line in said.out.splitlines() if line[9:].startswith("luigi.cfg")]
+    assert of_settings == [
+        "luigi.cfg: [storage] fsync = maybe: expected true or false",
+        "--engine-threads many: expected a whole number, 0 for all cores",
+    ]
 
 
 # What the world may lack

@@ -46,7 +46,7 @@ def unusable() -> Iterator[Diagnosis]:
         try:
             section()
         except UNUSABLE as error:
-            yield Diagnosis(ERROR, SUBJECT, reason(error), f"mend: [{section.__name__}] in luigi.cfg")
+            yield Diagnosis(ERROR, SUBJECT, reason(error))
 
 
 def reason(error: BaseException) -> str:

@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from pipeline import config
-from pipeline.config import Instant, InstantOrAuto
 from pipeline.config_check import unknown
 from pipeline.dates import grouped
 from pipeline.errors import BadSetting, RunFailed
 from pipeline.events import emit
 from pipeline.freshness import run_name
+from pipeline.setting import Instant, InstantOrAuto
 from pipeline.stages.changed import move_on
 from pipeline.stages.conclude import conclude
 from pipeline.stages.curate import curate
