@@ -66,6 +66,10 @@ def _time_format(text: str) -> str:
     return text
 
 
+def _text(default: str, description: str) -> luigi.Parameter[str]:
+    return Setting(str, "text", default=default, description=description)
+
+
 def _amount(kind: Callable[[str], Any], low: float, high: float, unit: str) -> Setting:
     return Setting(_number(kind, low, high), f"{unit} from {low:g} to {high:g}", default=None)
 
@@ -77,7 +81,7 @@ PRESETS = ("plain", "shopify", "woocommerce", "stripe")
 class orders_api(luigi.Config):
     """Where orders come from. What is None here is said by the preset."""
 
-    url = luigi.Parameter(default="data/api_orders.json", description="path of a JSON dump, or URL of a REST API")
+    url = _text("data/api_orders.json", "path of a JSON dump, or URL of a REST API")
     settle_hours = Setting(_number(float, 0, 10_000), "hours from 0 to 10000", default=6.0)
     max_vanished_share = Setting(_number(float, 0, 1), "a share from 0 to 1", default=0.2)
     start_date = Instant(default=None)
@@ -168,7 +172,7 @@ def field_map() -> FieldMap | None:
 class storage(luigi.Config):
     """Where the lake lies."""
 
-    root = luigi.Parameter(default="output", description="folder of the lake")
+    root = _text("output", "folder of the lake")
     lock_timeout_seconds = Setting(_number(float, 0, 86_400), "seconds from 0 to 86400", default=600.0)
     fsync = Setting(_flag, "true or false", default=True)
 
@@ -176,9 +180,9 @@ class storage(luigi.Config):
 class warehouse(luigi.Config):
     """The embedded warehouse and the dimensions' sources."""
 
-    path = luigi.Parameter(default="duckdb_db/warehouse.db", description="DuckDB file of the warehouse")
-    users_csv = luigi.Parameter(default="data/users.csv", description="CSV of users")
-    products_csv = luigi.Parameter(default="data/products.csv", description="CSV of products")
+    path = _text("duckdb_db/warehouse.db", "DuckDB file of the warehouse")
+    users_csv = _text("data/users.csv", "CSV of users")
+    products_csv = _text("data/products.csv", "CSV of products")
 
 
 class engine(luigi.Config):
@@ -206,7 +210,7 @@ class alerts(luigi.Config):
 class metrics(luigi.Config):
     """Where the figures of a run go."""
 
-    textfile = luigi.Parameter(default="", description="file for node_exporter's textfile collector; empty: none")
+    textfile = _text("", "file for node_exporter's textfile collector; empty: none")
 
 
 class report(luigi.Config):

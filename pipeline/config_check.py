@@ -1,17 +1,25 @@
-"""Keys and sections of luigi.cfg that nobody reads."""
+"""What is wrong with luigi.cfg beyond our own settings: keys that nobody reads, and values that Luigi cannot use."""
 
 import configparser
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import luigi
+from luigi.configuration import get_config
 from luigi.task_register import Register
 
 from pipeline import config
-from pipeline.config_files import files_read
+from pipeline.config_files import broken_value, files_read, stated
+from pipeline.setting import Setting
 
 # so alike that another section is not what is meant
 SECTION_LIKENESS = 0.8
+EXPECTED = {
+    luigi.BoolParameter: "true or false",
+    luigi.IntParameter: "a whole number",
+    luigi.FloatParameter: "a number",
+}
 
 
 class Unknown(NamedTuple):
@@ -47,3 +55,22 @@ def _nearly(path: str, what: str, near: list[str]) -> Iterator[Unknown]:
         right = (name if name.startswith("[") else f"[{name}]") if name else ""
         mend = f"mend: write {right}" if right else "mend: remove it; README.md lists what there is"
         yield Unknown(f"{path}: {what} is no setting, so it does nothing", mend)
+
+
+def unusable_by_luigi() -> Iterator[str]:
+    """Values of Luigi's own sections and of tasks' that cannot be used. Luigi would not say where they stand."""
+    for section, _, name, parameter in Register.get_all_params():
+        if not isinstance(parameter, Setting) and get_config().has_option(section, name):
+            told = broken_value(section, name) or _refused(section, name, parameter)
+            if told:
+                yield told
+
+
+def _refused(section: str, key: str, parameter: luigi.Parameter[Any]) -> str | None:
+    text = get_config().get(section, key)
+    try:
+        parameter.parse(text)
+    except ValueError as error:
+        expected = EXPECTED.get(type(parameter))
+        return f"{stated(section, key)} = {text}: " + (f"expected {expected}" if expected else str(error))
+    return None

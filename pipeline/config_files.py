@@ -3,13 +3,20 @@
 import os
 import re
 from collections.abc import Iterator
+from configparser import (
+    InterpolationDepthError,
+    InterpolationError,
+    InterpolationMissingOptionError,
+    InterpolationSyntaxError,
+)
 from typing import NamedTuple
 
-from luigi.configuration import LuigiConfigParser
+from luigi.configuration import LuigiConfigParser, get_config
 
 PATH_VARIABLE = "LUIGI_CONFIG_PATH"
 
 _HEADER = re.compile(r"\[(.+)\]")
+_VARIABLE = re.compile(r"\$\{([^}]+)\}")
 _KEY = re.compile(r"([^\s#;\[][^=:]*?)\s*[=:]")
 
 
@@ -36,6 +43,34 @@ def stated(section: str, key: str) -> str:
     """A key as a message names it, with its file: luigi.cfg: [storage] fsync."""
     place = place_of(section, key)
     return f"[{section}] {key}" if place is None else f"{place.path}: [{section}] {key}"
+
+
+def broken_value(section: str, key: str) -> str | None:
+    """What is wrong with a $ or a % in a value; None where nothing is. The value is not told."""
+    raw = get_config().get(section, key, "", raw=True)
+    if "%" not in raw and "${" not in raw:
+        return None
+    place = place_of(section, key)
+    where = f"{place.path}, line {place.line}: [{section}] {key}" if place else f"[{section}] {key}"
+    if "${" in _VARIABLE.sub("", raw):
+        return f"{where}: ${{ without a name and }}; expected ${{NAME}}, where NAME is an environment variable"
+    try:
+        get_config().get(section, key)
+    except InterpolationError as error:
+        return f"{where}: {_stands_for_nothing(error, raw)}"
+    return None
+
+
+def _stands_for_nothing(error: InterpolationError, raw: str) -> str:
+    if isinstance(error, InterpolationSyntaxError):
+        return "a % that stands for nothing; expected %% for a %"
+    if isinstance(error, InterpolationMissingOptionError):
+        return f"%({error.reference})s: no such key in [{error.section}]; expected %% for a %"
+    if isinstance(error, InterpolationDepthError):
+        return "%(…)s of keys that name each other; expected values that come to an end"
+    # the name stands in another key where this one is %(that)s
+    names = [name for name in _VARIABLE.findall(raw) if name not in os.environ] or ["NAME"]
+    return f"${{{names[0]}}}: no such environment variable; expected the name of one that is set"
 
 
 def _keys_in(path: str) -> Iterator[tuple[tuple[str, str], Place]]:

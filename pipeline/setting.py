@@ -7,7 +7,7 @@ from typing import Any
 import luigi
 from luigi.configuration import get_config
 
-from pipeline.config_files import stated
+from pipeline.config_files import broken_value, stated
 from pipeline.errors import BadSetting
 
 AUTO = "auto"
@@ -26,6 +26,8 @@ class Setting(luigi.Parameter[Any]):
 
     def _get_value_from_config(self, section: str, name: str) -> Any:
         key = self.key or name
+        if broken := broken_value(section, key):
+            raise BadSetting(broken)
         try:
             return super()._get_value_from_config(section, key)
         except BadSetting:

@@ -201,6 +201,79 @@ def test_doctor_says_of_each_wrong_value_where_it_stands(in_folder):
     ]
 
 
+# A luigi.cfg that is none: its text, and what the line must say
+
+MALFORMED = {
+    b"# settings\nurl = hunter2\n[storage]\n": "luigi.cfg, line 2: stands before any section; expected a [section]",
+    b"[storage]\nroot hunter2\n": "luigi.cfg, line 2: neither a [section] nor a key with a value; expected key = value",
+    b"[storage]\n[engine]\n[storage]\n": "luigi.cfg, line 3: [storage] for the second time; expected each section once",
+    b"[storage]\nroot = a\nroot = hunter2\n": "luigi.cfg, line 3: [storage] root for the second time; expected each",
+    b"[storage]\n# caf\xe9\n": "luigi.cfg, line 2: bytes that are not UTF-8; expected text in UTF-8",
+}
+
+
+@pytest.mark.parametrize("text", MALFORMED, ids=repr)
+@pytest.mark.parametrize("command", ["run", "doctor"])
+def test_a_luigi_cfg_that_cannot_be_parsed_is_one_line_with_its_file_and_line(in_folder, command, text):
+    said = in_folder(text, command)
+    assert said.code == 1
+    (line,) = said.errors
+    assert line.startswith(f"UnreadableSettings: {MALFORMED[text]}")
+    assert "hunter" not in said.out + said.err
+
+
+def test_a_file_of_luigi_config_path_that_cannot_be_parsed_is_named(in_folder, tmp_path):
+    (tmp_path / "more.cfg").write_text("[storage\n")
+    said = in_folder(b"[storage]\nroot = x\n", "plan", LUIGI_CONFIG_PATH=str(tmp_path / "more.cfg"))
+    assert said.code == 1
+    assert said.errors[0].startswith(f"UnreadableSettings: {tmp_path}/more.cfg, line 1: stands before any section")
+    assert len(said.errors) == 1
+
+
+# How a value on line 3 of luigi.cfg refers to something, and what the line must say of it
+
+BROKEN = {
+    "${NOWHERE}": "${NOWHERE}: no such environment variable; expected the name of one that is set",
+    "${NOWHERE": "${ without a name and }; expected ${NAME}, where NAME is an environment variable",
+    "50%": "a % that stands for nothing; expected %% for a %",
+    "%(nowhere)s": "%(nowhere)s: no such key in [{section}]; expected %% for a %",
+}
+
+
+@pytest.mark.parametrize("value", BROKEN)
+@pytest.mark.parametrize("command", ["run", "plan", "luigi"])
+def test_a_value_with_a_dollar_or_percent_that_stands_for_nothing_is_one_line(in_folder, tmp_path, command, value):
+    words = ["luigi", "--module", "pipeline", "RunAll", "--local-scheduler"] if command == "luigi" else [command]
+    exit_codes = "[retcode]\nunhandled_exception = 40\n"
+    said = in_folder(f"# settings\n[storage]\nroot = {value}\n{exit_codes}[core]\nlog_level = ERROR\n", *words)
+    assert said.code == (1 if command == "plan" else UNHANDLED)
+    (line,) = said.errors
+    assert f"luigi.cfg, line 3: [storage] root: {BROKEN[value].replace('{section}', 'storage')}" in line
+    assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["luigi.cfg"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("[retcode]\ntask_failed = ${NOWHERE}", ", line 2: [retcode] task_failed: ${NOWHERE}: no such environment"),
+        ("[retcode]\ntask_failed = x", ": [retcode] task_failed = x: expected a whole number"),
+        ("[core]\nno_lock = maybe", ": [core] no_lock = maybe: expected true or false"),
+        ("[core]\nlog_level = LOUD", ": [core] log_level = LOUD: "),
+        ("[scheduler]\nretry_delay = never", ": [scheduler] retry_delay = never: expected a number"),
+        ("[RunAll]\nforce = maybe", ": [RunAll] force = maybe: expected true or false"),
+    ],
+)
+def test_a_wrong_value_of_luigis_own_is_one_line_and_doctor_tells_it_too(in_folder, lines, told):
+    said = in_folder(lines, "run")
+    assert said.code == 1
+    assert len(said.errors) == 1, said.err
+    assert f"luigi.cfg{told}" in said.errors[0]
+    said = in_folder(lines, "doctor")
+    assert said.code == 1
+    assert f"luigi.cfg{told}" in said.out
+    assert "Traceback" not in said.err
+
+
 # What the world may lack
 
 

@@ -9,6 +9,8 @@ import luigi
 from luigi.cmdline_parser import CmdlineParser
 from luigi.task_register import Register
 
+from pipeline.config_check import unusable_by_luigi
+from pipeline.errors import BadSetting
 from pipeline.tasks.run_all import RunAll
 from pipeline.terminal import printing
 
@@ -38,7 +40,10 @@ def refuse_unknown(settings: list[str]) -> None:
 
 
 def luigi_words(options: argparse.Namespace, settings: list[str]) -> list[str]:
-    """The same RunAll on luigi's own command line, with a scheduler of its own."""
+    """The same RunAll on luigi's own command line, with a scheduler of its own. Raises BadSetting."""
+    unusable = next(unusable_by_luigi(), None)
+    if unusable is not None:
+        raise BadSetting(unusable)
     words = [*ROOT, "--local-scheduler", *settings]
     for name in (*dict(RunAll.get_params()), *CORE):
         value = getattr(options, name, None)

@@ -8,7 +8,7 @@ from luigi.parameter import ParameterException
 from luigi.retcodes import retcode
 
 from pipeline import config
-from pipeline.config_check import unknown
+from pipeline.config_check import unknown, unusable_by_luigi
 from pipeline.config_files import PATH_VARIABLE, files_read
 from pipeline.errors import BadSetting, PipelineError
 from pipeline.events import one_line
@@ -21,7 +21,7 @@ UNUSABLE = (BadSetting, ParameterException, ValueError, configparser.Error)
 
 def settings() -> list[Diagnosis]:
     """A line for each thing that is wrong with the settings, or one that names the files they come from."""
-    found = [*_files(), *_unknown(), *unusable(), *_exit_codes(), *_standing_clock()]
+    found = [*_files(), *_unknown(), *unusable(), *_unusable_by_luigi(), *_exit_codes(), *_standing_clock()]
     return found or [Diagnosis(OK, SUBJECT, ", ".join(map(os.path.abspath, files_read())))]
 
 
@@ -49,6 +49,11 @@ def unusable() -> Iterator[Diagnosis]:
             yield Diagnosis(ERROR, SUBJECT, reason(error))
 
 
+def _unusable_by_luigi() -> Iterator[Diagnosis]:
+    for told in unusable_by_luigi():
+        yield Diagnosis(ERROR, SUBJECT, told)
+
+
 def reason(error: BaseException) -> str:
     """What an error is about, without what luigi has put around it."""
     while error.__cause__ is not None and not isinstance(error, PipelineError):
@@ -57,7 +62,11 @@ def reason(error: BaseException) -> str:
 
 
 def _exit_codes() -> Iterator[Diagnosis]:
-    if not retcode().task_failed:
+    try:
+        task_failed = retcode().task_failed
+    except UNUSABLE:
+        return
+    if not task_failed:
         found = "[retcode] task_failed is 0 or not set, so cron does not see that a run failed"
         yield Diagnosis(WARNING, SUBJECT, found, "mend: [retcode] as in the luigi.cfg that comes with the pipeline")
 
