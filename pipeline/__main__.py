@@ -2,12 +2,13 @@
 
 import argparse
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from luigi.parameter import ParameterException
 
 from pipeline.commands import doctor, drop, erase, plan, quarantine, report, run, views
-from pipeline.commands.options import refuse_unknown
+from pipeline.commands.options import meaningless, perhaps
 from pipeline.errors import PipelineError
 from pipeline.events import one_line
 from pipeline.mock_api import command as mock_api
@@ -23,6 +24,7 @@ COMMANDS = {
     "views": views,
 }
 MOCK_API = "mock-api"
+NAMES = (*COMMANDS, MOCK_API)
 EPILOG = """\
 Times are ISO 8601, UTC unless they say otherwise: 2025-01-15, 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00.
 Settings come from luigi.cfg in this folder (or the file LUIGI_CONFIG_PATH names); each can be given here as
@@ -39,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    commands = top.add_subparsers(dest="command", metavar=f"{{{','.join((*COMMANDS, MOCK_API))}}}")
+    commands = top.add_subparsers(dest="command", metavar=f"{{{','.join(NAMES)}}}")
     # an option cut short must not pass for another one: --all is no --allow-shrink
     shared: dict[str, Any] = {"epilog": EPILOG, "allow_abbrev": False}
     for name, command in COMMANDS.items():
@@ -54,15 +56,28 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str]) -> None:
     """Run a command; exits with luigi's [retcode] codes, 2 for a mistake on the command line."""
-    if not argv or argv[0] not in (*COMMANDS, MOCK_API, "-h", "--help"):
+    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
         argv = ["run", *argv]
+    if argv[0] not in NAMES and not argv[0].startswith("-"):
+        _refuse(f"{argv[0]}: no such command{perhaps(argv[0].lower(), NAMES)}; expected {_listed(NAMES)}")
     options, settings = parser().parse_known_args(argv)
-    refuse_unknown(settings)
     handler = vars(options).pop("handler")
+    wrong = meaningless(options, settings)
+    if wrong is not None:
+        _refuse(f"{wrong}; see python -m pipeline {options.command} --help")
     try:
         handler(options, settings)
     except (PipelineError, ParameterException, ValueError) as error:
         sys.exit(one_line(error))
+
+
+def _refuse(told: str) -> NoReturn:
+    print(told, file=sys.stderr)
+    sys.exit(2)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 if __name__ == "__main__":

@@ -72,7 +72,6 @@ MISTAKES = {
     ("--since", "2025-01-15", "--until", "2025-01-15T01:00+01:00"): "--since 2025-01-15T00:00:00Z: expected a time",
     ("--since", "2999-01-01"): "--since 2999-01-01T00:00:00Z: expected a time before",
     ("--force", "--reprocess"): "--force with --reprocess",
-    ("--sinse", "2025-01-15"): "--sinse",
     ("--orders-api-settle-hours", "soon"): "settle-hours soon: expected hours",
     ("--orders-api-settle-hours", "-1"): "settle-hours -1: expected hours",
     ("--orders-api-settle-hours", "nan"): "settle-hours nan: expected hours",
@@ -94,6 +93,34 @@ def test_a_mistake_in_a_run_is_one_line_that_names_it_and_nothing_is_written(she
     assert len(said.errors) == 1, said.err
     assert MISTAKES[words] in said.errors[0]
     assert not lake.root.exists()
+
+
+ALL_COMMANDS = "run, plan, report, quarantine, doctor, drop, erase, views or mock-api"
+NO_SUCH = {
+    ("status",): [f"status: no such command; expected {ALL_COMMANDS}"],
+    ("plna",): [f"plna: no such command; perhaps plan is meant; expected {ALL_COMMANDS}"],
+    ("Doctor", "--quick"): [f"Doctor: no such command; perhaps doctor is meant; expected {ALL_COMMANDS}"],
+    ("plan", "everything"): ["everything: a word that belongs to no option; see python -m pipeline plan --help"],
+    ("--since", "2025-01-15", "plan"): ["plan: a word that belongs to no option; see python -m pipeline run --help"],
+    ("run", "-x"): ["-x: no such option; see python -m pipeline run --help"],
+    ("run", "--sinse", "2025-01-15"): [
+        "--sinse: no such option; perhaps --since is meant; see python -m pipeline run --help"
+    ],
+    ("plan", "--storage-rot=x"): [
+        "--storage-rot: no such option; perhaps --storage-root is meant; see python -m pipeline plan --help"
+    ],
+    ("run", "--storage-root"): ["--storage-root: expected one argument; see python -m pipeline run --help"],
+    ("doctor", "--storage-fsync", "maybe", "lake"): [
+        "lake: a word that belongs to no option; see python -m pipeline doctor --help"
+    ],
+}
+
+
+@pytest.mark.parametrize("words", NO_SUCH, ids=" ".join)
+def test_a_word_that_means_nothing_is_one_line_that_says_what_does(shell, lake, words):
+    said = shell(*words, bare=True)
+    assert (said.code, said.out) == (2, "")
+    assert said.errors == NO_SUCH[words]
 
 
 @pytest.mark.parametrize(

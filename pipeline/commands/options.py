@@ -1,9 +1,9 @@
 """The options of a command that are Luigi's: those of RunAll, and one for each setting."""
 
 import argparse
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 
 import luigi
 from luigi.cmdline_parser import CmdlineParser
@@ -18,6 +18,8 @@ RANGE = ("since", "until", "force", "reprocess", "allow_shrink")
 ROOT = ("--module", "pipeline", "RunAll")
 # beside those of RunAll's parameters that a command has
 CORE = ("workers",)
+# options are long and alike
+OPTION_LIKENESS = 0.75
 
 
 def add_parameters(command: argparse.ArgumentParser, *names: str) -> None:
@@ -30,13 +32,32 @@ def add_parameters(command: argparse.ArgumentParser, *names: str) -> None:
         )
 
 
-def refuse_unknown(settings: list[str]) -> None:
-    """luigi would take an option cut short for the one that it begins, --all for --allow-shrink."""
-    known = {_option(param if bare else f"{task}_{param}") for task, bare, param, _ in Register.get_all_params()}
-    for option in settings:
-        if option.startswith("--") and option.split("=")[0] not in known:
-            print(f"{option}: no such option; see python -m pipeline run --help", file=sys.stderr)
-            sys.exit(2)
+def meaningless(options: argparse.Namespace, settings: list[str]) -> str | None:
+    """What is wrong with words that should be settings; None when they are. `options` are those that were understood.
+
+    luigi would take an option cut short for the one that it begins, --all for --allow-shrink.
+    """
+    known = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    names = [*map(_option, vars(options))]
+    for task, is_bare, name, parameter in Register.get_all_params():
+        names.append(_option(name if is_bare else f"{task}_{name}"))
+        known.add_argument(names[-1], **parameter._parser_kwargs(name, task))
+    try:
+        _, unknown = known.parse_known_args(settings)
+    except argparse.ArgumentError as error:
+        return f"{error.argument_name}: {error.message}"
+    if not unknown:
+        return None
+    word = unknown[0].split("=")[0]
+    if not word.startswith("-"):
+        return f"{word}: a word that belongs to no option"
+    return f"{word}: no such option{perhaps(word, names, OPTION_LIKENESS)}"
+
+
+def perhaps(word: str, names: Iterable[str], likeness: float = 0.6) -> str:
+    """The name that may be meant, for a message."""
+    near = get_close_matches(word, names, 1, likeness)
+    return f"; perhaps {near[0]} is meant" if near else ""
 
 
 def luigi_words(options: argparse.Namespace, settings: list[str]) -> list[str]:
