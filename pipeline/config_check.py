@@ -1,16 +1,22 @@
-"""What is wrong with luigi.cfg beyond our own settings: keys that nobody reads, and values that Luigi cannot use."""
+"""What is wrong with luigi.cfg as a whole: there is none, keys that nobody reads, values that Luigi cannot use."""
 
 import configparser
+import logging
+import os
 from collections.abc import Iterator
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, NamedTuple
 
 import luigi
+from luigi.cmdline_parser import CmdlineParser
 from luigi.configuration import get_config
+from luigi.retcodes import retcode
 from luigi.task_register import Register
 
 from pipeline import config
-from pipeline.config_files import broken_value, files_read, stated
+from pipeline.config_files import PATH_VARIABLE, broken_value, files_read, stated
+from pipeline.events import emit
 from pipeline.setting import Setting
 
 # so alike that another section is not what is meant
@@ -20,6 +26,23 @@ EXPECTED = {
     luigi.IntParameter: "a whole number",
     luigi.FloatParameter: "a number",
 }
+
+
+@cache
+def warn_of_no_file() -> None:
+    """Once a process: an event that says that luigi has read no file, where it has read none."""
+    if files_read():
+        return
+    reason = f"no luigi.cfg in {os.getcwd()}, so every setting has its default"
+    # python -m pipeline has its own where no file has any
+    if CmdlineParser.get_instance() is not None and not retcode().task_failed:
+        reason += ", and the exit codes are Luigi's own: 0 also for a run that failed"
+    emit(
+        "no_settings_file",
+        level=logging.WARNING,
+        reason=reason,
+        advice=f"start where it is, or name one in {PATH_VARIABLE}",
+    )
 
 
 class Unknown(NamedTuple):

@@ -1,5 +1,6 @@
 """The command line as people use it: one line for a mistake, exit codes for cron, a plan that writes nothing."""
 
+import configparser
 import datetime as dt
 import os
 import re
@@ -11,6 +12,9 @@ import pytest
 from api import scripted
 from feeds import order
 from lake import LakeUnderTest
+
+from pipeline import config
+from pipeline.luigi_defaults import DEFAULTS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LUIGI = str(Path(sys.executable).parent / "luigi")
@@ -299,6 +303,72 @@ def test_a_wrong_value_of_luigis_own_is_one_line_and_doctor_tells_it_too(in_fold
     assert said.code == 1
     assert f"luigi.cfg{told}" in said.out
     assert "Traceback" not in said.err
+
+
+# Without luigi.cfg
+
+NO_FILE = "event=no_settings_file"
+LUIGIS_RUN = ("luigi", "--module", "pipeline", "RunAll", "--local-scheduler")
+
+
+def told_of_no_file(said: Said) -> list[str]:
+    return [line for line in said.err.splitlines() if NO_FILE in line]
+
+
+def test_without_luigi_cfg_the_exit_codes_and_log_levels_hold_and_one_line_says_so(in_folder, tmp_path):
+    said = in_folder(None, "run")
+    assert said.code == TASK_FAILED
+    (line,) = told_of_no_file(said)
+    assert f"no luigi.cfg in {tmp_path}/here" in line
+    assert "LUIGI_CONFIG_PATH" in line
+    assert "exit codes" not in line
+    assert [line.split(":")[0] for line in said.errors] == ["ERROR"]
+    assert in_folder(None, "run", "--storage-fsync", "maybe").code == UNHANDLED
+
+
+def test_without_luigi_cfg_plan_says_so_on_stderr_only(in_folder, lake):
+    lake.offer(SENT)
+    said = in_folder(None, "plan", "--orders-api-url", str(lake.dump))
+    assert (said.code, len(told_of_no_file(said))) == (0, 1)
+    assert said.out.splitlines()[-1] == "2 date(s) to build, 0 to skip"
+
+
+@pytest.mark.parametrize("task", [("RunAll",), ("WriteFactOrder", "--date", "2025-01-15")], ids=lambda words: words[0])
+def test_without_luigi_cfg_luigi_itself_ends_with_0_and_is_told_so(in_folder, tmp_path, task):
+    said = in_folder(None, "luigi", "--module", "pipeline", *task, "--local-scheduler")
+    assert said.code == 0
+    (line,) = told_of_no_file(said)
+    assert f"no luigi.cfg in {tmp_path}/here" in line
+    assert "exit codes are Luigi's own: 0 also for a run that failed" in line
+
+
+@pytest.mark.parametrize("words", [("run",), LUIGIS_RUN], ids=lambda words: words[0])
+def test_with_luigi_cfg_or_a_file_in_its_place_nothing_is_said_of_that(in_folder, tmp_path, words):
+    (tmp_path / "more.cfg").write_text("")
+    assert told_of_no_file(in_folder(None, *words, LUIGI_CONFIG_PATH=str(tmp_path / "more.cfg"))) == []
+    assert told_of_no_file(in_folder("", *words)) == []
+
+
+def test_a_luigi_cfg_says_only_what_is_different_and_what_it_says_counts(in_folder):
+    assert in_folder("[storage]\nfsync = false\n", "run").code == TASK_FAILED
+    assert in_folder("[retcode]\ntask_failed = 7\n", "run").code == 7
+
+
+def test_luigi_cfg_sets_what_holds_without_it_for_luigi_and_for_the_pipeline():
+    written = configparser.ConfigParser(interpolation=None)
+    written.read(REPOSITORY / "luigi.cfg")
+    ours = {section.__name__: dict(section.get_params()) for section in config.SECTIONS}
+    assert {name: dict(written[name]) for name in written.sections() if name not in ours} == DEFAULTS
+    for section, parameters in ours.items():
+        for key, text in written[section].items():
+            assert parameters[key].parse(text) == parameters[key].task_value("none", key), (section, key)
+
+
+def test_doctor_says_where_it_looked_for_luigi_cfg_and_what_counts_instead(in_folder, tmp_path):
+    said = in_folder(None, "doctor")
+    assert f"none in {tmp_path}/here, so every setting has its default; mend: start in the folder" in said.out
+    assert "so a luigi command that fails ends with 0" in said.out
+    assert told_of_no_file(said) == []
 
 
 # What the world may lack

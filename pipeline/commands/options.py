@@ -11,6 +11,7 @@ from luigi.task_register import Register
 
 from pipeline.config_check import unusable_by_luigi
 from pipeline.errors import BadSetting
+from pipeline.luigi_defaults import fill_in
 from pipeline.tasks.run_all import RunAll
 from pipeline.terminal import printing
 
@@ -60,11 +61,16 @@ def perhaps(word: str, names: Iterable[str], likeness: float = 0.6) -> str:
     return f"; perhaps {near[0]} is meant" if near else ""
 
 
-def luigi_words(options: argparse.Namespace, settings: list[str]) -> list[str]:
-    """The same RunAll on luigi's own command line, with a scheduler of its own. Raises BadSetting."""
+def ready_luigi() -> None:
+    """Give luigi what holds without a luigi.cfg. Raises BadSetting for what the file has that luigi cannot use."""
+    fill_in()
     unusable = next(unusable_by_luigi(), None)
     if unusable is not None:
         raise BadSetting(unusable)
+
+
+def luigi_words(options: argparse.Namespace, settings: list[str]) -> list[str]:
+    """The same RunAll on luigi's own command line, with a scheduler of its own."""
     words = [*ROOT, "--local-scheduler", *settings]
     for name in (*dict(RunAll.get_params()), *CORE):
         value = getattr(options, name, None)
@@ -78,6 +84,7 @@ def luigi_words(options: argparse.Namespace, settings: list[str]) -> list[str]:
 @contextmanager
 def run_all(options: argparse.Namespace, settings: list[str]) -> Iterator[RunAll]:
     """The RunAll of the options, while these settings hold and something is printed. Raises BadSetting."""
+    ready_luigi()
     with CmdlineParser.global_instance(luigi_words(options, settings)) as parsed, printing():
         yield parsed.get_task_obj()
 

@@ -4,7 +4,7 @@ import argparse
 
 from luigi.retcodes import run_with_retcodes
 
-from pipeline.commands.options import RANGE, add_parameters, luigi_words
+from pipeline.commands.options import RANGE, add_parameters, luigi_words, ready_luigi
 
 SUMMARY = "build what is incomplete (the default command)"
 
@@ -16,5 +16,6 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, settings: list[str]) -> None:
-    """Exits with luigi's [retcode] codes."""
+    """Exits with luigi's [retcode] codes. Raises BadSetting for what luigi itself cannot use."""
+    ready_luigi()
     run_with_retcodes(luigi_words(options, settings))

@@ -30,7 +30,7 @@ def _files() -> Iterator[Diagnosis]:
     if named and not os.path.isfile(named):
         yield Diagnosis(ERROR, SUBJECT, f"{PATH_VARIABLE} = {named}: no such file", "mend: set it to one, or unset it")
     if not files_read():
-        found = f"none in {os.getcwd()}, so everything is as if it were empty"
+        found = f"none in {os.getcwd()}, so every setting has its default"
         mend = f"mend: start in the folder that has it, or name it in {PATH_VARIABLE}"
         yield Diagnosis(WARNING, SUBJECT, found, mend)
 
@@ -67,7 +67,7 @@ def _exit_codes() -> Iterator[Diagnosis]:
     except UNUSABLE:
         return
     if not task_failed:
-        found = "[retcode] task_failed is 0 or not set, so cron does not see that a run failed"
+        found = "[retcode] task_failed is 0 or not set, so a luigi command that fails ends with 0"
         yield Diagnosis(WARNING, SUBJECT, found, "mend: [retcode] as in the luigi.cfg that comes with the pipeline")
 
 
