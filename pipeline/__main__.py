@@ -1,8 +1,10 @@
-"""python -m pipeline: the commands for people, parsed and handed to their modules."""
+"""python -m pipeline, and the script orders-lake: the commands for people, parsed and handed to their modules."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any, NoReturn
 
 from luigi.parameter import ParameterException
@@ -23,8 +25,10 @@ COMMANDS = {
     "erase": erase,
     "views": views,
 }
+# the package, and its script
+PACKAGE = "orders-lake"
 MOCK_API = "mock-api"
-NAMES = (*COMMANDS, MOCK_API)
+COMMAND_NAMES = (*COMMANDS, MOCK_API)
 EPILOG = """\
 Times are ISO 8601, UTC unless they say otherwise: 2025-01-15, 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00.
 Settings come from luigi.cfg in this folder (or the file LUIGI_CONFIG_PATH names); each can be given here as
@@ -32,16 +36,34 @@ Settings come from luigi.cfg in this folder (or the file LUIGI_CONFIG_PATH names
 """
 
 
+class _Version(argparse.Action):
+    """Prints the version; the package's metadata is read only then."""
+
+    def __init__(self, option_strings: list[str], dest: str) -> None:
+        told = "show the version of the package and exit"
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, default=argparse.SUPPRESS, help=told)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(PACKAGE, version(PACKAGE))
+        parser.exit()
+
+
+def program() -> str:
+    """The name by which it was started."""
+    return PACKAGE if os.path.basename(sys.argv[0]) == PACKAGE else "python -m pipeline"
+
+
 def parser() -> argparse.ArgumentParser:
-    """The command line of python -m pipeline."""
+    """The command line."""
     top = argparse.ArgumentParser(
-        prog="python -m pipeline",
+        prog=program(),
         description="Keeps an orders lake true: one Parquet partition per UTC date, extracted, normalized, checked.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    commands = top.add_subparsers(dest="command", metavar=f"{{{','.join(NAMES)}}}")
+    top.add_argument("--version", action=_Version)
+    commands = top.add_subparsers(dest="command", metavar=f"{{{','.join(COMMAND_NAMES)}}}")
     # an option cut short must not pass for another one: --all is no --allow-shrink
     shared: dict[str, Any] = {"epilog": EPILOG, "allow_abbrev": False}
     for name, command in COMMANDS.items():
@@ -54,17 +76,20 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str] | None = None) -> None:
     """Run a command; exits with luigi's [retcode] codes, 2 for a mistake on the command line."""
-    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
         argv = ["run", *argv]
-    if argv[0] not in NAMES and not argv[0].startswith("-"):
-        _refuse(f"{argv[0]}: no such command{perhaps(argv[0].lower(), NAMES)}; expected {_listed(NAMES)}")
+    if argv[0] not in COMMAND_NAMES and not argv[0].startswith("-"):
+        _refuse(
+            f"{argv[0]}: no such command{perhaps(argv[0].lower(), COMMAND_NAMES)}; expected {_listed(COMMAND_NAMES)}"
+        )
     options, settings = parser().parse_known_args(argv)
     handler = vars(options).pop("handler")
     wrong = meaningless(options, settings)
     if wrong is not None:
-        _refuse(f"{wrong}; see python -m pipeline {options.command} --help")
+        _refuse(f"{wrong}; see {program()} {options.command} --help")
     try:
         handler(options, settings)
     except (PipelineError, ParameterException, ValueError) as error:
@@ -81,4 +106,4 @@ def _listed(names: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -37,12 +37,8 @@ def warn_of_no_file() -> None:
     # python -m pipeline has its own where no file has any
     if CmdlineParser.get_instance() is not None and not retcode().task_failed:
         reason += ", and the exit codes are Luigi's own: 0 also for a run that failed"
-    emit(
-        "no_settings_file",
-        level=logging.WARNING,
-        reason=reason,
-        advice=f"start where it is, or name one in {PATH_VARIABLE}",
-    )
+    advice = f"start where it is, or name one in {PATH_VARIABLE}"
+    emit("no_settings_file", level=logging.WARNING, reason=reason, advice=advice)
 
 
 class Unknown(NamedTuple):

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -526,3 +527,58 @@ def test_a_key_that_nobody_reads_is_named_without_its_value(shell):
     assert "event=unknown_setting" in said.err
     assert "[warehouse]" in said.err
     assert "hunter" not in said.err
+
+
+# The name of the command
+
+SCRIPT = "orders-lake"
+AS_A_SCRIPT = """\
+#!{python}
+import sys
+from {module} import {function}
+if __name__ == "__main__":
+    sys.exit({function}())
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path):
+    """Runs the console script that setup.cfg names, written as pip writes it."""
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read(REPOSITORY / "setup.cfg")
+    entries = dict(
+        line.split(" = ") for line in settings["options.entry_points"]["console_scripts"].split("\n") if line
+    )
+    module, function = entries[SCRIPT].split(":")
+    path = tmp_path / "bin" / SCRIPT
+    path.parent.mkdir()
+    path.write_text(AS_A_SCRIPT.format(python=sys.executable, module=module, function=function))
+    path.chmod(0o755)
+
+    def script(*words: str) -> Said:
+        return Said(subprocess.run([str(path), *words], cwd=tmp_path, capture_output=True, text=True, check=False))
+
+    return script
+
+
+def test_the_script_does_what_python_m_pipeline_does_under_its_own_name(script, shell, lake, monkeypatch):
+    monkeypatch.setenv("LUIGI_CONFIG_PATH", str(REPOSITORY / "luigi.cfg"))
+    lake.offer(SENT)
+    said = script("plan", *lake.options(), "--run-as-of", "2025-01-20")
+    assert (said.code, said.out) == (0, shell("plan", "--run-as-of", "2025-01-20").out)
+    assert script("--help").out.startswith("usage: orders-lake [-h]")
+    assert script("plan", "--help").out.startswith("usage: orders-lake plan [-h]")
+    assert script("plan", "all").errors == ["all: a word that belongs to no option; see orders-lake plan --help"]
+    assert shell("plan", "--help", bare=True).out.startswith("usage: python -m pipeline plan [-h]")
+
+
+def test_the_script_tells_of_a_luigi_cfg_that_cannot_be_parsed_in_one_line_too(script, tmp_path):
+    (tmp_path / "luigi.cfg").write_text("[storage]\nroot\n")
+    said = script("plan")
+    assert (said.code, said.out, len(said.errors)) == (1, "", 1)
+    assert "luigi.cfg, line 2: " in said.err
+
+
+def test_the_version_is_that_of_the_package_under_both_names(script, shell):
+    expected = f"orders-lake {version('orders-lake')}\n"
+    assert (script("--version").out, shell("--version", bare=True).out) == (expected, expected)
