@@ -3,7 +3,6 @@
 import configparser
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -11,90 +10,8 @@ from urllib.parse import parse_qsl
 
 import luigi
 
-from pipeline.errors import BadSetting
 from pipeline.fields import FIELDS, FieldMap, parse_path, parse_place
-
-AUTO = "auto"
-# the bounds of the contract's dates; the last one is an end that is not in a range
-FIRST_INSTANT, LAST_INSTANT = datetime(1970, 1, 1), datetime(2200, 1, 1)
-INSTANT_FORMATS = "ISO 8601 in 1970 to 2199, such as 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00 or 2025-01-15"
-
-
-class Setting(luigi.Parameter[Any]):
-    """A parameter whose text is checked where it is read; a bad value is one line that names the parameter."""
-
-    def __init__(self, read: Callable[[str], Any], expected: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._read, self._expected = read, expected
-
-    def parse(self, x: str) -> Any:
-        try:
-            return self._read(x)
-        except ValueError:
-            raise BadSetting(f"{self._option} {x.strip() or '(empty)'}: expected {self._expected}") from None
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        super().__set_name__(owner, name)
-        prefix = f"{owner.__name__}-" if issubclass(owner, luigi.Config) else ""
-        self._option = f"--{prefix}{name}".replace("_", "-")
-
-    def _warn_on_wrong_param_type(self, param_name: str, param_value: Any) -> None:
-        """The value has been read already."""
-
-
-def _on_disk(text: str) -> str:
-    if not text.strip() or re.match(r"\s*[a-z][a-z0-9+.-]*://", text, re.IGNORECASE):
-        raise ValueError(text)
-    return text
-
-
-class LocalPath(Setting):
-    """A path on this machine, `what` it is of. A bucket's URL would make a folder s3:, nothing the current folder."""
-
-    def __init__(self, what: str, **kwargs: Any) -> None:
-        super().__init__(_on_disk, f"{what}, and no URL", **kwargs)
-
-    def _parse_or_no_value(self, x: str | None) -> Any:
-        # luigi takes an option that is given empty for one that is left out, and writes to the default
-        return super()._parse_or_no_value(x) if x is None else self.parse(x)
-
-
-def instant(text: str) -> datetime:
-    """An ISO 8601 timestamp in 1970 to 2199 as naive UTC; without an offset it is UTC, a bare date is its midnight.
-
-    Raises ValueError.
-    """
-    value = datetime.fromisoformat(text.strip())
-    # an instant outside of these years may have no UTC
-    if not FIRST_INSTANT.year <= value.year <= LAST_INSTANT.year:
-        raise ValueError(text)
-    value = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
-    if not FIRST_INSTANT <= value <= LAST_INSTANT:
-        raise ValueError(text)
-    return value
-
-
-class Instant(Setting):
-    """A point in time, kept as naive UTC."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(instant, INSTANT_FORMATS, **kwargs)
-
-    def serialize(self, x: datetime | None) -> str:
-        return "" if x is None else x.isoformat(timespec="microseconds") + "Z"
-
-    def parse(self, x: str) -> datetime | None:
-        return super().parse(x) if x else None
-
-
-class InstantOrAuto(Instant):
-    """A point in time, or `auto`."""
-
-    def parse(self, x: str) -> Any:
-        return AUTO if x == AUTO else super().parse(x)
-
-    def serialize(self, x: Any) -> str:
-        return AUTO if x == AUTO else super().serialize(x)
+from pipeline.setting import Instant, LocalPath, Setting
 
 
 def _number(kind: Callable[[str], Any], low: float, high: float) -> Callable[[str], Any]:
@@ -149,6 +66,10 @@ def _time_format(text: str) -> str:
     return text
 
 
+def _text(default: str, description: str) -> luigi.Parameter[str]:
+    return Setting(str, "text", default=default, description=description)
+
+
 def _amount(kind: Callable[[str], Any], low: float, high: float, unit: str) -> Setting:
     return Setting(_number(kind, low, high), f"{unit} from {low:g} to {high:g}", default=None)
 
@@ -160,7 +81,7 @@ PRESETS = ("plain", "shopify", "woocommerce", "stripe")
 class orders_api(luigi.Config):
     """Where orders come from. What is None here is said by the preset."""
 
-    url = luigi.Parameter(default="data/api_orders.json", description="path of a JSON dump, or URL of a REST API")
+    url = _text("data/api_orders.json", "path of a JSON dump, or URL of a REST API")
     settle_hours = Setting(_number(float, 0, 10_000), "hours from 0 to 10000", default=6.0)
     max_vanished_share = Setting(_number(float, 0, 1), "a share from 0 to 1", default=0.2)
     start_date = Instant(default=None)
@@ -207,15 +128,16 @@ def _place(name: str) -> Setting:
     expected = (
         "a path such as $.id or $.customer.id, for times and money with its form, such as $.created epoch_seconds"
     )
-    return Setting(lambda text: parse_place(name, text) and text, expected, default=None)
+    return Setting(lambda text: parse_place(name, text) and text, expected, key=name, default=None)
 
 
-# where each field of an order is in the shop's JSON; built here, as items.sku is no name for an attribute
+FIELD_ATTRIBUTES = {name: name.replace(".", "_") for name in FIELDS}
+# where each field of an order is in the shop's JSON
 orders_fields = type(
     "orders_fields",
     (luigi.Config,),
     {"__doc__": "Where the shop has the contract's fields.", "__module__": __name__}
-    | {name: _place(name) for name in FIELDS},
+    | {attribute: _place(name) for name, attribute in FIELD_ATTRIBUTES.items()},
 )
 
 
@@ -242,7 +164,7 @@ def field_map() -> FieldMap | None:
     preset = _preset(orders_api().preset)
     said = dict(preset["orders_fields"]) if preset.has_section("orders_fields") else {}
     section: Any = orders_fields()
-    given = {name: getattr(section, name) for name in FIELDS}
+    given = {name: getattr(section, attribute) for name, attribute in FIELD_ATTRIBUTES.items()}
     places = said | {name: text for name, text in given.items() if text is not None}
     return FieldMap(places) if places else None
 
@@ -266,8 +188,8 @@ class warehouse(luigi.Config):
         default="duckdb_db/warehouse.db",
         description="DuckDB file of the warehouse",
     )
-    users_csv = luigi.Parameter(default="data/users.csv", description="CSV of users")
-    products_csv = luigi.Parameter(default="data/products.csv", description="CSV of products")
+    users_csv = _text("data/users.csv", "CSV of users")
+    products_csv = _text("data/products.csv", "CSV of products")
 
 
 class engine(luigi.Config):
@@ -295,7 +217,7 @@ class alerts(luigi.Config):
 class metrics(luigi.Config):
     """Where the figures of a run go."""
 
-    textfile = luigi.Parameter(default="", description="file for node_exporter's textfile collector; empty: none")
+    textfile = _text("", "file for node_exporter's textfile collector; empty: none")
 
 
 class report(luigi.Config):
@@ -315,6 +237,11 @@ SECTIONS: tuple[type[luigi.Config], ...] = (
     metrics,
     report,
 )
+
+
+def keys(section: type[luigi.Config]) -> list[str]:
+    """The keys of a section, as luigi.cfg has them."""
+    return [getattr(parameter, "key", None) or name for name, parameter in section.get_params()]
 
 
 def validate() -> None:

@@ -2,6 +2,7 @@
 
 PipelineError
 ├── BadSetting            a parameter or a key of luigi.cfg with a value that cannot be meant
+│   └── UnreadableSettings  a luigi.cfg that cannot be parsed
 ├── StorageUnusable       [storage] root or a file in it cannot be read or written
 ├── LakeBusy              another run held the lake's lock for longer than lock_timeout_seconds
 ├── SourceUnreadable      the source has no answer: no such dump, not a file, broken compression
@@ -28,6 +29,17 @@ class PipelineError(Exception):
 
 class BadSetting(PipelineError):
     """A parameter or setting whose value cannot be used."""
+
+
+class UnreadableSettings(BadSetting, SystemExit):
+    """A luigi.cfg that cannot be parsed. It is raised while the package is imported, where no command could catch it.
+
+    So it ends the program by itself: with its line on stderr, without a traceback, with exit code 1.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.code = f"{type(self).__name__}: {message}"
 
 
 class StorageUnusable(PipelineError):

@@ -15,9 +15,9 @@ from luigi.configuration import get_config
 from luigi.task_register import Register
 
 from pipeline import RunAll, SeedDims
-from pipeline.tasks.drop import drop_dates, restore_dates
-from pipeline.tasks.erase import erase_user
-from pipeline.tasks.plan import plan
+from pipeline.commands.drop import drop_dates, restore_dates
+from pipeline.commands.erase import erase_user
+from pipeline.commands.plan import plan
 
 UNDATED = "__HIVE_DEFAULT_PARTITION__"
 DAY = dt.timedelta(days=1)

@@ -1,14 +1,21 @@
 """The command line as people use it: one line for a mistake, exit codes for cron, a plan that writes nothing."""
 
+import configparser
 import datetime as dt
 import os
+import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from api import scripted
 from feeds import order
 from lake import LakeUnderTest
+
+from pipeline import config
+from pipeline.luigi_defaults import DEFAULTS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LUIGI = str(Path(sys.executable).parent / "luigi")
@@ -70,7 +77,6 @@ MISTAKES = {
     ("--since", "2025-01-15", "--until", "2025-01-15T01:00+01:00"): "--since 2025-01-15T00:00:00Z: expected a time",
     ("--since", "2150-01-01"): "--since 2150-01-01T00:00:00Z: expected a time before",
     ("--force", "--reprocess"): "--force with --reprocess",
-    ("--sinse", "2025-01-15"): "--sinse",
     ("--orders-api-settle-hours", "soon"): "settle-hours soon: expected hours",
     ("--orders-api-settle-hours", "-1"): "settle-hours -1: expected hours",
     ("--orders-api-settle-hours", "nan"): "settle-hours nan: expected hours",
@@ -94,6 +100,34 @@ def test_a_mistake_in_a_run_is_one_line_that_names_it_and_nothing_is_written(she
     assert not lake.root.exists()
 
 
+ALL_COMMANDS = "run, plan, report, quarantine, doctor, drop, erase or views"
+NO_SUCH = {
+    ("status",): [f"status: no such command; expected {ALL_COMMANDS}"],
+    ("plna",): [f"plna: no such command; perhaps plan is meant; expected {ALL_COMMANDS}"],
+    ("Doctor", "--quick"): [f"Doctor: no such command; perhaps doctor is meant; expected {ALL_COMMANDS}"],
+    ("plan", "everything"): ["everything: a word that belongs to no option; see python -m pipeline plan --help"],
+    ("--since", "2025-01-15", "plan"): ["plan: a word that belongs to no option; see python -m pipeline run --help"],
+    ("run", "-x"): ["-x: no such option; see python -m pipeline run --help"],
+    ("run", "--sinse", "2025-01-15"): [
+        "--sinse: no such option; perhaps --since is meant; see python -m pipeline run --help"
+    ],
+    ("plan", "--storage-rot=x"): [
+        "--storage-rot: no such option; perhaps --storage-root is meant; see python -m pipeline plan --help"
+    ],
+    ("run", "--storage-root"): ["--storage-root: expected one argument; see python -m pipeline run --help"],
+    ("doctor", "--storage-fsync", "maybe", "lake"): [
+        "lake: a word that belongs to no option; see python -m pipeline doctor --help"
+    ],
+}
+
+
+@pytest.mark.parametrize("words", NO_SUCH, ids=" ".join)
+def test_a_word_that_means_nothing_is_one_line_that_says_what_does(shell, lake, words):
+    said = shell(*words, bare=True)
+    assert (said.code, said.out) == (2, "")
+    assert said.errors == NO_SUCH[words]
+
+
 @pytest.mark.parametrize(
     "words", [("--since", "yesterday"), ("--force", "--reprocess"), ("--engine-threads", "x")], ids=" ".join
 )
@@ -115,37 +149,227 @@ def test_a_date_that_is_none_is_one_line_that_names_it(shell, text):
 
 
 CONFIG_MISTAKES = {
-    "[orders_api]\nsettle_hours = soon": "settle",
-    "[orders_api]\nmax_vanished_share = 2": "max",
-    "[storage]\nlock_timeout_seconds = -1": "lock",
-    "[storage]\nfsync = perhaps": "fsync",
-    "[engine]\nthreads = many": "threads",
-    "[engine]\nmemory_limit = big": "memory",
-    "[run]\ndates_per_task = x": "dates",
-    "[run]\nas_of = tomorrow": "as",
+    "[orders_api]\nsettle_hours = soon": "hours from 0 to 10000",
+    "[orders_api]\nmax_vanished_share = 2": "a share from 0 to 1",
+    "[orders_fields]\nitems.qty = n": "a path such as $.id",
+    "[storage]\nlock_timeout_seconds = -1": "seconds from 0 to 86400",
+    "[storage]\nfsync = perhaps": "true or false",
+    "[engine]\nthreads = many": "a whole number",
+    "[engine]\nmemory_limit = big": "a size with its unit",
+    "[run]\ndates_per_task = x": "a whole number",
+    "[run]\nas_of = tomorrow": "ISO 8601",
+    "[RunAll]\nsince = yesterday": "ISO 8601",
 }
 
 
-@pytest.mark.parametrize("lines", CONFIG_MISTAKES, ids=lambda lines: lines.replace("\n", " "))
-def test_a_wrong_value_in_luigi_cfg_is_one_line_that_names_the_key(shell, tmp_path, lines):
-    section, key = lines.split("\n")
-    text = (REPOSITORY / "luigi.cfg").read_text().replace(f"\n{key.split(' ')[0]} =", f"\n# {key.split(' ')[0]} =")
-    (tmp_path / "wrong.cfg").write_text(text.replace(f"{section}\n", f"{section}\n{key}\n"))
-    said = Said(
-        subprocess.run(
-            [sys.executable, "-m", "pipeline", "run", "--storage-root", str(tmp_path / "lake")],
-            cwd=tmp_path,
-            env=os.environ | {"LUIGI_CONFIG_PATH": str(tmp_path / "wrong.cfg")},
+@pytest.fixture
+def in_folder(tmp_path: Path):
+    """Runs a command in a folder of its own, whose luigi.cfg is this text (None: there is none), with no options."""
+
+    def in_folder(text: str | bytes | None, *words: str, **environment: str) -> Said:
+        (tmp_path / "here").mkdir(exist_ok=True)
+        if text is not None:
+            (tmp_path / "here/luigi.cfg").write_bytes(text if isinstance(text, bytes) else text.encode())
+        program = [LUIGI] if words[0] == "luigi" else [sys.executable, "-m", "pipeline", words[0]]
+        outer = {name: value for name, value in os.environ.items() if name != "LUIGI_CONFIG_PATH"}
+        done = subprocess.run(
+            [*program, *words[1:]],
+            cwd=tmp_path / "here",
+            env=outer | environment,
             capture_output=True,
             text=True,
             check=False,
         )
-    )
+        return Said(done)
+
+    return in_folder
+
+
+def with_line(section: str, line: str) -> str:
+    """luigi.cfg with this line in this section, in place of what it says of the key."""
+    key = line.split(" ")[0]
+    text = (REPOSITORY / "luigi.cfg").read_text().replace(f"\n{key} =", f"\n# {key} =") + "\n[RunAll]\n"
+    return text.replace(f"{section}\n", f"{section}\n{line}\n")
+
+
+@pytest.mark.parametrize("lines", CONFIG_MISTAKES, ids=lambda lines: lines.replace("\n", " "))
+def test_a_wrong_value_in_luigi_cfg_is_one_line_that_names_file_section_and_key(in_folder, tmp_path, lines):
+    section, line = lines.split("\n")
+    said = in_folder(with_line(section, line), "run")
     assert said.code == UNHANDLED
     assert len(said.errors) == 1, said.err
-    assert key.split(" = ")[0] in said.errors[0].replace("-", "_")
-    assert key.split(" = ")[1] in said.errors[0]
-    assert not (tmp_path / "lake").exists()
+    assert f" luigi.cfg: {section} {line}: expected {CONFIG_MISTAKES[lines]}" in said.errors[0]
+    assert not (tmp_path / "here/output").exists()
+
+
+def test_a_wrong_value_in_a_file_that_luigi_config_path_names_is_of_that_file(in_folder, tmp_path):
+    (tmp_path / "more.cfg").write_text("[storage]\nroot = elsewhere\nfsync = maybe\n")
+    said = in_folder(with_line("[engine]", "threads = 1"), "run", LUIGI_CONFIG_PATH=str(tmp_path / "more.cfg"))
+    assert f" {tmp_path}/more.cfg: [storage] fsync = maybe: expected true or false" in said.err
+
+
+def test_luigi_itself_names_file_section_and_key_too(in_folder):
+    words = ("luigi", "--module", "pipeline", "WriteFactOrder", "--local-scheduler", "--date", "2025-01-15")
+    said = in_folder(with_line("[storage]", "fsync = maybe"), *words)
+    assert said.code == UNHANDLED
+    assert len(said.errors) == 1, said.err
+    assert " luigi.cfg: [storage] fsync = maybe: expected true or false" in said.err
+
+
+def test_a_wrong_option_is_named_as_such_whatever_luigi_cfg_says(in_folder):
+    said = in_folder(with_line("[storage]", "fsync = maybe"), "run", "--storage-fsync", "perhaps")
+    assert len(said.errors) == 1, said.err
+    assert "--storage-fsync perhaps: expected true or false" in said.errors[0]
+    assert "luigi.cfg" not in said.err
+
+
+def test_doctor_says_of_each_wrong_value_where_it_stands(in_folder):
+    said = in_folder(with_line("[storage]", "fsync = maybe"), "doctor", "--engine-threads", "many")
+    assert said.code == 1
+    of_settings = [line[9:].split(maxsplit=1)[1] for line in said.out.splitlines() if line[9:].startswith("luigi.cfg")]
+    assert of_settings == [
+        "luigi.cfg: [storage] fsync = maybe: expected true or false",
+        "--engine-threads many: expected a whole number, 0 for all cores",
+    ]
+
+
+# A luigi.cfg that is none: its text, and what the line must say
+
+MALFORMED = {
+    b"# settings\nurl = hunter2\n[storage]\n": "luigi.cfg, line 2: stands before any section; expected a [section]",
+    b"[storage]\nroot hunter2\n": "luigi.cfg, line 2: neither a [section] nor a key with a value; expected key = value",
+    b"[storage]\n[engine]\n[storage]\n": "luigi.cfg, line 3: [storage] for the second time; expected each section once",
+    b"[storage]\nroot = a\nroot = hunter2\n": "luigi.cfg, line 3: [storage] root for the second time; expected each",
+    b"[storage]\n# caf\xe9\n": "luigi.cfg, line 2: bytes that are not UTF-8; expected text in UTF-8",
+}
+
+
+@pytest.mark.parametrize("text", MALFORMED, ids=repr)
+@pytest.mark.parametrize("command", ["run", "doctor"])
+def test_a_luigi_cfg_that_cannot_be_parsed_is_one_line_with_its_file_and_line(in_folder, command, text):
+    said = in_folder(text, command)
+    assert said.code == 1
+    (line,) = said.errors
+    assert line.startswith(f"UnreadableSettings: {MALFORMED[text]}")
+    assert "hunter" not in said.out + said.err
+
+
+def test_a_file_of_luigi_config_path_that_cannot_be_parsed_is_named(in_folder, tmp_path):
+    (tmp_path / "more.cfg").write_text("[storage\n")
+    said = in_folder(b"[storage]\nroot = x\n", "plan", LUIGI_CONFIG_PATH=str(tmp_path / "more.cfg"))
+    assert said.code == 1
+    assert said.errors[0].startswith(f"UnreadableSettings: {tmp_path}/more.cfg, line 1: stands before any section")
+    assert len(said.errors) == 1
+
+
+# How a value on line 3 of luigi.cfg refers to something, and what the line must say of it
+
+BROKEN = {
+    "${NOWHERE}": "${NOWHERE}: no such environment variable; expected the name of one that is set",
+    "${NOWHERE": "${ without a name and }; expected ${NAME}, where NAME is an environment variable",
+    "50%": "a % that stands for nothing; expected %% for a %",
+    "%(nowhere)s": "%(nowhere)s: no such key in [{section}]; expected %% for a %",
+}
+
+
+@pytest.mark.parametrize("value", BROKEN)
+@pytest.mark.parametrize("command", ["run", "plan", "luigi"])
+def test_a_value_with_a_dollar_or_percent_that_stands_for_nothing_is_one_line(in_folder, tmp_path, command, value):
+    words = ["luigi", "--module", "pipeline", "RunAll", "--local-scheduler"] if command == "luigi" else [command]
+    exit_codes = "[retcode]\nunhandled_exception = 40\n"
+    said = in_folder(f"# settings\n[storage]\nroot = {value}\n{exit_codes}[core]\nlog_level = ERROR\n", *words)
+    assert said.code == (1 if command == "plan" else UNHANDLED)
+    (line,) = said.errors
+    assert f"luigi.cfg, line 3: [storage] root: {BROKEN[value].replace('{section}', 'storage')}" in line
+    assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["luigi.cfg"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("[retcode]\ntask_failed = ${NOWHERE}", ", line 2: [retcode] task_failed: ${NOWHERE}: no such environment"),
+        ("[retcode]\ntask_failed = x", ": [retcode] task_failed = x: expected a whole number"),
+        ("[core]\nno_lock = maybe", ": [core] no_lock = maybe: expected true or false"),
+        ("[core]\nlog_level = LOUD", ": [core] log_level = LOUD: "),
+        ("[scheduler]\nretry_delay = never", ": [scheduler] retry_delay = never: expected a number"),
+        ("[RunAll]\nforce = maybe", ": [RunAll] force = maybe: expected true or false"),
+    ],
+)
+def test_a_wrong_value_of_luigis_own_is_one_line_and_doctor_tells_it_too(in_folder, lines, told):
+    said = in_folder(lines, "run")
+    assert said.code == 1
+    assert len(said.errors) == 1, said.err
+    assert f"luigi.cfg{told}" in said.errors[0]
+    said = in_folder(lines, "doctor")
+    assert said.code == 1
+    assert f"luigi.cfg{told}" in said.out
+    assert "Traceback" not in said.err
+
+
+# Without luigi.cfg
+
+NO_FILE = "event=no_settings_file"
+LUIGIS_RUN = ("luigi", "--module", "pipeline", "RunAll", "--local-scheduler")
+
+
+def told_of_no_file(said: Said) -> list[str]:
+    return [line for line in said.err.splitlines() if NO_FILE in line]
+
+
+def test_without_luigi_cfg_the_exit_codes_and_log_levels_hold_and_one_line_says_so(in_folder, tmp_path):
+    said = in_folder(None, "run")
+    assert said.code == TASK_FAILED
+    (line,) = told_of_no_file(said)
+    assert f"no luigi.cfg in {tmp_path}/here" in line
+    assert "LUIGI_CONFIG_PATH" in line
+    assert "exit codes" not in line
+    assert [line.split(":")[0] for line in said.errors] == ["ERROR"]
+    assert in_folder(None, "run", "--storage-fsync", "maybe").code == UNHANDLED
+
+
+def test_without_luigi_cfg_plan_says_so_on_stderr_only(in_folder, lake):
+    lake.offer(SENT)
+    said = in_folder(None, "plan", "--orders-api-url", str(lake.dump))
+    assert (said.code, len(told_of_no_file(said))) == (0, 1)
+    assert said.out.splitlines()[-1] == "2 date(s) to build, 0 to skip"
+
+
+@pytest.mark.parametrize("task", [("RunAll",), ("WriteFactOrder", "--date", "2025-01-15")], ids=lambda words: words[0])
+def test_without_luigi_cfg_luigi_itself_ends_with_0_and_is_told_so(in_folder, tmp_path, task):
+    said = in_folder(None, "luigi", "--module", "pipeline", *task, "--local-scheduler")
+    assert said.code == 0
+    (line,) = told_of_no_file(said)
+    assert f"no luigi.cfg in {tmp_path}/here" in line
+    assert "exit codes are Luigi's own: 0 also for a run that failed" in line
+
+
+@pytest.mark.parametrize("words", [("run",), LUIGIS_RUN], ids=lambda words: words[0])
+def test_with_luigi_cfg_or_a_file_in_its_place_nothing_is_said_of_that(in_folder, tmp_path, words):
+    (tmp_path / "more.cfg").write_text("")
+    assert told_of_no_file(in_folder(None, *words, LUIGI_CONFIG_PATH=str(tmp_path / "more.cfg"))) == []
+    assert told_of_no_file(in_folder("", *words)) == []
+
+
+def test_a_luigi_cfg_says_only_what_is_different_and_what_it_says_counts(in_folder):
+    assert in_folder("[storage]\nfsync = false\n", "run").code == TASK_FAILED
+    assert in_folder("[retcode]\ntask_failed = 7\n", "run").code == 7
+
+
+def test_luigi_cfg_sets_what_holds_without_it_for_luigi_and_for_the_pipeline():
+    written = configparser.ConfigParser(interpolation=None)
+    written.read(REPOSITORY / "luigi.cfg")
+    ours = {section.__name__: dict(section.get_params()) for section in config.SECTIONS}
+    assert {name: dict(written[name]) for name in written.sections() if name not in ours} == DEFAULTS
+    for section, parameters in ours.items():
+        for key, text in written[section].items():
+            assert parameters[key].parse(text) == parameters[key].task_value("none", key), (section, key)
+
+
+def test_doctor_says_where_it_looked_for_luigi_cfg_and_what_counts_instead(in_folder, tmp_path):
+    said = in_folder(None, "doctor")
+    assert f"none in {tmp_path}/here, so every setting has its default; mend: start in the folder" in said.out
+    assert "so a luigi command that fails ends with 0" in said.out
+    assert told_of_no_file(said) == []
 
 
 NO_PLACE_ON_DISK = ["s3://bucket/x", "S3A://bucket", "file:///srv/x", "", "  "]
@@ -279,6 +503,16 @@ def test_settings_may_come_from_the_file_that_luigi_config_path_names(shell, lak
     assert not lake.root.exists()
 
 
+@pytest.mark.parametrize("command", [("run",), ("luigi", "RunAll", "--local-scheduler")], ids=lambda words: words[0])
+def test_each_field_of_an_order_has_an_option(shell, lake, command):
+    sent = b'{"orders": [{"order_id": "o_1", "created_at": "2025-01-15", "items": [{"n": 7}]}], "total": 1}'
+    options = ["--since", "2025-01-15", "--until", "2025-01-16", "--orders-fields-items-qty", "$.n"]
+    with scripted(lambda *_: (200, {}, sent)) as api:
+        said = shell(*command, "--orders-api-url", api.url, *options)
+    assert said.code == 0, said.err
+    assert [row[4] for rows in lake.curated("fact_order").values() for row in rows] == [7]
+
+
 def test_plan_writes_nothing_before_and_after_a_run_and_says_why(shell, lake, tmp_path):
     as_of = ["--run-as-of", "2025-01-20T12:00:00Z"]
     before = tree(tmp_path)
@@ -333,9 +567,74 @@ def test_luigis_own_help_explains_the_options_of_run_all(shell):
     assert "rebuild the chosen dates from the landed raw files" in said.out
 
 
+def test_both_commands_explain_the_options_of_run_all_in_the_same_words(shell):
+    of_luigi, of_people = (
+        dict(re.findall(r"^  (--[a-z-]+)(?: [A-Z_]+)?\s+([a-z].*?)(?=^  -|^\S|\Z)", said.out, re.M | re.S))
+        for said in (shell("luigi", "RunAll", "--help", bare=True), shell("run", "--help", bare=True))
+    )
+    shared = {"--since", "--until", "--force", "--reprocess", "--allow-shrink", "--changed-since"}
+    assert shared <= of_people.keys()
+    assert {name: of_luigi[name].split() for name in shared} == {name: of_people[name].split() for name in shared}
+
+
 def test_a_key_that_nobody_reads_is_named_without_its_value(shell):
     said = shell("run", config="\n[alert]\nurl = hunter1\n[warehouses]\nuser_csv = hunter2\n")
     assert said.code == 0, said.err
     assert "event=unknown_setting" in said.err
     assert "[warehouse]" in said.err
     assert "hunter" not in said.err
+
+
+# The name of the command
+
+SCRIPT = "orders-lake"
+AS_A_SCRIPT = """\
+#!{python}
+import sys
+from {module} import {function}
+if __name__ == "__main__":
+    sys.exit({function}())
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path):
+    """Runs the console script that setup.cfg names, written as pip writes it."""
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read(REPOSITORY / "setup.cfg")
+    entries = dict(
+        line.split(" = ") for line in settings["options.entry_points"]["console_scripts"].split("\n") if line
+    )
+    module, function = entries[SCRIPT].split(":")
+    path = tmp_path / "bin" / SCRIPT
+    path.parent.mkdir()
+    path.write_text(AS_A_SCRIPT.format(python=sys.executable, module=module, function=function))
+    path.chmod(0o755)
+
+    def script(*words: str) -> Said:
+        return Said(subprocess.run([str(path), *words], cwd=tmp_path, capture_output=True, text=True, check=False))
+
+    return script
+
+
+def test_the_script_does_what_python_m_pipeline_does_under_its_own_name(script, shell, lake, monkeypatch):
+    monkeypatch.setenv("LUIGI_CONFIG_PATH", str(REPOSITORY / "luigi.cfg"))
+    lake.offer(SENT)
+    said = script("plan", *lake.options(), "--run-as-of", "2025-01-20")
+    assert (said.code, said.out) == (0, shell("plan", "--run-as-of", "2025-01-20").out)
+    assert script("--help").out.startswith("usage: orders-lake [-h]")
+    assert script("plan", "--help").out.startswith("usage: orders-lake plan [-h]")
+    assert script("plan", "all").errors == ["all: a word that belongs to no option; see orders-lake plan --help"]
+    assert shell("plan", "--help", bare=True).out.startswith("usage: python -m pipeline plan [-h]")
+
+
+def test_the_script_tells_of_a_luigi_cfg_that_cannot_be_parsed_in_one_line_too(script, tmp_path):
+    (tmp_path / "luigi.cfg").write_text("[storage]\nroot\n")
+    said = script("plan")
+    assert (said.code, said.out, len(said.errors)) == (1, "", 1)
+    assert "luigi.cfg, line 2: " in said.err
+
+
+def test_the_version_is_that_of_the_package_under_both_names(script, shell):
+    expected = f"orders-lake {version('orders-lake')}\n"
+    assert (script("--version").out, shell("--version", bare=True).out) == (expected, expected)

@@ -27,14 +27,14 @@ from luigi.configuration import LuigiConfigParser
 from processes import DEADLINE_SECONDS, REPOSITORY, finished
 from processes import command as run_command
 
+from pipeline.commands.doctor import space
+from pipeline.commands.settings import settings
 from pipeline.contract import FACT_ORDER
 from pipeline.engine import Engine, check_names
 from pipeline.observe.diagnosis import Diagnosis, show
 from pipeline.parquet import write_table
 from pipeline.storage import Lake
 from pipeline.tasks.base import open_engine
-from pipeline.tasks.doctor import space
-from pipeline.tasks.settings import settings
 
 SECRET = "s3cret-of-the-shop"
 AS_OF = dt.datetime(2025, 1, 20, 12)
@@ -265,7 +265,7 @@ def test_what_is_found_while_a_run_comes_and_goes_is_not_believed(examined, buil
         with Lake(built.root).locked():
             return open_engine(temp_directory)
 
-    monkeypatch.setattr("pipeline.tasks.doctor.open_engine", meanwhile)
+    monkeypatch.setattr("pipeline.commands.doctor.open_engine", meanwhile)
     said = examined()
     assert (said.code, told(said, "error")) == (0, [])
     assert "1 finding(s) may be its work" in said.out

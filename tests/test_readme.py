@@ -256,7 +256,7 @@ def test_every_key_of_luigi_cfg_is_in_the_readme_with_its_value():
 
 def test_every_setting_that_the_pipeline_reads_is_in_the_readme():
     sections = [value for value in vars(config).values() if isinstance(value, type) and issubclass(value, luigi.Config)]
-    known = {(section.__name__, name) for section in sections for name, _ in section.get_params()}
+    known = {(section.__name__, key) for section in sections for key in config.keys(section)}
     assert known <= documented_keys().keys()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import luigi
 
 from pipeline import config
+from pipeline.config_check import warn_of_no_file
 from pipeline.contract import Stage
 from pipeline.engine import Engine
 from pipeline.errors import BadSetting, PipelineError
@@ -37,6 +38,7 @@ class LakeTask(luigi.Task):
         # what RunAll clones has the settings that RunAll has read
         if not kwargs.get("keep_going"):
             config.validate()
+            warn_of_no_file()
         super().__init__(*args, **kwargs)
         if self.force and self.reprocess:
             raise BadSetting("--force with --reprocess: expected one; --force asks the source, --reprocess does not")

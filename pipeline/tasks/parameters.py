@@ -3,9 +3,10 @@
 from datetime import UTC, date, datetime
 from typing import Any
 
-from pipeline.config import Instant, Setting, run
+from pipeline.config import run
 from pipeline.dates import fold_dates, is_date, parse_dates
 from pipeline.errors import BadSetting
+from pipeline.setting import Instant, Setting
 
 
 def now() -> datetime:

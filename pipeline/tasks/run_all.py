@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from pipeline import config
-from pipeline.config import Instant, InstantOrAuto
+from pipeline.config_check import unknown
 from pipeline.dates import chosen, grouped
 from pipeline.errors import BadSetting, RunFailed
 from pipeline.events import emit
 from pipeline.observe.history import summary, summary_name
+from pipeline.setting import Instant, InstantOrAuto
 from pipeline.stages.changed import move_on
 from pipeline.stages.conclude import conclude
 from pipeline.stages.curate import curate
@@ -23,7 +24,6 @@ from pipeline.tasks.base import LakeTask, PartitionTask, open_engine, open_lake,
 from pipeline.tasks.dims import SeedDims, warehouse_path
 from pipeline.tasks.parameters import seconds_since_start
 from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
-from pipeline.tasks.settings import unknown
 from pipeline.tasks.source import changes_name, dates_of, is_api, shown
 from pipeline.tasks.status import show_outcome
 

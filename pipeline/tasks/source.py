@@ -8,6 +8,7 @@ from pipeline.contract import RAW_STAGE
 from pipeline.dates import chosen, days_between
 from pipeline.errors import BadSetting
 from pipeline.freshness import run_name
+from pipeline.setting import AUTO
 from pipeline.sources.dump import Dump
 from pipeline.sources.shop import Shop
 from pipeline.stages.changed import changed_dates, refuse_unknowing, start_of
@@ -96,7 +97,7 @@ def _never_landed(task: Any, lake: Lake) -> list[str]:
 
 def _moves_on(task: Any, lake: Lake, since: datetime | None) -> bool:
     """Whether `auto` may go on from this run: it looks at all dates, and from no later than `auto` would."""
-    behind = start_of(lake, config.AUTO, config.api()["overlap_minutes"])
+    behind = start_of(lake, AUTO, config.api()["overlap_minutes"])
     caught_up = since is None or (behind is not None and since <= behind)
     return task.since is None and task.until is None and caught_up
 

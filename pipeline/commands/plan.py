@@ -1,5 +1,8 @@
-"""What a run would do, date by date, and why; it writes nothing."""
+"""python -m pipeline plan: what a run would do, date by date, and why; it writes nothing."""
 
+import argparse
+
+from pipeline.commands.options import RANGE, add_parameters, run_all
 from pipeline.contract import FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS_STAGE, RAW_STAGE
 from pipeline.dates import chosen
 from pipeline.freshness import differs, dropped, missing
@@ -10,6 +13,20 @@ from pipeline.tasks.run_all import RunAll
 from pipeline.tasks.source import open_source, windows
 
 VERBS = {RAW_STAGE: "fetch", NORMALIZED_STAGE: "normalize", FACT_ORDER_STAGE: "write", ORDER_ITEMS_STAGE: "write"}
+
+SUMMARY = "say what run would build, skip, and why; write nothing"
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    add_parameters(command, *RANGE)
+    command.add_argument("--all", action="store_true", help="name the dates that are skipped, too")
+    command.set_defaults(handler=print_plan)
+
+
+def print_plan(options: argparse.Namespace, settings: list[str]) -> None:
+    """Raises BadSetting, and what the source raises."""
+    with run_all(options, settings) as task:
+        print(*plan(task, everything=options.all), sep="\n")
 
 
 def plan(task: RunAll, *, everything: bool) -> list[str]:

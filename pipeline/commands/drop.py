@@ -2,6 +2,8 @@
 
 import argparse
 
+from pipeline.commands.options import run_all
+from pipeline.commands.rebuild import rebuild
 from pipeline.contract import CURATED_STAGES
 from pipeline.dates import parse_dates
 from pipeline.errors import BadSetting
@@ -12,7 +14,8 @@ from pipeline.stages.spool import AHEAD
 from pipeline.stages.undated import empty
 from pipeline.tasks.base import open_engine, open_lake
 from pipeline.tasks.parameters import DATES_EXPECTED
-from pipeline.tasks.rebuild import rebuild
+
+SUMMARY = "empty dates on purpose, so that no run lands them again"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,18 +25,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     why = parser.add_mutually_exclusive_group(required=True)
     why.add_argument("--reason", help="why they are dropped: plan and the runs' tables name it")
     why.add_argument("--restore", action="store_true", help="take it back: the next run extracts them again")
+    parser.set_defaults(handler=drop_or_restore)
 
 
-def drop_or_restore(options: argparse.Namespace, intent: Intent) -> None:
+def drop_or_restore(options: argparse.Namespace, settings: list[str]) -> None:
     """Do what the options say, and print what there is to say. Raises BadSetting and RunFailed."""
+    with run_all(options, settings) as task:
+        for line in _done(options, task.intent):
+            print(line)
+
+
+def _done(options: argparse.Namespace, intent: Intent) -> list[str]:
     if options.date == UNDATED_RECORDS:
-        told = drop_undated(options.reason, intent)
-    elif options.restore:
-        told = restore_dates(options.date, intent)
-    else:
-        told = drop_dates(options.date, options.reason, intent)
-    for line in told:
-        print(line)
+        return drop_undated(options.reason, intent)
+    if options.restore:
+        return restore_dates(options.date, intent)
+    return drop_dates(options.date, options.reason, intent)
 
 
 def drop_dates(text: str, reason: str, intent: Intent) -> list[str]:

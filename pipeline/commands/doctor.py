@@ -13,13 +13,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
+from luigi.cmdline_parser import CmdlineParser
 
 from pipeline import config
+from pipeline.commands.options import ROOT
+from pipeline.commands.reach import scheduler, source
+from pipeline.commands.settings import UNUSABLE, reason
+from pipeline.commands.settings import settings as examine_settings
 from pipeline.contract import STAGES
 from pipeline.engine import EngineError
 from pipeline.errors import PipelineError, UnusableWarehouse
 from pipeline.freshness import Intent
-from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
+from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis, show
 from pipeline.observe.integrity import Examination
 from pipeline.observe.leftovers import strays, unfinished
 from pipeline.stages.seed import SETTINGS as CSV_SETTINGS
@@ -29,13 +34,12 @@ from pipeline.storage import Lake
 from pipeline.tasks.base import open_engine, open_lake
 from pipeline.tasks.dims import sources, warehouse_path
 from pipeline.tasks.parameters import PROCESS_START
-from pipeline.tasks.reach import scheduler, source
-from pipeline.tasks.settings import UNUSABLE, reason
-from pipeline.tasks.settings import settings as examine_settings
 from pipeline.tasks.source import is_api
+from pipeline.terminal import printing
 from pipeline.warehouse.database import refused_views
 from pipeline.warehouse.views import are_outdated
 
+SUMMARY = "look for what is wrong, and say how to mend it"
 PACKAGES = ("luigi", "duckdb", "pyarrow")
 LOW_SHARE = 0.05
 # a bad setting or file; LookupError: a manifest without what each of them has
@@ -51,8 +55,16 @@ AT_WORK = "a run is at work on the lake"
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """The options of doctor."""
     command.add_argument("--quick", action="store_true", help="manifests, names and sizes only; read no data")
+    command.set_defaults(handler=doctor)
+
+
+def doctor(options: argparse.Namespace, settings: list[str]) -> None:
+    """Without a task, since making one would raise the first bad setting, and without --local-scheduler."""
+    with CmdlineParser.global_instance([*ROOT, *settings]), printing():
+        found = examine(settings, quick=options.quick)
+        show(found)
+    sys.exit(any(diagnosis.level == ERROR for diagnosis in found))
 
 
 def examine(settings: list[str], *, quick: bool) -> list[Diagnosis]:

@@ -5,6 +5,7 @@ import sys
 from itertools import islice
 from pathlib import Path
 
+from pipeline.commands.options import run_all
 from pipeline.dates import parse_dates
 from pipeline.errors import BadSetting
 from pipeline.observe.quarantine import OTHERS, Choice, discards, export, records
@@ -12,11 +13,11 @@ from pipeline.storage import Lake
 from pipeline.tasks.base import open_lake
 from pipeline.terminal import printable
 
+SUMMARY = "list, show and export discarded records"
 DATES = f"a date such as 2025-01-15, a range 2025-01-15..2025-01-31, {', '.join(OTHERS)}, or several with commas"
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """The options of quarantine."""
     command.add_argument("--date", help=f"only of these: {DATES}")
     command.add_argument("--reason", help="only for this reason, or several with commas")
     command.add_argument(
@@ -28,6 +29,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="print the records, or the first N, one a line",
     )
     command.add_argument("--export", metavar="FILE", help="write the records to a file, .ndjson or .parquet")
+    command.set_defaults(handler=quarantine)
 
 
 def _number(text: str) -> int:
@@ -36,8 +38,13 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def quarantine(options: argparse.Namespace) -> None:
+def quarantine(options: argparse.Namespace, settings: list[str]) -> None:
     """Print, or export, what the options choose. Raises BadSetting and CorruptPartition."""
+    with run_all(options, settings):
+        _answer(options)
+
+
+def _answer(options: argparse.Namespace) -> None:
     lake = open_lake()
     choice = Choice(_dates(options.date), _reasons(options.reason))
     _refuse_lake(lake, options.export)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from pipeline import config
+from pipeline.commands.options import run_all
+from pipeline.commands.rebuild import rebuild
 from pipeline.contract import UNDATED
 from pipeline.errors import BadSetting, CheckFailed, PipelineError
 from pipeline.freshness import STALE, Intent
@@ -16,13 +18,20 @@ from pipeline.stages.user import Held, in_dimension, in_dump, survey
 from pipeline.storage import Lake
 from pipeline.tasks.base import open_engine, open_lake
 from pipeline.tasks.dims import warehouse_path
-from pipeline.tasks.rebuild import rebuild
 from pipeline.tasks.source import is_api, shape
+
+SUMMARY = "remove one user's data from every layer"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--user-id", required=True, help="whose records are removed; an integer as its digits")
     parser.add_argument("--yes", action="store_true", help="do it; without it, only say what would be removed")
+    parser.set_defaults(handler=_erase_user)
+
+
+def _erase_user(options: argparse.Namespace, settings: list[str]) -> None:
+    with run_all(options, settings) as task:
+        erase_user(options.user_id, task.intent, really=options.yes)
 
 
 def erase_user(user_id: str, intent: Intent, *, really: bool) -> None:

@@ -1,0 +1,93 @@
+"""The options of a command that are Luigi's: those of RunAll, and one for each setting."""
+
+import argparse
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+
+import luigi
+from luigi.cmdline_parser import CmdlineParser
+from luigi.task_register import Register
+
+from pipeline.config_check import unusable_by_luigi
+from pipeline.errors import BadSetting
+from pipeline.luigi_defaults import fill_in
+from pipeline.tasks.run_all import RunAll
+from pipeline.terminal import printing
+
+RANGE = ("since", "until", "force", "reprocess", "allow_shrink")
+ROOT = ("--module", "pipeline", "RunAll")
+# beside those of RunAll's parameters that a command has
+CORE = ("workers",)
+# options are long and alike
+OPTION_LIKENESS = 0.75
+
+
+def add_parameters(command: argparse.ArgumentParser, *names: str) -> None:
+    """Options for these parameters of RunAll, explained as there."""
+    parameters = dict(RunAll.get_params())
+    for name in names:
+        is_flag = isinstance(parameters[name], luigi.BoolParameter)
+        command.add_argument(
+            _option(name), action="store_true" if is_flag else "store", help=parameters[name].description
+        )
+
+
+def meaningless(options: argparse.Namespace, settings: list[str]) -> str | None:
+    """What is wrong with words that should be settings; None when they are. `options` are those that were understood.
+
+    luigi would take an option cut short for the one that it begins, --all for --allow-shrink.
+    """
+    known = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    names = [*map(_option, vars(options))]
+    for task, is_bare, name, parameter in Register.get_all_params():
+        names.append(_option(name if is_bare else f"{task}_{name}"))
+        known.add_argument(names[-1], **parameter._parser_kwargs(name, task))
+    try:
+        _, unknown = known.parse_known_args(settings)
+    except argparse.ArgumentError as error:
+        return f"{error.argument_name}: {error.message}"
+    if not unknown:
+        return None
+    word = unknown[0].split("=")[0]
+    if not word.startswith("-"):
+        return f"{word}: a word that belongs to no option"
+    return f"{word}: no such option{perhaps(word, names, OPTION_LIKENESS)}"
+
+
+def perhaps(word: str, names: Iterable[str], likeness: float = 0.6) -> str:
+    """The name that may be meant, for a message."""
+    near = get_close_matches(word, names, 1, likeness)
+    return f"; perhaps {near[0]} is meant" if near else ""
+
+
+def ready_luigi() -> None:
+    """Give luigi what holds without a luigi.cfg. Raises BadSetting for what the file has that luigi cannot use."""
+    fill_in()
+    unusable = next(unusable_by_luigi(), None)
+    if unusable is not None:
+        raise BadSetting(unusable)
+
+
+def luigi_words(options: argparse.Namespace, settings: list[str]) -> list[str]:
+    """The same RunAll on luigi's own command line, with a scheduler of its own."""
+    words = [*ROOT, "--local-scheduler", *settings]
+    for name in (*dict(RunAll.get_params()), *CORE):
+        value = getattr(options, name, None)
+        if value is True:
+            words.append(_option(name))
+        elif value not in (None, False):
+            words += [_option(name), value]
+    return words
+
+
+@contextmanager
+def run_all(options: argparse.Namespace, settings: list[str]) -> Iterator[RunAll]:
+    """The RunAll of the options, while these settings hold and something is printed. Raises BadSetting."""
+    ready_luigi()
+    with CmdlineParser.global_instance(luigi_words(options, settings)) as parsed, printing():
+        yield parsed.get_task_obj()
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -1,0 +1,19 @@
+"""python -m pipeline report: the page about the lake and its runs."""
+
+import argparse
+
+from pipeline.commands.options import run_all
+from pipeline.observe.report import write_report
+from pipeline.tasks.base import open_engine, open_lake
+
+SUMMARY = "write report.html and print its path"
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(handler=report)
+
+
+def report(options: argparse.Namespace, settings: list[str]) -> None:
+    """Raises ExtraMissing and StorageUnusable."""
+    with run_all(options, settings) as task:
+        print(write_report(open_lake(), open_engine, task.intent))

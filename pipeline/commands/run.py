@@ -1,0 +1,21 @@
+"""python -m pipeline run: RunAll with a scheduler of its own."""
+
+import argparse
+
+from luigi.retcodes import run_with_retcodes
+
+from pipeline.commands.options import RANGE, add_parameters, luigi_words, ready_luigi
+
+SUMMARY = "build what is incomplete (the default command)"
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    add_parameters(command, *RANGE, "changed_since")
+    command.add_argument("--workers", help="tasks at a time (default: 1; DuckDB uses all cores in each)")
+    command.set_defaults(handler=run)
+
+
+def run(options: argparse.Namespace, settings: list[str]) -> None:
+    """Exits with luigi's [retcode] codes. Raises BadSetting for what luigi itself cannot use."""
+    ready_luigi()
+    run_with_retcodes(luigi_words(options, settings))

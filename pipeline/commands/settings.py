@@ -1,0 +1,81 @@
+"""What doctor finds in luigi.cfg: files that are there, keys that somebody reads, values that can be used."""
+
+import configparser
+import os
+from collections.abc import Iterator
+
+from luigi.parameter import ParameterException
+from luigi.retcodes import retcode
+
+from pipeline import config
+from pipeline.config_check import unknown, unusable_by_luigi
+from pipeline.config_files import PATH_VARIABLE, files_read
+from pipeline.errors import BadSetting, PipelineError
+from pipeline.events import one_line
+from pipeline.observe.diagnosis import ERROR, OK, WARNING, Diagnosis
+
+SUBJECT = "luigi.cfg"
+# luigi raises a ValueError from ours; a variable of the environment that is not there is a configparser.Error
+UNUSABLE = (BadSetting, ParameterException, ValueError, configparser.Error)
+
+
+def settings() -> list[Diagnosis]:
+    """A line for each thing that is wrong with the settings, or one that names the files they come from."""
+    found = [*_files(), *_unknown(), *unusable(), *_unusable_by_luigi(), *_exit_codes(), *_standing_clock()]
+    return found or [Diagnosis(OK, SUBJECT, ", ".join(map(os.path.abspath, files_read())))]
+
+
+def _files() -> Iterator[Diagnosis]:
+    named = os.environ.get(PATH_VARIABLE)
+    if named and not os.path.isfile(named):
+        yield Diagnosis(ERROR, SUBJECT, f"{PATH_VARIABLE} = {named}: no such file", "mend: set it to one, or unset it")
+    if not files_read():
+        found = f"none in {os.getcwd()}, so every setting has its default"
+        mend = f"mend: start in the folder that has it, or name it in {PATH_VARIABLE}"
+        yield Diagnosis(WARNING, SUBJECT, found, mend)
+
+
+def _unknown() -> Iterator[Diagnosis]:
+    for setting in unknown():
+        yield Diagnosis(ERROR, SUBJECT, setting.found, setting.mend)
+
+
+def unusable() -> Iterator[Diagnosis]:
+    """The first value of each section that cannot be used."""
+    for section in config.SECTIONS:
+        try:
+            section()
+        except UNUSABLE as error:
+            yield Diagnosis(ERROR, SUBJECT, reason(error))
+
+
+def _unusable_by_luigi() -> Iterator[Diagnosis]:
+    for told in unusable_by_luigi():
+        yield Diagnosis(ERROR, SUBJECT, told)
+
+
+def reason(error: BaseException) -> str:
+    """What an error is about, without what luigi has put around it."""
+    while error.__cause__ is not None and not isinstance(error, PipelineError):
+        error = error.__cause__
+    return str(error) if isinstance(error, PipelineError) else one_line(error)
+
+
+def _exit_codes() -> Iterator[Diagnosis]:
+    try:
+        task_failed = retcode().task_failed
+    except UNUSABLE:
+        return
+    if not task_failed:
+        found = "[retcode] task_failed is 0 or not set, so a luigi command that fails ends with 0"
+        yield Diagnosis(WARNING, SUBJECT, found, "mend: [retcode] as in the luigi.cfg that comes with the pipeline")
+
+
+def _standing_clock() -> Iterator[Diagnosis]:
+    try:
+        as_of = config.run().as_of
+    except UNUSABLE:
+        return
+    if as_of is not None:
+        found = f"[run] as_of = {as_of.isoformat()}Z: every run counts as that moment"
+        yield Diagnosis(WARNING, SUBJECT, found, "mend: leave it out, but for tests and replays")
