@@ -141,8 +141,7 @@ class Examination:
             found.setdefault(Fault(ERROR, stage, told, flag), []).append(date)
         for fault, dates in found.items():
             if UNDATED in dates:
-                mend = f"mend: {self._undated_anew(fault)}, once the dump has changed or with --force"
-                yield Diagnosis(ERROR, "undated", fault.told, mend)
+                yield Diagnosis(ERROR, "undated", fault.told, f"mend, from a dump: {self._undated_anew(fault)}")
         dated = {fault: [date for date in dates if date != UNDATED] for fault, dates in found.items()}
         faults = {fault: dates for fault, dates in dated.items() if dates}
         self.faults |= faults

@@ -128,7 +128,7 @@ def _undated(counts: dict[str, Any]) -> str:
     """What became of the undated records, which are those of all dumps."""
     changes = {"added": sum(counts.get("added", {}).values())}
     changes |= {what: counts.get(what, 0) for what in ("dated", "expired")}
-    if not counts["built"] or changes["added"] == counts["extracted"]:
+    if not counts["built"] or changes["added"] == counts["extracted"] or not any(changes.values()):
         return "quarantined"
     return "quarantined: " + ", ".join(f"{n:,} {what}" for what, n in changes.items() if n)
 
