@@ -1,12 +1,12 @@
 """A Luigi pipeline that keeps an orders lake true."""
 
-from pipeline.config_syntax import told_in_one_line
+from pipeline.settings.syntax import told_in_one_line
 
 with told_in_one_line():
     import luigi.tools.range  # noqa: F401  makes RangeDaily known to `luigi --module pipeline RangeDaily`
 
+    from pipeline.engine.frames import dedupe, normalize_orders
     from pipeline.events import configure_logging
-    from pipeline.frames import dedupe, normalize_orders
     from pipeline.tasks.dims import SeedDims, init_database
     from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
     from pipeline.tasks.run_all import RunAll

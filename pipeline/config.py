@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import luigi
 
 from pipeline.fields import FIELDS, FieldMap, parse_path, parse_place
-from pipeline.setting import Instant, LocalPath, Setting
+from pipeline.settings.setting import Instant, LocalPath, Setting
 
 
 def _number(kind: Callable[[str], Any], low: float, high: float) -> Callable[[str], Any]:

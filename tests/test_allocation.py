@@ -9,8 +9,8 @@ import reference as ref
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.allocation import shares
 from pipeline.contract import MONEY
+from pipeline.engine.allocation import shares
 
 Line = tuple[int | None, Decimal | None]  # qty, price
 Order = tuple[Decimal | None, list[Line]]

@@ -12,14 +12,14 @@ import pytest
 from feeds import order
 from lake import LakeUnderTest
 
-from pipeline import facts as facts_module
 from pipeline.contract import FACT_ORDER, ITEMS
-from pipeline.engine import Engine, check_names
-from pipeline.freshness import Intent
+from pipeline.engine import facts as facts_module
+from pipeline.engine.connection import Engine, check_names
+from pipeline.lake.files import Lake
+from pipeline.lake.freshness import Intent
+from pipeline.lake.parquet import write_table
 from pipeline.observe.checks import run_checks
 from pipeline.observe.counts import touched
-from pipeline.parquet import write_table
-from pipeline.storage import Lake
 
 IN_MEMORY = {"memory_limit": "1GB", "threads": 0, "temp_directory": ""}
 AS_OF = dt.datetime(2025, 1, 20, 12)

@@ -15,7 +15,7 @@ from feeds import order
 from lake import LakeUnderTest
 
 from pipeline import config
-from pipeline.luigi_defaults import DEFAULTS
+from pipeline.settings.luigi_defaults import DEFAULTS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LUIGI = str(Path(sys.executable).parent / "luigi")

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.contract import ITEMS, ORDERS, Table
-from pipeline.engine import Engine
-from pipeline.records import same_instant, split_lines
+from pipeline.engine.connection import Engine
+from pipeline.engine.lines import same_instant, split_lines
 from pipeline.stages.normalize import Normalized, normalized
 
 IN_MEMORY = {"memory_limit": "1GB", "threads": 0, "temp_directory": ""}

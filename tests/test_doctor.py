@@ -30,10 +30,10 @@ from processes import command as run_command
 from pipeline.commands.doctor import space
 from pipeline.commands.settings import settings
 from pipeline.contract import FACT_ORDER
-from pipeline.engine import Engine, check_names
+from pipeline.engine.connection import Engine, check_names
+from pipeline.lake.files import Lake
+from pipeline.lake.parquet import write_table
 from pipeline.observe.diagnosis import Diagnosis, show
-from pipeline.parquet import write_table
-from pipeline.storage import Lake
 from pipeline.tasks.base import open_engine
 
 SECRET = "s3cret-of-the-shop"

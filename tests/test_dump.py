@@ -18,11 +18,11 @@ from lake import DAY, UNDATED, LakeUnderTest
 
 from pipeline import FetchOrders
 from pipeline.contract import LOGIC_VERSION
+from pipeline.engine.exact_json import NotJson, NotText, rewrite
 from pipeline.errors import UnreadableDump
-from pipeline.exact_json import NotJson, NotText, rewrite
 from pipeline.sources import array_scan
-from pipeline.sources import dump as dump_module
-from pipeline.sources.dump import Dump
+from pipeline.sources.dump import file as dump_module
+from pipeline.sources.dump.file import Dump
 
 ORDERS = [
     order("o_1"),

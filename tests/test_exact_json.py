@@ -9,7 +9,7 @@ import reference as ref
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.exact_json import ExactRecord, NotJson, NotText, rewrite
+from pipeline.engine.exact_json import ExactRecord, NotJson, NotText, rewrite
 
 EMPTY = dict.fromkeys(("order_id", "user_id", "amount", "currency", "created_at", "updated_at"))
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

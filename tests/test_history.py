@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.lake.files import Lake
 from pipeline.observe.history import last_success, runs, summary
-from pipeline.storage import Lake
 
 AS_OF = dt.datetime(2025, 1, 20, 12)
 NAME = "runs/20250120T120000.000000Z.json"

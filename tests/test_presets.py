@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from lake import LakeUnderTest
 
 from pipeline.contract import UTC_MICROSECONDS
-from pipeline.engine import Engine
-from pipeline.exact_json import rewrite
+from pipeline.engine.connection import Engine
+from pipeline.engine.exact_json import rewrite
+from pipeline.engine.lines import bind_lines, split_lines
 from pipeline.fields import FieldMap
-from pipeline.records import bind_lines, split_lines
 
 SINCE, UNTIL, AS_OF = dt.datetime(2025, 1, 15), dt.datetime(2025, 1, 18), dt.datetime(2025, 2, 1)
 SECRET = "s3cret-of-the-shop"

@@ -18,8 +18,8 @@ from feeds import order
 from lake import LakeUnderTest
 from processes import DEADLINE_SECONDS, REPOSITORY
 
+from pipeline.lake.files import Lake
 from pipeline.observe.quarantine import Choice, records
-from pipeline.storage import Lake
 
 AS_OF = dt.datetime(2025, 1, 20, 12)
 # JSON may hold these: the C1 form of ESC [, and what turns the direction of writing

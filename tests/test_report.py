@@ -16,11 +16,11 @@ from feeds import order
 from lake import LakeUnderTest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from pipeline.engine import Engine
+from pipeline.engine.connection import Engine
 from pipeline.errors import ExtraMissing
-from pipeline.freshness import Intent
-from pipeline.observe.report import drawing, write, write_report
-from pipeline.storage import Lake
+from pipeline.lake.files import Lake
+from pipeline.lake.freshness import Intent
+from pipeline.report import drawing, write, write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [

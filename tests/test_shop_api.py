@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lake import LakeUnderTest
 
-from pipeline.sources.client import retry_after
-from pipeline.sources.pages import read_page
-from pipeline.sources.shop import Request, origin
+from pipeline.sources.rest.client import retry_after
+from pipeline.sources.rest.pages import read_page
+from pipeline.sources.rest.shop import Request, origin
 
 SINCE, UNTIL, AS_OF = dt.datetime(2025, 1, 15), dt.datetime(2025, 1, 16), dt.datetime(2025, 2, 1)
 DATE = dt.date(2025, 1, 15)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import LakeBusy, StorageUnusable
-from pipeline.storage import Lake, Publication, partition
+from pipeline.lake.files import Lake, Publication, partition
 
 FILE = partition("raw", "2025-01-15", "orders_raw.json")
 MANIFEST = partition("raw", "2025-01-15", "_raw.json")

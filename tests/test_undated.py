@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from feeds import order
 from lake import UNDATED, LakeUnderTest
+from pipeline.tasks.drop import drop_undated
 
 from pipeline.errors import BadSetting
-from pipeline.tasks.drop import drop_undated
 from pipeline.tasks.run_all import RunAll
 
 FIRST = dt.datetime(2025, 2, 1)
@@ -157,7 +157,7 @@ def test_a_run_killed_while_it_publishes_undated_records_loses_none(lake: LakeUn
 
 
 def test_records_that_could_not_be_published_are_an_error(lake: LakeUnderTest, monkeypatch) -> None:
-    from pipeline.storage import Lake
+    from pipeline.lake.files import Lake
 
     good = Lake._replace
 

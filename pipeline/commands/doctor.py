@@ -21,16 +21,15 @@ from pipeline.commands.reach import scheduler, source
 from pipeline.commands.settings import UNUSABLE, reason
 from pipeline.commands.settings import settings as examine_settings
 from pipeline.contract import STAGES
-from pipeline.engine import EngineError
+from pipeline.engine.connection import EngineError, OpenEngine
 from pipeline.errors import PipelineError, UnusableWarehouse
-from pipeline.freshness import Intent
+from pipeline.lake.files import Lake
+from pipeline.lake.freshness import Intent
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis, show
 from pipeline.observe.integrity import Examination
 from pipeline.observe.leftovers import strays, unfinished
 from pipeline.stages.seed import SETTINGS as CSV_SETTINGS
 from pipeline.stages.seed import csv_rows, published, seeded
-from pipeline.stages.spool import OpenEngine
-from pipeline.storage import Lake
 from pipeline.tasks.base import open_engine, open_lake
 from pipeline.tasks.dims import sources, warehouse_path
 from pipeline.tasks.parameters import PROCESS_START

@@ -7,11 +7,11 @@ from pipeline.commands.rebuild import rebuild
 from pipeline.contract import CURATED_STAGES
 from pipeline.dates import parse_dates
 from pipeline.errors import BadSetting
-from pipeline.freshness import Intent, dropped, missing
+from pipeline.lake.freshness import Intent, dropped, missing
 from pipeline.observe.quarantine import UNDATED_RECORDS
+from pipeline.sources.dump.spool import AHEAD
+from pipeline.sources.dump.undated import empty
 from pipeline.stages.drop import drop, restore
-from pipeline.stages.spool import AHEAD
-from pipeline.stages.undated import empty
 from pipeline.tasks.base import open_engine, open_lake
 from pipeline.tasks.parameters import DATES_EXPECTED
 

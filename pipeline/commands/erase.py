@@ -9,13 +9,13 @@ from pipeline.commands.options import run_all
 from pipeline.commands.rebuild import rebuild
 from pipeline.contract import UNDATED
 from pipeline.errors import BadSetting, CheckFailed, PipelineError
-from pipeline.freshness import STALE, Intent
-from pipeline.sources.dump import Dump
+from pipeline.lake.files import Lake
+from pipeline.lake.freshness import STALE, Intent
+from pipeline.sources.dump.file import Dump
 from pipeline.stages.erase import erase, refuse_broken
 from pipeline.stages.forget import forget
 from pipeline.stages.seed import is_in_csv
 from pipeline.stages.user import Held, in_dimension, in_dump, survey
-from pipeline.storage import Lake
 from pipeline.tasks.base import open_engine, open_lake
 from pipeline.tasks.dims import warehouse_path
 from pipeline.tasks.source import is_api, shape

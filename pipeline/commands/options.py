@@ -9,9 +9,9 @@ import luigi
 from luigi.cmdline_parser import CmdlineParser
 from luigi.task_register import Register
 
-from pipeline.config_check import unusable_by_luigi
 from pipeline.errors import BadSetting
-from pipeline.luigi_defaults import fill_in
+from pipeline.observe.settings import unusable_by_luigi
+from pipeline.settings.luigi_defaults import fill_in
 from pipeline.tasks.run_all import RunAll
 from pipeline.terminal import printing
 

@@ -5,9 +5,9 @@ import argparse
 from pipeline.commands.options import RANGE, add_parameters, run_all
 from pipeline.contract import FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS_STAGE, RAW_STAGE
 from pipeline.dates import chosen
-from pipeline.freshness import differs, dropped, missing
-from pipeline.sources.dump import Dump
-from pipeline.stages.spool import Part, peek
+from pipeline.lake.freshness import differs, dropped, missing
+from pipeline.sources.dump.file import Dump
+from pipeline.sources.dump.spool import Part, peek
 from pipeline.tasks.base import open_engine, open_lake
 from pipeline.tasks.run_all import RunAll
 from pipeline.tasks.source import open_source, windows

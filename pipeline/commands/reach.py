@@ -12,15 +12,15 @@ from luigi.configuration import get_config
 from luigi.interface import core
 
 from pipeline import config
+from pipeline.engine.connection import OpenEngine
+from pipeline.engine.lines import same_instant, split_lines
+from pipeline.engine.normalizing import normalized
 from pipeline.errors import SourceUnreadable
-from pipeline.normalization import normalized
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Diagnosis
-from pipeline.records import same_instant, split_lines
-from pipeline.sources.client import Client
-from pipeline.sources.dump import Dump
-from pipeline.sources.pages import Course, Page
-from pipeline.sources.shop import Shop, Window
-from pipeline.stages.spool import OpenEngine
+from pipeline.sources.dump.file import Dump
+from pipeline.sources.rest.client import Client
+from pipeline.sources.rest.pages import Course, Page
+from pipeline.sources.rest.shop import Shop, Window
 from pipeline.tasks.source import is_api, open_source
 
 SCHEDULER_TIMEOUT_SECONDS = 5

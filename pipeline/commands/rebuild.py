@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pipeline.contract import CURATED_STAGES
-from pipeline.freshness import Intent
+from pipeline.lake.freshness import Intent
 from pipeline.observe.history import summary_name
 from pipeline.stages.conclude import conclude
 from pipeline.stages.curate import curate

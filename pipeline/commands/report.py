@@ -3,7 +3,7 @@
 import argparse
 
 from pipeline.commands.options import run_all
-from pipeline.observe.report import write_report
+from pipeline.report import write_report
 from pipeline.tasks.base import open_engine, open_lake
 
 SUMMARY = "write report.html and print its path"

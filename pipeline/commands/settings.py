@@ -8,11 +8,11 @@ from luigi.parameter import ParameterException
 from luigi.retcodes import retcode
 
 from pipeline import config
-from pipeline.config_check import unknown, unusable_by_luigi
-from pipeline.config_files import PATH_VARIABLE, files_read
 from pipeline.errors import BadSetting, PipelineError
 from pipeline.events import one_line
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Diagnosis
+from pipeline.observe.settings import unknown, unusable_by_luigi
+from pipeline.settings.files import PATH_VARIABLE, files_read
 
 SUBJECT = "luigi.cfg"
 # luigi raises a ValueError from ours; a variable of the environment that is not there is a configparser.Error

@@ -1,4 +1,4 @@
-"""The data checks of pipeline/sql/checks over what a run has touched; each returns the rows that break it."""
+"""The data checks of pipeline/engine/sql/checks over what a run has touched; each returns the rows that break it."""
 
 import os
 import re
@@ -19,9 +19,9 @@ from pipeline.contract import (
     Stage,
     Table,
 )
-from pipeline.engine import Engine, check_names, sql
+from pipeline.engine.connection import Engine, check_names, sql
+from pipeline.lake.files import Lake, partition
 from pipeline.observe.counts import PartitionCounts
-from pipeline.storage import Lake, partition
 
 SHOWN_ROWS = 5
 FIGURES = ("extracted", "normalized", "superseded_here", "kept", "superseded_elsewhere", "discarded")

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.contract import DISCARDED, FACT_ORDER, ITEMS, ORDER_ITEMS, ORDERS, Stage, Table
+from pipeline.lake.files import Lake, Manifest
 from pipeline.progress import progress
-from pipeline.storage import Lake, Manifest
 
 TABLES = {table.file: table for table in (ORDERS, ITEMS, FACT_ORDER, ORDER_ITEMS)}
 # where a manifest counts a table's rows

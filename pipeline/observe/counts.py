@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.contract import CURATED_STAGES, FACT_ORDER_STAGE, NORMALIZED_STAGE, RAW_STAGE, STAGES, UNDATED, Stage
 from pipeline.dates import is_date
-from pipeline.freshness import Intent, dropped, failure, still_open
-from pipeline.storage import Lake, Manifest
+from pipeline.lake.files import Lake, Manifest
+from pipeline.lake.freshness import Intent, dropped, failure, still_open
 
 Counts = dict[str, Any]
 

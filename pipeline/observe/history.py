@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from pipeline.freshness import AS_OF_FORMAT, run_name
+from pipeline.lake.files import Lake
+from pipeline.lake.freshness import AS_OF_FORMAT, run_name
 from pipeline.observe.counts import outcome
-from pipeline.storage import Lake
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,13 @@ from pipeline.contract import (
     Stage,
 )
 from pipeline.dates import fold_dates, is_date
-from pipeline.engine import Engine, EngineError
-from pipeline.freshness import STALE, Intent, stale
+from pipeline.engine.connection import Engine, EngineError
+from pipeline.lake.files import Lake, partition
+from pipeline.lake.freshness import STALE, Intent, stale
 from pipeline.observe.checks import breaches
 from pipeline.observe.contents import damaged
 from pipeline.observe.counts import partition_counts
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
-from pipeline.storage import Lake, partition
 
 TASKS = {RAW_STAGE: "WriteFactOrder", NORMALIZED_STAGE: "WriteFactOrder"}
 TASKS |= {FACT_ORDER_STAGE: "WriteFactOrder", ORDER_ITEMS_STAGE: "WriteOrderItems"}

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.contract import FACT_ORDER, ITEMS, ORDER_ITEMS, ORDERS, STAGES
+from pipeline.lake.files import Lake
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
-from pipeline.storage import Lake
 from pipeline.warehouse.database import leftovers
 
 LAYERS = ("raw", "normalized", "quarantine", "curated")

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from pipeline.contract import DIM_PRODUCT, DIM_USER, DISCARDED, UNDATED
 from pipeline.errors import BadSetting, CorruptPartition
-from pipeline.storage import Lake, partition
+from pipeline.lake.files import Lake, partition
 
 FILE = "orders.parquet"
 # what takes the place of a date

@@ -6,19 +6,19 @@ from typing import Any
 
 from pipeline.contract import CURATED_STAGES, NORMALIZED_STAGE
 from pipeline.dates import fold_dates
-from pipeline.engine import EngineError
+from pipeline.engine.connection import EngineError, OpenEngine
 from pipeline.errors import CheckFailed, PipelineError, RunFailed
 from pipeline.events import emit
-from pipeline.freshness import Intent, differs, newest_settled, settled
+from pipeline.lake.files import Lake
+from pipeline.lake.freshness import Intent, differs, newest_settled, settled
+from pipeline.lake.outcome import by_text, told
 from pipeline.observe.checks import Finding, late_arriving, run_checks
 from pipeline.observe.counts import PartitionCounts, failed_dates, partition_counts, touched, undated
 from pipeline.observe.summary import show, summarize
-from pipeline.stages.outcome import by_text, told
+from pipeline.sources.dump.spool import Part, read_inventory, remove_spool
+from pipeline.sources.rest.windows import remove_spools
 from pipeline.stages.rotten import disown_rotten
 from pipeline.stages.seed import disown_unreadable
-from pipeline.stages.spool import OpenEngine, Part, read_inventory, remove_spool
-from pipeline.stages.windows import remove_spools
-from pipeline.storage import Lake
 from pipeline.warehouse.views import refresh_views
 
 # the dates whose checks have not passed yet: whoever concludes next checks them again

@@ -26,19 +26,18 @@ from pipeline.contract import (
     UNDATED,
     Stage,
 )
-from pipeline.engine import Engine, EngineError
+from pipeline.engine.connection import BAD_DATE, Engine, EngineError, OpenEngine
+from pipeline.engine.facts import fact_order
+from pipeline.engine.normalizing import by_date
 from pipeline.errors import CorruptPartition
 from pipeline.events import emit
-from pipeline.facts import fact_order
-from pipeline.freshness import STALE, Intent, missing, stale
-from pipeline.normalization import by_date
-from pipeline.parquet import write_table
-from pipeline.stages.outcome import Outcome
+from pipeline.lake.files import Lake, Publication, partition
+from pipeline.lake.freshness import STALE, Intent, missing, stale
+from pipeline.lake.outcome import Outcome
+from pipeline.lake.parquet import write_table
 from pipeline.stages.publishing_order import publishing_order
 from pipeline.stages.rotten import disown_rotten
-from pipeline.stages.spool import OpenEngine
-from pipeline.stages.staging import BAD_DATE, staged
-from pipeline.storage import Lake, Publication, partition
+from pipeline.stages.staging import staged
 
 BATCH_BYTES = 16 << 20
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from pipeline.contract import RAW_STAGE
 from pipeline.dates import fold_dates
 from pipeline.events import emit
-from pipeline.freshness import Intent, dropped
-from pipeline.stages.outcome import Outcome
-from pipeline.stages.raw import publication, raw_name
-from pipeline.stages.spool import Part
-from pipeline.storage import Lake, Publication, partition
+from pipeline.lake.files import Lake, Publication, partition
+from pipeline.lake.freshness import Intent, dropped
+from pipeline.lake.outcome import Outcome
+from pipeline.sources.dump.spool import Part
+from pipeline.sources.raw import publication, raw_name
 
 
 def drop(lake: Lake, dates: list[str], reason: str, intent: Intent) -> list[str]:

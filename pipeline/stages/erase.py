@@ -8,18 +8,18 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.contract import NORMALIZED_STAGE, RAW_STAGE, UNDATED
-from pipeline.engine import Engine
+from pipeline.engine.connection import Engine, OpenEngine
+from pipeline.engine.lines import Lines, split_lines
 from pipeline.errors import NotLanded
 from pipeline.events import emit
-from pipeline.freshness import Intent, answers_as_of, moment, stale
-from pipeline.records import Lines, split_lines
-from pipeline.stages import undated
-from pipeline.stages.outcome import Outcome, corrupt
-from pipeline.stages.raw import Shape, ahead_of_time, fields_of, raw_name
-from pipeline.stages.spool import OpenEngine, is_raw, remove_spool
+from pipeline.lake.files import Lake, Manifest, Publication, partition
+from pipeline.lake.freshness import Intent, answers_as_of, moment, stale
+from pipeline.lake.outcome import Outcome, corrupt
+from pipeline.sources.dump import undated
+from pipeline.sources.dump.spool import is_raw, remove_spool
+from pipeline.sources.raw import Shape, ahead_of_time, fields_of, raw_name
+from pipeline.sources.rest.windows import FOLDER
 from pipeline.stages.user import Held, is_of_user, maps_of, may_hold, raw_bytes
-from pipeline.stages.windows import FOLDER
-from pipeline.storage import Lake, Manifest, Publication, partition
 
 
 def refuse_broken(lake: Lake, held: dict[str, Held]) -> None:

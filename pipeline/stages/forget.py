@@ -7,10 +7,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.contract import DIM_USER, DISCARDED
-from pipeline.parquet import write_table
+from pipeline.lake.files import Lake, Publication
+from pipeline.lake.parquet import write_table
 from pipeline.stages.seed import MANIFEST, NOTHING, published
 from pipeline.stages.user import names_user
-from pipeline.storage import Lake, Publication
 from pipeline.warehouse.database import delete_user, rebuilt
 
 DIMENSION, QUARANTINE = f"curated/{DIM_USER.file}", f"quarantine/{DIM_USER.file}"

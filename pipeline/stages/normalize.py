@@ -14,22 +14,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.ahead import ahead
 from pipeline.contract import DISCARDED, ITEMS, LOGIC_VERSION, NORMALIZED_STAGE, ORDERS, RAW_STAGE
-from pipeline.engine import Engine, EngineError
+from pipeline.engine.connection import BAD_DATE, Engine, EngineError, OpenEngine
+from pipeline.engine.lines import split_lines
+from pipeline.engine.normalizing import Normalized, by_date, normalized
 from pipeline.errors import CorruptPartition
 from pipeline.events import emit
 from pipeline.fields import FieldMap
-from pipeline.freshness import STALE, Intent, answers_as_of, missing
-from pipeline.normalization import Normalized, by_date, normalized
-from pipeline.parquet import write_table
-from pipeline.records import split_lines
-from pipeline.stages.outcome import Outcome, corrupt
-from pipeline.stages.raw import Shape, fields_of
+from pipeline.lake.files import Lake, Manifest, Publication, partition
+from pipeline.lake.freshness import STALE, Intent, answers_as_of, missing
+from pipeline.lake.outcome import Outcome, corrupt
+from pipeline.lake.parquet import write_table
+from pipeline.prefetching import ahead
+from pipeline.sources.dump.spool import is_raw
+from pipeline.sources.raw import Shape, fields_of
 from pipeline.stages.rotten import disown_rotten
-from pipeline.stages.spool import OpenEngine, is_raw
-from pipeline.stages.staging import BAD_DATE, staged
-from pipeline.storage import Lake, Manifest, Publication, partition
+from pipeline.stages.staging import staged
 
 BATCH_BYTES = 24 << 20
 RAW_FILE = RAW_STAGE.files[0]

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from pipeline.contract import CURATED_STAGES, Stage
 from pipeline.errors import CorruptPartition
-from pipeline.freshness import STALE
+from pipeline.lake.files import Lake, partition
+from pipeline.lake.freshness import STALE
 from pipeline.observe.contents import damaged
-from pipeline.storage import Lake, partition
 
 
 def disown_rotten(lake: Lake, stage: Stage, dates: Iterable[str]) -> dict[str, CorruptPartition]:

@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.contract import DIM_PRODUCT, DIM_USER, DISCARDED, Table
+from pipeline.engine.connection import OpenEngine
 from pipeline.errors import CorruptPartition, UnreadableDimension
 from pipeline.events import emit
-from pipeline.freshness import Intent
-from pipeline.parquet import write_table
-from pipeline.stages.spool import OpenEngine
-from pipeline.storage import Lake, Manifest, Publication
+from pipeline.lake.files import Lake, Manifest, Publication
+from pipeline.lake.freshness import Intent
+from pipeline.lake.parquet import write_table
 from pipeline.warehouse.database import is_empty, rebuilt, upsert
 
 MANIFEST = "curated/_dims.json"

@@ -4,16 +4,11 @@ from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-import pyarrow as pa
-
-from pipeline.engine import EngineError
+from pipeline.engine.connection import BAD_DATE
+from pipeline.lake.outcome import Outcome
 from pipeline.progress import progress
-from pipeline.stages.outcome import Outcome
 
 WRITERS = 2
-# what a bad file or record may raise, so that its date fails and the others do not
-BAD_DATE = (OSError, ValueError, EngineError, pa.ArrowException)
-
 Batch = TypeVar("Batch", bound=Collection[str])
 Result = TypeVar("Result")
 

@@ -22,15 +22,13 @@ from pipeline.contract import (
     Stage,
     Table,
 )
-from pipeline.engine import Engine
+from pipeline.engine.connection import BAD_DATE, Engine, OpenEngine
+from pipeline.engine.lines import Lines, bind_lines, split_lines
 from pipeline.errors import CorruptPartition
 from pipeline.fields import FieldMap
-from pipeline.records import Lines, bind_lines, split_lines
-from pipeline.sources.dump import Dump
-from pipeline.stages.raw import Shape, fields_of, raw_name
-from pipeline.stages.spool import OpenEngine
-from pipeline.stages.staging import BAD_DATE
-from pipeline.storage import Lake, partition
+from pipeline.lake.files import Lake, partition
+from pipeline.sources.dump.file import Dump
+from pipeline.sources.raw import Shape, fields_of, raw_name
 
 Maps = Sequence[FieldMap | None]
 

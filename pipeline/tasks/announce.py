@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline import config
+from pipeline.engine.connection import OpenEngine
 from pipeline.events import emit, one_line
-from pipeline.freshness import Intent
+from pipeline.lake.files import Lake
+from pipeline.lake.freshness import Intent
 from pipeline.observe import history
 from pipeline.observe.alerts import Message, Rules, alert, alert_of_failure
 from pipeline.observe.channels import ping, send
-from pipeline.stages.spool import OpenEngine
-from pipeline.storage import Lake
 
 ALERT_URLS = "ORDERS_ALERT_URLS"
 HEARTBEAT_URL = "ORDERS_HEARTBEAT_URL"
@@ -70,7 +70,7 @@ def _write_metrics(lake: Lake, summary: dict[str, Any] | None, as_of: datetime) 
 
 
 def _write_report(lake: Lake, intent: Intent, open_engine: OpenEngine) -> None:
-    from pipeline.observe.report import installed, write_report
+    from pipeline.report import installed, write_report
 
     try:
         if installed():

@@ -10,16 +10,16 @@ from typing import Any
 import luigi
 
 from pipeline import config
-from pipeline.config_check import warn_of_no_file
 from pipeline.contract import Stage
-from pipeline.engine import Engine
+from pipeline.engine.connection import Engine
 from pipeline.errors import BadSetting, PipelineError
-from pipeline.freshness import AS_OF_FORMAT, Intent, done_later
-from pipeline.storage import Lake
-from pipeline.targets import PartitionTarget
+from pipeline.lake.files import Lake
+from pipeline.lake.freshness import AS_OF_FORMAT, Intent, done_later
+from pipeline.observe.settings import warn_of_no_file
 from pipeline.tasks.announce import announce_failure
 from pipeline.tasks.parameters import DatesParameter, StampParameter, now
 from pipeline.tasks.status import watch
+from pipeline.tasks.targets import PartitionTarget
 
 
 class LakeTask(luigi.Task):

@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.config import run
 from pipeline.dates import fold_dates, is_date, parse_dates
 from pipeline.errors import BadSetting
-from pipeline.setting import Instant, Setting
+from pipeline.settings.setting import Instant, Setting
 
 
 def now() -> datetime:

@@ -4,8 +4,8 @@ from typing import Any
 
 from pipeline.contract import FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS_STAGE, RAW_STAGE
 from pipeline.stages.curate import curate
-from pipeline.stages.land import land
 from pipeline.stages.normalize import normalize
+from pipeline.stages.raw import land
 from pipeline.tasks.base import PartitionTask, open_engine, open_lake
 from pipeline.tasks.source import open_source, shape
 

@@ -7,18 +7,17 @@ from datetime import datetime
 from typing import Any
 
 from pipeline import config
-from pipeline.config_check import unknown
 from pipeline.dates import chosen, grouped
 from pipeline.errors import BadSetting, RunFailed
 from pipeline.events import emit
+from pipeline.lake.files import Lake
+from pipeline.lake.outcome import forget_failed_try
 from pipeline.observe.history import summary, summary_name
-from pipeline.setting import Instant, InstantOrAuto
-from pipeline.stages.changed import move_on
+from pipeline.observe.settings import unknown
+from pipeline.settings.setting import Instant, InstantOrAuto
+from pipeline.sources.changed import move_on
 from pipeline.stages.conclude import conclude
 from pipeline.stages.curate import curate
-from pipeline.stages.outcome import forget_failed_try
-from pipeline.storage import Lake
-from pipeline.targets import SummaryTarget
 from pipeline.tasks.announce import announce
 from pipeline.tasks.base import LakeTask, PartitionTask, open_engine, open_lake, refuse_if_done_later
 from pipeline.tasks.dims import SeedDims, warehouse_path
@@ -26,6 +25,7 @@ from pipeline.tasks.parameters import seconds_since_start
 from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
 from pipeline.tasks.source import changes_name, dates_of, is_api, shown
 from pipeline.tasks.status import show_outcome
+from pipeline.tasks.targets import SummaryTarget
 
 
 class RunAll(LakeTask):

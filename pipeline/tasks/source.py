@@ -7,14 +7,14 @@ from pipeline import config
 from pipeline.contract import RAW_STAGE
 from pipeline.dates import chosen, days_between
 from pipeline.errors import BadSetting
-from pipeline.freshness import run_name
-from pipeline.setting import AUTO
-from pipeline.sources.dump import Dump
-from pipeline.sources.shop import Shop
-from pipeline.stages.changed import changed_dates, refuse_unknowing, start_of
-from pipeline.stages.land import learn
-from pipeline.stages.raw import Shape
-from pipeline.storage import Lake
+from pipeline.lake.files import Lake
+from pipeline.lake.freshness import run_name
+from pipeline.settings.setting import AUTO
+from pipeline.sources.changed import changed_dates, refuse_unknowing, start_of
+from pipeline.sources.dump.file import Dump
+from pipeline.sources.dump.land import learn
+from pipeline.sources.raw import Shape
+from pipeline.sources.rest.shop import Shop
 from pipeline.tasks.base import open_engine
 
 

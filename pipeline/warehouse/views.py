@@ -6,7 +6,7 @@ import os
 
 from pipeline.contract import FACT_ORDER, ORDER_ITEMS, ORDERS
 from pipeline.events import emit
-from pipeline.storage import Lake, partition
+from pipeline.lake.files import Lake, partition
 from pipeline.warehouse.database import rebuilt, view_definitions
 
 STATE = "curated/_warehouse.json"

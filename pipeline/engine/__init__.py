@@ -1,0 +1,1 @@
+"""All of DuckDB: it types, judges, joins and counts."""

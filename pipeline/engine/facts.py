@@ -1,0 +1,41 @@
+"""fact_order's rows of orders and their lines: expanded, with amounts allocated."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.engine.allocation import shares
+from pipeline.errors import CorruptPartition
+
+
+def fact_order(headers: pa.Table, lines: pa.Table) -> pa.Table:
+    """fact_order's rows of orders and their lines, both in one order of order_id without repeats across dates.
+
+    Raises CorruptPartition when a line belongs to no order.
+    """
+    ids = lines["order_id"].combine_chunks()
+    starts = np.flatnonzero(np.append(True, pc.not_equal(ids[1:], ids[:-1]))) if len(ids) else np.zeros(0, np.int64)
+    ordered = ids.take(pa.array(starts))
+    has_lines = np.asarray(pc.is_in(headers["order_id"], value_set=ordered).combine_chunks())
+    if not headers["order_id"].filter(pa.array(has_lines)).combine_chunks().equals(ordered):
+        raise CorruptPartition(
+            "normalized items.parquet: its lines are not those of orders.parquet, in its order; "
+            "delete the file and run again, it is then made anew"
+        )
+    size = np.ones(len(has_lines), np.int64)
+    size[has_lines] = np.diff(starts, append=len(ids))
+    order = pa.array(np.repeat(np.arange(len(size)), size))
+    line = _line_of(has_lines, size)
+    expanded = headers.select(["order_id", "user_id", "created_at", "date"]).take(order)
+    detail = lines.select(["sku", "qty", "price"]).take(line)
+    amount = shares(headers["amount"], detail["qty"], detail["price"], size)
+    for name in ("sku", "qty", "price"):
+        expanded = expanded.append_column(name, detail[name])
+    return expanded.append_column("amount", amount)
+
+
+def _line_of(has_lines: np.ndarray, size: np.ndarray) -> pa.Array:
+    """For each row of fact_order its line's index; null for the row of an order without lines."""
+    real = np.repeat(has_lines, size)
+    index = np.cumsum(real) - 1
+    return pa.array(index, mask=~real)

@@ -1,0 +1,139 @@
+"""Raw lines as the table `line` that the SQL reads: most as they are, the few that DuckDB would misread rewritten."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.engine.connection import Engine
+from pipeline.engine.exact_json import AS_THE_CONTRACT, NotJson, NotText, rewrite
+from pipeline.fields import FieldMap
+
+SCHEMA = pa.schema(
+    [
+        ("position", pa.int64()),
+        ("date", pa.date32()),
+        ("extracted_at", pa.timestamp("us")),
+        ("line", pa.large_string()),
+        ("exact", pa.bool_()),
+        ("exact_metadata", pa.string()),
+        ("dropped_items", pa.int64()),
+    ]
+)
+NEWLINE_SCAN_BYTES = 1 << 18
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A buffer of newline-ended records and where each one ends; `size` of them."""
+
+    buffer: pa.Buffer
+    ends: np.ndarray
+
+    @property
+    def size(self) -> int:
+        return len(self.ends)
+
+    def array(self) -> pa.LargeBinaryArray:
+        """The lines, newline included, without a copy."""
+        offsets = pa.py_buffer(np.concatenate((np.zeros(1, np.int64), self.ends)))
+        return pa.LargeBinaryArray.from_buffers(pa.large_binary(), self.size, [None, offsets, self.buffer])
+
+
+def split_lines(data: bytes | bytearray | memoryview) -> Lines:
+    """The lines of a buffer that ends with a newline, or is empty."""
+    view = np.frombuffer(data, dtype=np.uint8)
+    ends = [
+        np.flatnonzero(view[start : start + NEWLINE_SCAN_BYTES] == ord("\n")) + (start + 1)
+        for start in range(0, len(view), NEWLINE_SCAN_BYTES)
+    ]
+    return Lines(pa.py_buffer(data), np.concatenate(ends) if ends else np.zeros(0, np.int64))
+
+
+def bind_lines(
+    engine: Engine,
+    lines: Lines,
+    *,
+    dates: pa.Array,
+    extracted_at: pa.Array,
+    fields: FieldMap | None = None,
+    exactly: Iterable[int] = (),
+    known_plain: bool = False,
+) -> np.ndarray:
+    """Bind the table `line`; the records at `exactly`, and those that look suspicious, are read exactly.
+
+    Returns the positions of all of these. Lines that are known to be plain are not looked through for suspicious ones.
+    With a map of fields, the records are a shop's and bound as the contract would have them.
+    """
+    array = lines.array()
+    text, unreadable = _as_text(array)
+    plain = pa.table(
+        {
+            "position": pa.array(np.arange(lines.size)),
+            "date": dates,
+            "extracted_at": extracted_at,
+            "line": text,
+            "exact": pa.repeat(False, lines.size),
+            "exact_metadata": pa.nulls(lines.size, pa.string()),
+            "dropped_items": pa.repeat(pa.scalar(0, pa.int64()), lines.size),
+        },
+        schema=SCHEMA,
+    )
+    engine.bind(line=plain)
+    suspicious = [] if known_plain else engine.query("suspicious")["position"].to_pylist()
+    positions = np.array(sorted({*suspicious, *unreadable, *exactly}), np.int64)
+    if not len(positions) and fields is None:
+        return positions
+    rewritten = _rewritten(array, plain, positions, fields or AS_THE_CONTRACT)
+    ordinary = np.ones(lines.size, dtype=bool)
+    ordinary[positions] = False
+    rest = plain.filter(pa.array(ordinary))
+    if fields is not None:
+        engine.bind(line=rest)
+        rest = engine.query("mapped_line", values=fields.bound).cast(SCHEMA)
+    engine.bind(line=pa.concat_tables([rest, rewritten]))
+    return positions
+
+
+def _as_text(array: pa.LargeBinaryArray) -> tuple[pa.Array, list[int]]:
+    """The lines as text, and the positions of those that are not UTF-8 (null in the text)."""
+    text = pa.Array.from_buffers(pa.large_string(), len(array), array.buffers())
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        return _as_text_by_line(array)
+    return text, []
+
+
+def _as_text_by_line(array: pa.LargeBinaryArray) -> tuple[pa.Array, list[int]]:
+    lines: list[str | None] = []
+    for value in array:
+        try:
+            lines.append(value.as_py().decode())
+        except UnicodeDecodeError:
+            lines.append(None)
+    return pa.array(lines, pa.large_string()), [i for i, line in enumerate(lines) if line is None]
+
+
+def _rewritten(array: pa.LargeBinaryArray, plain: pa.Table, positions: np.ndarray, fields: FieldMap) -> pa.Table:
+    lines, metadata, dropped = [], [], []
+    for position in positions:
+        record = None
+        with suppress(NotJson, NotText):
+            record = rewrite(array[position].as_py(), fields)
+        lines.append(record.line if record else None)
+        metadata.append(record.metadata if record else None)
+        dropped.append(record.dropped_items if record else 0)
+    rows = plain.take(pa.array(positions)).drop_columns(["line", "exact", "exact_metadata", "dropped_items"])
+    rows = rows.append_column("line", pa.array(lines, pa.large_string()))
+    rows = rows.append_column("exact", pa.repeat(True, len(positions)))
+    rows = rows.append_column("exact_metadata", pa.array(metadata, pa.string()))
+    return rows.append_column("dropped_items", pa.array(dropped, pa.int64())).select(SCHEMA.names).cast(SCHEMA)
+
+
+def same_instant(value: datetime, size: int) -> pa.Array:
+    """`size` times one naive UTC instant."""
+    return pa.repeat(pa.scalar(value, pa.timestamp("us")), size)

@@ -1,0 +1,149 @@
+"""Raw lines as the contract sees them: typed, judged and deduplicated rows of orders, items and discarded records."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.engine.connection import Engine
+from pipeline.engine.lines import Lines, bind_lines
+from pipeline.fields import FieldMap
+
+
+@dataclass
+class Normalized:
+    """Rows of orders and items, ordered by date and key; the discarded records; counts by date."""
+
+    orders: pa.Table
+    items: pa.Table
+    discarded: pa.Table
+    counts: dict[str, dict[str, Any]]
+
+
+def normalized(
+    engine: Engine,
+    lines: Lines,
+    dates: pa.Array,
+    extracted_at: pa.Array,
+    fields: FieldMap | None = None,
+    *,
+    known_plain: bool = False,
+) -> Normalized:
+    """Apply the contract to raw lines, each with the date it landed under (null: any) and when it was extracted.
+
+    Lines of one date are adjacent. Without dates the lines are one partition. See bind_lines for `known_plain`.
+    """
+    record = _records(engine, lines, dates, extracted_at, fields, known_plain=known_plain)
+    stays = pc.is_null(record["reason"])
+    day = pc.coalesce(record["partition_date"], pa.scalar(0, pa.date32()))
+    version = record.select(["position", "order_id", "created_at", "updated_at"]).append_column("partition_date", day)
+    engine.bind(version=version.filter(stays))
+    engine.keep("superseded")
+    kept = record.take(engine.query("kept")["position"])
+    kept = kept.append_column("date", kept["created_at"].cast(pa.date32()))
+    items = _items(kept)
+    superseded = record.take(engine.query("superseded_here")["position"])
+    discarded = _discarded(record.filter(pc.invert(stays)), lines, dates)
+    return Normalized(kept, items, discarded, _counts(dates, kept, items, superseded, discarded))
+
+
+def _records(
+    engine: Engine,
+    lines: Lines,
+    dates: pa.Array,
+    extracted_at: pa.Array,
+    fields: FieldMap | None,
+    *,
+    known_plain: bool,
+) -> pa.Table:
+    """The lines typed, in their order. An item without sku, qty and price may be no object: then read exactly."""
+    bound: dict[str, Any] = {"dates": dates, "extracted_at": extracted_at, "fields": fields, "known_plain": known_plain}
+    exactly: list[int] = []
+    while True:
+        bind_lines(engine, lines, exactly=exactly, **bound)
+        record = engine.query("record")
+        if exactly or not (exactly := _shapeless(record)):
+            return record.take(pc.sort_indices(record["position"])) if pc.any(record["exact"]).as_py() else record
+
+
+def _shapeless(record: pa.Table) -> list[int]:
+    items = record["items"].combine_chunks()
+    fields = items.flatten()
+    present = [fields.field(f"{name}_present") for name in ("sku", "qty", "price")]
+    bare = pc.invert(pc.or_(pc.or_(present[0], present[1]), present[2]))
+    if not pc.any(bare).as_py():
+        return []
+    rows = pc.list_parent_indices(items).filter(bare).unique()
+    return sorted(
+        row["position"] for row in record.take(rows).select(["position", "exact"]).to_pylist() if not row["exact"]
+    )
+
+
+def _items(kept: pa.Table) -> pa.Table:
+    """One row per order line, numbered from 1 in array order, in the order of kept."""
+    lists = kept["items"].combine_chunks()
+    order = pc.list_parent_indices(lists)
+    size = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
+    number = np.arange(len(order)) - np.repeat(np.cumsum(size) - size, size) + 1
+    fields = lists.flatten()
+    columns = {name: kept[name].take(order) for name in ("order_id", "date")}
+    columns["line_number"] = pa.array(number, pa.int32())
+    columns |= {name: fields.field(name) for name in ("sku", "qty", "price", "sku_present", "price_present")}
+    return pa.table(columns)
+
+
+def _discarded(record: pa.Table, lines: Lines, dates: pa.Array) -> pa.Table:
+    """The discarded records as they came, with their position in their date's raw file."""
+    position = record["position"].to_numpy()
+    day = dates.cast(pa.int32()).fill_null(0).to_numpy()
+    starts = np.flatnonzero(np.diff(day, prepend=day[:1] - 1)) if len(day) else day
+    start = starts[np.searchsorted(starts, position, side="right") - 1] if len(position) else position
+    records = lines.array().take(record["position"]).cast(pa.binary())
+    columns = {"position": position - start, "reason": record["reason"], "record": records}
+    return pa.table(columns | {"date": record["partition_date"]})
+
+
+def _counts(
+    dates: pa.Array, kept: pa.Table, items: pa.Table, superseded: pa.Table, discarded: pa.Table
+) -> dict[str, dict[str, Any]]:
+    """By date: law 1's figures, lines, currencies, and how many values were not accepted."""
+    counts: dict[str, dict[str, Any]] = {}
+
+    def note(name: str, rows: pa.Array | pa.ChunkedArray) -> None:
+        for row in rows.value_counts().to_pylist():
+            counts.setdefault(str(row["values"]), {})[name] = row["counts"]
+
+    note("extracted", dates)
+    note("normalized", kept["date"])
+    note("superseded_here", superseded["partition_date"])
+    note("lines", items["date"])
+    note("amount", kept.filter(pc.is_null(kept["amount"]))["date"])
+    for name in ("user_id", "updated_at"):
+        note(name, kept.filter(pc.and_(pc.is_null(kept[name]), kept[f"{name}_present"]))["date"])
+    for name in ("sku", "price"):
+        note(name, items.filter(pc.and_(pc.is_null(items[name]), items[f"{name}_present"]))["date"])
+    note("qty", items.filter(pc.is_null(items["qty"]))["date"])
+    note("price_absent", items.filter(pc.invert(items["price_present"]))["date"])
+    for row in kept.filter(pc.greater(kept["dropped_items"], 0)).select(["date", "dropped_items"]).to_pylist():
+        of_date = counts[str(row["date"])]
+        of_date["dropped_items"] = of_date.get("dropped_items", 0) + row["dropped_items"]
+    for row in kept.group_by("date").aggregate([("currency", "distinct")]).to_pylist():
+        counts[str(row["date"])]["currencies"] = sorted(c for c in row["currency_distinct"] if c is not None)
+    for row in discarded.select(["date", "reason"]).to_pylist():
+        reasons = counts[str(row["date"])].setdefault("discarded", {})
+        reasons[row["reason"]] = reasons.get(row["reason"], 0) + 1
+    return counts
+
+
+def by_date(rows: pa.Table) -> dict[str, pa.Table]:
+    """The rows of each date of a table that is ordered by date."""
+    days = rows["date"].cast(pa.int32()).to_numpy()
+    assert (days[1:] >= days[:-1]).all(), "rows out of order"
+    found, firsts = np.unique(days, return_index=True)
+    lasts = [*firsts[1:], len(days)] if len(days) else []
+    return {
+        str(np.datetime64(int(day), "D")): rows.slice(first, last - first)
+        for day, first, last in zip(found, firsts, lasts, strict=True)
+    }

@@ -1,0 +1,1 @@
+"""The lake: what is published, and when it is complete."""

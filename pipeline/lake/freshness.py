@@ -1,0 +1,205 @@
+"""When a partition is complete, and otherwise why not: the one rule for luigi, `plan` and the stages alike."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache, cached_property
+
+from pipeline.contract import CURATED_STAGES, NORMALIZED_STAGE, RAW_STAGE, UNDATED, Stage
+from pipeline.lake.files import Lake, Manifest
+
+# present while curated partitions may hold orders that normalizing has moved; curating all that is stale removes it
+STALE = "curated/_stale.json"
+EMPTY_ID = hashlib.sha256().hexdigest()
+AS_OF_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+OPEN = "open"
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What a run is asked to do. `as_of` is naive UTC; a date is open until its end plus `settle`."""
+
+    as_of: datetime
+    force: bool = False
+    reprocess: bool = False
+    # extract the dates as if they were open: again, and rebuild only what is not the same
+    reopen: bool = False
+    allow_shrink: bool = False
+    keep_going: bool = False
+    settle: timedelta = timedelta(hours=6)
+    max_vanished_share: float = 0.2
+
+    @cached_property
+    def stamp(self) -> str:
+        """as_of as text that sorts like the instant."""
+        return self.as_of.strftime(AS_OF_FORMAT)
+
+    @cached_property
+    def failures(self) -> str:
+        """The folder, in the lake, of what failed in this run."""
+        return f"runs/{run_name(self.as_of)}/failed"
+
+    @cached_property
+    def alerted(self) -> str:
+        """The file, in the lake, that is there once a message about this run was sent."""
+        return f"runs/{run_name(self.as_of)}/alerted"
+
+
+def run_name(as_of: datetime) -> str:
+    """as_of in ISO 8601's basic format, since a colon is no character for a file name everywhere."""
+    return as_of.strftime("%Y%m%dT%H%M%S.%fZ")
+
+
+def asked_at(manifest: Manifest) -> str:
+    """The stamp of the run that last asked the source for a raw partition."""
+    return str(manifest.get("asked_at") or manifest["extracted_at"])
+
+
+def answers_as_of(manifest: Manifest) -> str:
+    """The stamp of the moment that a raw partition speaks for: later changes of the source are not in it.
+
+    Of a dump it is when the dump was written, of an API when the oldest of its pages was asked for.
+    """
+    return str(manifest.get("answers_as_of") or manifest["extracted_at"])
+
+
+@cache
+def moment(stamp: str) -> datetime:
+    """The instant of a stamp, naive UTC."""
+    return datetime.strptime(stamp, AS_OF_FORMAT)
+
+
+@cache
+def settled_at(date: str, settle: timedelta) -> str:
+    """The stamp from which on an answer for the date is final."""
+    return (datetime.fromisoformat(date) + timedelta(days=1) + settle).strftime(AS_OF_FORMAT)
+
+
+def failure(stage: Stage, date: str, intent: Intent) -> str:
+    """The name of the marker that says that the stage of a date failed in this run."""
+    return f"{intent.failures}/{date}.{stage.name}.json"
+
+
+def missing(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | None:
+    """Why the stage of a date has to be built; None when it is complete for this run.
+
+    With keep_going, what failed in this run counts as complete, and so does what is made from it.
+    """
+    if intent.keep_going and _failed(lake, stage, date, intent):
+        return None
+    return _raw_missing(lake, date, intent) if stage.upstream is None else _made_missing(lake, stage, date, intent)
+
+
+def _failed(lake: Lake, stage: Stage | None, date: str, intent: Intent) -> bool:
+    if not lake.has(intent.failures):
+        return False
+    while stage is not None:
+        if lake.read(failure(stage, date, intent)) is not None:
+            return True
+        stage = stage.upstream
+    return False
+
+
+def _raw_missing(lake: Lake, date: str, intent: Intent) -> str | None:
+    manifest = lake.manifest(RAW_STAGE, date)
+    if manifest is None or manifest.get("id") is None:
+        return "not landed" if manifest is None else "interrupted"
+    if not lake.whole(manifest):
+        return "raw file lost"
+    if intent.reprocess or "dropped" in manifest or asked_at(manifest) >= intent.stamp:
+        return None
+    if intent.force:
+        return "--force"
+    return "changed" if intent.reopen else is_open(manifest, date, intent.settle)
+
+
+def is_open(manifest: Manifest, date: str, settle: timedelta) -> str | None:
+    """Why a landed date is not final, if its source could have changed since it answered; None when it is final."""
+    final = settled_at(date, settle)
+    if answers_as_of(manifest) >= final:
+        return None
+    return f"{OPEN}: the dump is of {shown(answers_as_of(manifest))}" if asked_at(manifest) >= final else OPEN
+
+
+def shown(stamp: str) -> str:
+    """A stamp to the minute, as people write it."""
+    return f"{stamp[:10]} {stamp[11:16]}"
+
+
+def _made_missing(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | None:
+    assert stage.upstream is not None
+    reason = missing(lake, stage.upstream, date, intent)
+    if reason is not None:
+        return reason
+    manifest = lake.manifest(stage, date)
+    reason = stale(lake, stage, date)
+    asked = "--force" if intent.force else "--reprocess" if intent.reprocess else None
+    if reason is None and manifest is not None and manifest["as_of"] < intent.stamp:
+        return asked
+    return reason
+
+
+def stale(lake: Lake, stage: Stage, date: str) -> str | None:
+    """Why what was made from the upstream of a date is not what its upstream is now; None when it is."""
+    assert stage.upstream is not None
+    manifest, upstream = lake.manifest(stage, date), lake.manifest(stage.upstream, date)
+    if manifest is None:
+        return "not built"
+    if manifest.get("id") is None:
+        return "interrupted"
+    if upstream is None or manifest["made_from"] != upstream["id"]:
+        return f"{stage.upstream.name} changed"
+    return None if lake.whole(manifest) else f"{stage.name} file lost"
+
+
+def settled(lake: Lake, date: str, intent: Intent) -> bool:
+    """Whether what is landed of a date is final."""
+    return _is_landed(lake, date) and still_open(lake, date, intent) is None
+
+
+def still_open(lake: Lake, date: str, intent: Intent) -> str | None:
+    """Why what is landed of a date is not final; None when it is, or when nothing is landed."""
+    manifest = lake.manifest(RAW_STAGE, date) or {}
+    return is_open(manifest, date, intent.settle) if _is_landed(lake, date) and "dropped" not in manifest else None
+
+
+def _is_landed(lake: Lake, date: str) -> bool:
+    return (lake.manifest(RAW_STAGE, date) or {}).get("id") is not None
+
+
+def done_later(lake: Lake, dates: Iterable[str], intent: Intent) -> tuple[str, str] | None:
+    """The date and the stamp of what was last made that `intent` asks to redo, if that is later than its run.
+
+    Such a date counts as redone already, so --force and --reprocess do nothing for it.
+    """
+    found = []
+    for date in dates:
+        raw = lake.manifest(RAW_STAGE, date) or {}
+        asked = [asked_at(raw)] if intent.force and raw.get("id") is not None and "dropped" not in raw else []
+        made = [(lake.manifest(stage, date) or {}).get("as_of") for stage in (NORMALIZED_STAGE, *CURATED_STAGES)]
+        found += [(stamp, date) for stamp in [*asked, *made] if stamp is not None and stamp > intent.stamp]
+    stamp, date = max(found, default=(None, ""))
+    return (date, stamp) if stamp is not None else None
+
+
+def newest_settled(lake: Lake, intent: Intent) -> str | None:
+    """The newest date whose orders are final and normalized; None when there is none."""
+    dates = (date for date in reversed(lake.partitions("normalized")) if date != UNDATED)
+    ready = (date for date in dates if settled(lake, date, intent) and stale(lake, NORMALIZED_STAGE, date) is None)
+    return next(ready, None)
+
+
+def dropped(lake: Lake, date: str) -> str | None:
+    """Why a date was dropped on purpose; None for a date that was not."""
+    tombstone = (lake.manifest(RAW_STAGE, date) or {}).get("dropped")
+    return tombstone["reason"] if tombstone else None
+
+
+def differs(lake: Lake, date: str, raw_id: str | None) -> bool:
+    """Whether a landed date holds other records than those of this id; without an id, than none.
+
+    A dropped date is meant to differ.
+    """
+    manifest = lake.manifest(RAW_STAGE, date)
+    return manifest is not None and "dropped" not in manifest and manifest.get("id") not in (None, raw_id or EMPTY_ID)

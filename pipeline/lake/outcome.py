@@ -1,0 +1,82 @@
+"""What a stage did: what it built, and which dates failed with which error."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipeline.contract import Stage
+from pipeline.dates import fold_dates
+from pipeline.errors import CorruptPartition, DateFailed, PipelineError, RunFailed
+from pipeline.events import emit
+from pipeline.lake.files import Lake
+from pipeline.lake.freshness import Intent, failure
+
+NAMED_FAILURES = 20
+
+
+@dataclass
+class Outcome:
+    """Failures by date; the other dates of the stage are published."""
+
+    stage: Stage
+    failed: dict[str, PipelineError] = field(default_factory=dict)
+    # what asking an API for dates that failed took: requests, and retries by kind
+    api: dict[str, dict[str, int]] = field(default_factory=dict)
+    # the stage that is at fault, where it is not this one
+    at_fault: dict[str, Stage] = field(default_factory=dict)
+
+    def fail(self, date: str, error: Exception, *, at_fault: Stage | None = None) -> None:
+        """Note that a date failed; an error that is none of ours is told as what it means for the date."""
+        if at_fault is not None:
+            self.at_fault[date] = at_fault
+        self.failed[date] = (
+            error
+            if isinstance(error, PipelineError)
+            else DateFailed(f"{self.stage.name} date={date}: {error}; mend that and run again")
+        )
+
+    def fail_all(self, unpublished: dict[str, OSError]) -> None:
+        """Note what could not be published, by the name of its manifest."""
+        for name, error in unpublished.items():
+            self.fail(name.split("date=")[1].split("/")[0], error)
+
+    def close(self, lake: Lake, intent: Intent) -> None:
+        """Record the failures so that the run can go on (keep_going), or raise them as one. Call it under the lock."""
+        for error in by_text(self.failed):
+            emit("date_failed", level=logging.ERROR, stage=self.stage.name, error=str(error))
+        if intent.keep_going:
+            for date, error in self.failed.items():
+                stage = self.at_fault.get(date, self.stage)
+                note = {"stage": stage.name, "date": date, "error": str(error), "kind": type(error).__name__}
+                lake.write(failure(stage, date, intent), note | {"api": self.api.get(date, {})})
+        elif self.failed:
+            raise RunFailed(told(by_text(self.failed)))
+
+
+def forget_failed_try(lake: Lake, summary: str, intent: Intent) -> None:
+    """Before a run of the same as_of is tried again: what failed then does not count as done any more."""
+    if (lake.read(summary) or {}).get("errors"):
+        with lake.locked():
+            lake.remove_folder(intent.failures)
+            lake.remove(intent.alerted)
+
+
+def by_text(failed: Mapping[str, PipelineError]) -> list[PipelineError]:
+    """The errors of dates, each text once; one that does not name its date is given those that share it."""
+    dates: dict[str, list[str]] = {}
+    for date, error in sorted(failed.items()):
+        dates.setdefault(str(error), []).append(date)
+    return [
+        RunFailed(text if "date=" in text else f"date={fold_dates(shared)}: {text}") for text, shared in dates.items()
+    ]
+
+
+def told(errors: list[PipelineError]) -> str:
+    """Several errors in one line, the first ones in full."""
+    named = "; ".join(str(error) for error in errors[:NAMED_FAILURES])
+    more = len(errors) - NAMED_FAILURES
+    return named + (f"; and {more} more, see the run's summary" if more > 0 else "")
+
+
+def corrupt(name: str, found: str) -> CorruptPartition:
+    return CorruptPartition(f"{name}: {found}; delete the file and run again, it is then made anew from its source")

@@ -1,6 +1,0 @@
-"""The run report: report.html in the lake's folder, one file that needs no network."""
-
-from pipeline.observe.report.drawing import installed
-from pipeline.observe.report.write import write_report
-
-__all__ = ["installed", "write_report"]

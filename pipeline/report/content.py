@@ -1,0 +1,201 @@
+"""What stands on the page: its figures as plain values, and the rows of its charts as columns."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+from pipeline.dates import DAY, parse_dates
+from pipeline.observe.counts import Counts, discards
+from pipeline.observe.history import Run
+from pipeline.report.figures import Figures, Rows
+from pipeline.report.partitions import Partition
+
+# currencies with a chart of their own, those of the most orders
+SHOWN_CURRENCIES = 6
+NO_CURRENCY, UNKNOWN = "no currency", "unknown"
+REASONS = (
+    "malformed_json",
+    "missing_order_id",
+    "missing_created_at",
+    "invalid_created_at",
+    "future_created_at",
+    "outside_window",
+)
+
+
+@dataclass(frozen=True)
+class Content:
+    """A lake and its newest runs, oldest first."""
+
+    as_of: datetime
+    partitions: list[Partition]
+    undated: Counts
+    figures: Figures
+    runs: list[Run]
+
+    @cached_property
+    def failed(self) -> set[str]:
+        """Dates that failed when a run last looked at them."""
+        failed: set[str] = set()
+        for run in self.runs:
+            failed = failed - run.dates | run.failed
+        return failed
+
+    @cached_property
+    def incomplete(self) -> list[str]:
+        """Dates whose files are not whole, or cannot be read, and that did not fail."""
+        broken = {part.date for part in self.partitions if part.id is None}
+        broken |= {date for date, rows in self.figures.by_date.items() if rows is None}
+        return sorted(broken - self.failed)
+
+    @cached_property
+    def absent(self) -> list[str]:
+        """Dates between the first and the last that the lake does not have."""
+        known = {part.date for part in self.partitions} | self.failed
+        return sorted(set(parse_dates(f"{min(known)}..{max(known)}")) - known) if known else []
+
+    @property
+    def settled_until(self) -> datetime | None:
+        """The end of the newest date that is whole and settled: what the lake is fresh as of."""
+        dates = [part.date for part in self.partitions if part.settled]
+        return datetime.fromisoformat(dates[-1]) + DAY if dates else None
+
+    @cached_property
+    def reasons(self) -> dict[str, int]:
+        """Discarded records by reason, undated ones included, in the order in which reasons are tested."""
+        total = discards([self.undated, *(part.counts for part in self.partitions)])
+        return {reason: total[reason] for reason in dict.fromkeys((*REASONS, *total)) if total.get(reason)}
+
+    def total(self, count: str) -> int:
+        return sum(part.count(count) for part in self.partitions)
+
+    @cached_property
+    def currencies(self) -> dict[str | None, tuple[int, Decimal | None]]:
+        """Orders and amount of each currency, that of the most orders first; those without a currency last."""
+        found: dict[str | None, tuple[int, Decimal | None]] = {}
+        for row in self._rows():
+            orders, amount = found.get(row["currency"], (0, None))
+            found[row["currency"]] = (orders + row["orders"], added(amount, row["amount"]))
+        return dict(sorted(found.items(), key=lambda item: (item[0] is None, -item[1][0], item[0] or "")))
+
+    def _rows(self) -> Iterable[dict[str, Any]]:
+        return (row for rows in self.figures.by_date.values() for row in rows or [])
+
+    @property
+    def shown_currencies(self) -> list[str | None]:
+        return list(self.currencies)[:SHOWN_CURRENCIES]
+
+
+def added(amount: Decimal | None, text: str | None) -> Decimal | None:
+    """The sum of an amount and one given as text, where None is no amount."""
+    return amount if text is None else (amount or Decimal()) + Decimal(text)
+
+
+def columns(names: list[str], rows: list[list[Any]]) -> dict[str, list[Any]]:
+    """Rows turned into a list a name: JSON without the names in each row."""
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)) if rows else {}
+
+
+def chart_data(content: Content) -> dict[str, Any]:
+    """The rows of every chart, by its name, as columns; and what the page's script has to know beside."""
+    shown = content.shown_currencies
+    return {
+        "settled_until": _milliseconds(content.settled_until),
+        "currencies": [currency or NO_CURRENCY for currency in shown],
+        "rows": {
+            "calendar": _calendar(content),
+            "orders": _orders(content, shown),
+            "discards": _discards(content),
+            "moved": _moved(content),
+            "late": _late(content),
+            "sales": _sales(content.figures.sales, shown),
+            "runs": _runs(content.runs),
+        },
+    }
+
+
+def _milliseconds(instant: datetime | None) -> int | None:
+    return None if instant is None else int((instant - datetime(1970, 1, 1)).total_seconds() * 1000)
+
+
+def _calendar(content: Content) -> dict[str, list[Any]]:
+    newest = content.runs[-1].as_of if content.runs else "?"
+    oldest = content.runs[0].as_of if content.runs else "?"
+    failed, incomplete = content.failed, set(content.incomplete)
+    rows = []
+    for part in content.partitions:
+        state = "earlier" if part.built_at >= oldest else "skipped"
+        state = "built" if part.built_at == newest else state
+        state = "incomplete" if part.date in incomplete else "failed" if part.date in failed else state
+        rows.append([part.date, state, part.built_at[:16], part.because, part.count("kept"), part.discarded])
+    known = {part.date for part in content.partitions}
+    rows += [[date, "failed", "", "", 0, 0] for date in failed if date not in known]
+    rows += [[date, "absent", "", "", 0, 0] for date in content.absent]
+    return columns(["date", "state", "built_at", "because", "kept", "discarded"], sorted(rows))
+
+
+def _orders(content: Content, shown: list[str | None]) -> dict[str, list[Any]]:
+    """A row a date and currency; currencies that have no chart share one row without an amount."""
+    rows = []
+    for date, found in content.figures.by_date.items():
+        rest = 0
+        for row in found or []:
+            if row["currency"] in shown:
+                rows.append([date, shown.index(row["currency"]), row["orders"], _float(row["amount"])])
+            else:
+                rest += row["orders"]
+        rows += [[date, SHOWN_CURRENCIES, rest, None]] if rest else []
+    return columns(["date", "series", "orders", "amount"], rows)
+
+
+def _float(text: str | None) -> float | None:
+    return None if text is None else float(text)
+
+
+def _discards(content: Content) -> dict[str, list[Any]]:
+    names = list(content.reasons)
+    rows = [
+        [part.date, names.index(reason), reason, count]
+        for part in content.partitions
+        for reason, count in part.reasons.items()
+    ]
+    return columns(["date", "series", "reason", "records"], rows)
+
+
+def _moved(content: Content) -> dict[str, list[Any]]:
+    return _counts("moved", 2, {part.date: part.count("superseded_elsewhere") for part in content.partitions})
+
+
+def _late(content: Content) -> dict[str, list[Any]]:
+    return _counts("late", 4, {date: late_orders(rows) for date, rows in content.figures.by_date.items()})
+
+
+def _counts(kind: str, series: int, counts: dict[str, int]) -> dict[str, list[Any]]:
+    rows = [[date, series, kind, count] for date, count in counts.items() if count]
+    return columns(["date", "series", "kind", "records"], rows)
+
+
+def late_orders(rows: Rows | None) -> int:
+    """Orders that were updated after their date was over."""
+    return sum(row["late"] for row in rows or [])
+
+
+def _sales(sales: Rows, shown: list[str | None]) -> dict[str, list[Any]]:
+    """Of the currencies that are shown. The last row of a facet may stand for several names."""
+    rows = []
+    for row in sales:
+        if row["currency"] in shown:
+            name = row["name"] or UNKNOWN if row["names"] == 1 else f"{row['names']:,} others"
+            figures = [row["orders"], _float(row["qty"]), _float(row["amount"])]
+            rows.append([row["facet"], shown.index(row["currency"]), row["rank"], name, row["names"] > 1, *figures])
+    return columns(["facet", "series", "rank", "name", "rest", "orders", "qty", "amount"], rows)
+
+
+def _runs(runs: list[Run]) -> dict[str, list[Any]]:
+    return columns(
+        ["as_of", "state", "seconds", "built", "skipped", "failed"],
+        [[run.as_of, run.state, run.seconds, run.built, run.skipped, len(run.failed)] for run in runs],
+    )

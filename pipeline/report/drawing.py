@@ -1,0 +1,64 @@
+"""Vega's script and the charts. Both take seconds to make and change with nothing but versions, so they are kept."""
+
+import hashlib
+from dataclasses import dataclass
+from importlib import metadata, resources
+from typing import Any
+
+from pipeline.errors import ExtraMissing
+from pipeline.lake.files import Lake
+
+KEPT = "curated/_report_charts.json"
+# those of the extra
+PACKAGES = ("altair", "Jinja2", "vl-convert-python")
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """`script` defines vegaEmbed; `charts` are Vega-Lite specifications by name."""
+
+    script: str
+    charts: dict[str, Any]
+
+
+def drawing(lake: Lake) -> Drawing:
+    """As kept in the lake, else made and kept there. Call it under the lake's lock. Raises ExtraMissing."""
+    version = _version()
+    kept = lake.read(KEPT)
+    if kept is None or kept.get("version") != version:
+        kept = {"version": version} | _made()
+        lake.write(KEPT, kept)
+    return Drawing(kept["script"], kept["charts"])
+
+
+def installed() -> bool:
+    """Whether the packages of the extra are there."""
+    try:
+        _version()
+    except ExtraMissing:
+        return False
+    return True
+
+
+def _version() -> str:
+    """What the kept charts depend on: the packages and charts.py. Raises ExtraMissing."""
+    try:
+        packages = [f"{name} {metadata.version(name)}" for name in PACKAGES]
+    except metadata.PackageNotFoundError as error:
+        raise ExtraMissing(
+            f"the report needs {', '.join(PACKAGES)}, and {error.name} is not installed: "
+            "pip install 'orders-lake[report]'"
+        ) from None
+    source = resources.files(__package__).joinpath("charts.py").read_bytes()
+    return f"{', '.join(packages)}, {hashlib.sha256(source).hexdigest()}"
+
+
+def _made() -> dict[str, Any]:
+    import altair
+    import vl_convert
+
+    from pipeline.report.charts import specifications
+
+    vega_lite = ".".join(altair.VEGALITE_VERSION.split(".")[:2])
+    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=vega_lite)
+    return {"script": script, "charts": specifications()}

@@ -1,0 +1,1 @@
+"""What a setting is, and the files that settings come from."""

@@ -1,0 +1,111 @@
+"""What a setting or a parameter of a task is: a text that is checked where it is read."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import luigi
+from luigi.configuration import get_config
+
+from pipeline.errors import BadSetting
+from pipeline.settings.files import broken_value, stated
+
+AUTO = "auto"
+# the bounds of the contract's dates; the last one is an end that is not in a range
+FIRST_INSTANT, LAST_INSTANT = datetime(1970, 1, 1), datetime(2200, 1, 1)
+INSTANT_FORMATS = "ISO 8601 in 1970 to 2199, such as 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00 or 2025-01-15"
+
+
+class Setting(luigi.Parameter[Any]):
+    """A parameter whose text is checked where it is read; a bad value is one line that names where it was given.
+
+    `key` is its name in luigi.cfg where that is no name for an attribute.
+    """
+
+    def __init__(self, read: Callable[[str], Any], expected: str, *, key: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._read, self._expected, self.key = read, expected, key
+
+    def _get_value_from_config(self, section: str, name: str) -> Any:
+        key = self.key or name
+        if broken := broken_value(section, key):
+            raise BadSetting(broken)
+        try:
+            return super()._get_value_from_config(section, key)
+        except BadSetting:
+            text = get_config().get(section, key)
+            raise BadSetting(f"{stated(section, key)} = {_shown(text)}: expected {self._expected}") from None
+
+    def parse(self, x: str) -> Any:
+        try:
+            return self._read(x)
+        except ValueError:
+            raise BadSetting(f"{self._option} {_shown(x)}: expected {self._expected}") from None
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        super().__set_name__(owner, name)
+        prefix = f"{owner.__name__}-" if issubclass(owner, luigi.Config) else ""
+        self._option = f"--{prefix}{name}".replace("_", "-")
+
+    def _warn_on_wrong_param_type(self, param_name: str, param_value: Any) -> None:
+        """The value has been read already."""
+
+
+def _shown(text: str) -> str:
+    return text.strip() or "(empty)"
+
+
+def _on_disk(text: str) -> str:
+    if not text.strip() or re.match(r"\s*[a-z][a-z0-9+.-]*://", text, re.IGNORECASE):
+        raise ValueError(text)
+    return text
+
+
+class LocalPath(Setting):
+    """A path on this machine, `what` it is of. A bucket's URL would make a folder s3:, nothing the current folder."""
+
+    def __init__(self, what: str, **kwargs: Any) -> None:
+        super().__init__(_on_disk, f"{what}, and no URL", **kwargs)
+
+    def _parse_or_no_value(self, x: str | None) -> Any:
+        # luigi takes an option that is given empty for one that is left out, and writes to the default
+        return super()._parse_or_no_value(x) if x is None else self.parse(x)
+
+
+def instant(text: str) -> datetime:
+    """An ISO 8601 timestamp in 1970 to 2199 as naive UTC; without an offset it is UTC, a bare date is its midnight.
+
+    Raises ValueError.
+    """
+    value = datetime.fromisoformat(text.strip())
+    # an instant outside of these years may have no UTC
+    if not FIRST_INSTANT.year <= value.year <= LAST_INSTANT.year:
+        raise ValueError(text)
+    value = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+    if not FIRST_INSTANT <= value <= LAST_INSTANT:
+        raise ValueError(text)
+    return value
+
+
+class Instant(Setting):
+    """A point in time, kept as naive UTC."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(instant, INSTANT_FORMATS, **kwargs)
+
+    def serialize(self, x: datetime | None) -> str:
+        return "" if x is None else x.isoformat(timespec="microseconds") + "Z"
+
+    def parse(self, x: str) -> datetime | None:
+        return super().parse(x) if x else None
+
+
+class InstantOrAuto(Instant):
+    """A point in time, or `auto`."""
+
+    def parse(self, x: str) -> Any:
+        return AUTO if x == AUTO else super().parse(x)
+
+    def serialize(self, x: Any) -> str:
+        return AUTO if x == AUTO else super().serialize(x)

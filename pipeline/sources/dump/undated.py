@@ -1,0 +1,265 @@
+"""The undated partition: all records without a usable date that any dump had, each judged as it was when it came."""
+
+import hashlib
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.contract import DISCARDED, RAW_STAGE, UNDATED
+from pipeline.engine.connection import Engine, OpenEngine
+from pipeline.engine.lines import bind_lines, same_instant, split_lines
+from pipeline.engine.normalizing import normalized
+from pipeline.errors import CorruptPartition
+from pipeline.events import emit
+from pipeline.lake.files import Lake, Manifest, Publication, partition
+from pipeline.lake.freshness import AS_OF_FORMAT, EMPTY_ID, Intent, moment
+from pipeline.lake.parquet import write_table
+from pipeline.sources.dump.file import Dump
+from pipeline.sources.dump.spool import Inventory, part_bytes
+from pipeline.sources.raw import publication, raw_name
+
+QUARANTINE = partition("quarantine", UNDATED, "orders.parquet")
+MANIFEST = partition("raw", UNDATED, RAW_STAGE.manifest)
+BATCH_LINES = 1 << 17
+
+# neighbouring records that came with one dump: how many, and the moment that it speaks for
+Segment = dict[str, Any]
+
+
+@dataclass
+class Undated:
+    """The records of the partition, in order, and the moment by which each is judged."""
+
+    lines: list[bytes]
+    moments: list[str]
+
+    @classmethod
+    def of(cls, lines: list[bytes], segments: list[Segment]) -> "Undated":
+        return cls(lines, [segment["answers_as_of"] for segment in segments for _ in range(segment["records"])])
+
+    @property
+    def content(self) -> bytes:
+        return b"".join(self.lines)
+
+    @property
+    def segments(self) -> list[Segment]:
+        """The lengths of the runs of equal moments."""
+        found: list[Segment] = []
+        for at in self.moments:
+            if not found or found[-1]["answers_as_of"] != at:
+                found.append({"records": 0, "answers_as_of": at})
+            found[-1]["records"] += 1
+        return found
+
+    def only(self, stays: list[bool]) -> "Undated":
+        """The records that stay."""
+        kept = [pair for pair, stay in zip(zip(self.lines, self.moments, strict=True), stays, strict=True) if stay]
+        return Undated([line for line, _ in kept], [at for _, at in kept])
+
+
+def is_taken_in(lake: Lake, inventory: Inventory) -> bool:
+    """Whether the undated records of a dump have been taken in, also if they have left the partition since."""
+    landed, part = lake.manifest(RAW_STAGE, UNDATED), inventory.part(UNDATED)
+    if landed is None:
+        return not part.count
+    return lake.whole(landed) and part.id in _taken_in(landed)
+
+
+def take_in(lake: Lake, dump: Dump, inventory: Inventory, intent: Intent, open_engine: OpenEngine) -> None:
+    """Publish the union of what is landed undated and of a dump's undated records. Call it under the lake's lock.
+
+    Records that the dump holds with a date leave, and those that came more than `undated_days` ago, unless it still
+    holds them. A part that was taken in before is not merged again except by --force. Raises SpoolDamaged, OSError,
+    and CorruptPartition when the landed records are nowhere whole.
+    """
+    landed, part = lake.manifest(RAW_STAGE, UNDATED), inventory.part(UNDATED)
+    if landed is None and not part.count:
+        return
+    before, arriving = landed_records(lake), _split(part_bytes(lake, dump, part))
+    known = _taken_in(landed or {})
+    is_merged = lake.whole(landed) and part.id in known and not intent.force
+    with open_engine() as engine:
+        dated = _dated(lake, dump, inventory, before.lines, engine)
+        expired = _expired(lake, before, set(arriving), intent)
+        kept = before.only([not left for left in np.logical_or(dated, expired)])
+        held = set(kept.lines)
+        added = [] if is_merged else [line for line in arriving if line not in held]
+        now = Undated(kept.lines + added, kept.moments + [inventory.answers_as_of] * len(added))
+        body = {
+            "answers_as_of": max(_moment_of(landed or {}), inventory.answers_as_of),
+            "taken_in": _recent(lake, known, intent) | {part.id: inventory.answers_as_of},
+            "made_from": dump.path,
+        }
+        if lake.whole(landed) and landed is not None and now.lines == before.lines:
+            lake.write(MANIFEST, landed | body | {"segments": {landed["id"]: now.segments}})
+            return
+        made = staged(lake, engine, now, intent, because="dump read", told=body)
+    reasons = made.body["counts"].pop("reasons")
+    came = Counter(reasons[len(kept.lines) :])
+    gone = int((expired & ~dated).sum())
+    made.body["changes"] = {"added": came, "dated": int(dated.sum()), "expired": gone}
+    publish(lake, made)
+    emit("discarded", date=UNDATED, **came)
+    if gone:
+        emit("undated_expired", records=gone, after_days=lake.undated_days)
+
+
+def landed_records(lake: Lake) -> Undated:
+    """The records of the partition as it is; none when there is none.
+
+    If the raw file is lost or damaged they are those in quarantine. Raises CorruptPartition when neither is whole.
+    """
+    manifest = lake.manifest(RAW_STAGE, UNDATED)
+    path = Path(lake.path(raw_name(UNDATED)))
+    data = path.read_bytes() if path.is_file() else None
+    if manifest is None:
+        return Undated([], [])
+    by_content = _segments(manifest)
+    segments = by_content.get(hashlib.sha256(data).hexdigest()) if data is not None else None
+    if data is not None and segments is not None:
+        return Undated.of(_split(data), segments)
+    lines = _quarantined(lake)
+    if lines is None:
+        raise CorruptPartition(
+            f"{raw_name(UNDATED)}: its bytes are not those that were landed, and {QUARANTINE} cannot be read either; "
+            "restore one of them from a backup, or delete both and run again: then only what the dump has comes back"
+        )
+    if data is None and not lines and manifest.get("counts", {}).get("extracted"):
+        emit("undated_lost", level=logging.WARNING, reason=f"{raw_name(UNDATED)} and {QUARANTINE} are gone")
+    # a record that is in the future of any of the moments is in that of the oldest one, too
+    moments = (segment["answers_as_of"] for found in by_content.values() for segment in found)
+    oldest = min(moments, default=_moment_of(manifest))
+    return Undated(lines, [oldest] * len(lines))
+
+
+def empty(lake: Lake, reason: str, intent: Intent, open_engine: OpenEngine) -> int:
+    """Drop all undated records, of which those that a dump still has do not come back except by --force; how many.
+
+    Raises StorageUnusable.
+    """
+    with lake.locked():
+        landed = lake.manifest(RAW_STAGE, UNDATED)
+        if landed is None:
+            return 0
+        told = {"answers_as_of": _moment_of(landed), "taken_in": _taken_in(landed), "made_from": None}
+        with open_engine() as engine:
+            made = staged(lake, engine, Undated([], []), intent, because="dropped", told=told)
+        made.body["counts"].pop("reasons")
+        publish(lake, made)
+    records: int = landed.get("counts", {}).get("extracted", 0)
+    emit("dropped", dates="undated", records=records, reason=reason)
+    return records
+
+
+def staged(lake: Lake, engine: Engine, now: Undated, intent: Intent, *, because: str, told: Manifest) -> Publication:
+    """What publishes these records, and their quarantine; `counts` has their `reasons` too, one a record."""
+    Path(lake.stage(raw_name(UNDATED))).write_bytes(now.content)
+    raw_id = hashlib.sha256(now.content).hexdigest()
+    told = {"fields": None, "api": None, "plain_by": None, "segments": {raw_id: now.segments}} | told
+    made = publication(lake, UNDATED, raw_id, len(now.lines), intent, because=because, told=told)
+    reasons = _quarantine(engine, now, lake.stage(QUARANTINE))
+    made.staged[QUARANTINE] = lake.stage(QUARANTINE) if reasons else None
+    made.body["counts"] |= {"discarded": Counter(reasons), "reasons": reasons}
+    return made
+
+
+def publish(lake: Lake, made: Publication) -> None:
+    """Replace the partition. After a kill in between, the manifest says what either content is. Raises OSError."""
+    landed = lake.manifest(RAW_STAGE, UNDATED) or {}
+    segments = (_segments(landed) if landed else {}) | made.body["segments"]
+    taken_in = {"taken_in": _taken_in(landed)} if landed else {}
+    lake.write(MANIFEST, landed | taken_in | {"id": None, "segments": segments})
+    lake.sync_folders([MANIFEST])
+    for error in lake.publish([made]).values():
+        raise error
+
+
+def _segments(manifest: Manifest) -> dict[str, list[Segment]]:
+    """The segments of the raw file by the sha256 of its content; of lakes of before, all records came at once."""
+    if manifest.get("segments"):
+        return dict(manifest["segments"])
+    records = manifest.get("counts", {}).get("extracted", 0)
+    return {str(manifest["id"]): [{"records": records, "answers_as_of": _moment_of(manifest)}]}
+
+
+def _moment_of(manifest: Manifest) -> str:
+    return str(manifest.get("answers_as_of") or manifest.get("extracted_at") or manifest.get("as_of") or "")
+
+
+def _taken_in(manifest: Manifest) -> dict[str, str]:
+    """The ids of the parts that were taken in and the moments they spoke for; records of them may have left."""
+    if "taken_in" in manifest:
+        return dict(manifest["taken_in"])
+    ids = (manifest.get("id"), manifest.get("erased_from"), EMPTY_ID) if manifest else ()
+    return {raw_id: _moment_of(manifest) for raw_id in ids if raw_id}
+
+
+def _recent(lake: Lake, taken_in: dict[str, str], intent: Intent) -> dict[str, str]:
+    return {raw_id: at for raw_id, at in taken_in.items() if at >= _limit(lake, intent)}
+
+
+def _limit(lake: Lake, intent: Intent) -> str:
+    return (intent.as_of - timedelta(days=lake.undated_days)).strftime(AS_OF_FORMAT)
+
+
+def _split(data: bytes) -> list[bytes]:
+    lines: list[bytes] = split_lines(data).array().to_pylist()
+    return lines
+
+
+def _dated(lake: Lake, dump: Dump, inventory: Inventory, lines: list[bytes], engine: Engine) -> np.ndarray:
+    """Which of the lines the dump holds under a date."""
+    found = np.zeros(len(lines), bool)
+    of_date: dict[str, set[bytes]] = {}
+    bound = split_lines(b"".join(lines))
+    at = same_instant(moment(inventory.answers_as_of), bound.size)
+    bind_lines(engine, bound, dates=pa.nulls(bound.size, pa.date32()), extracted_at=at)
+    for row in engine.query("landing").to_pylist():
+        date = str(row["date"])
+        if date in inventory.parts:
+            if date not in of_date:
+                of_date[date] = set(_split(part_bytes(lake, dump, inventory.part(date))))
+            found[row["position"]] = lines[row["position"]] in of_date[date]
+    return found
+
+
+def _expired(lake: Lake, before: Undated, arriving: set[bytes], intent: Intent) -> np.ndarray:
+    limit = _limit(lake, intent)
+    pairs = zip(before.lines, before.moments, strict=True)
+    return np.array([at < limit and line not in arriving for line, at in pairs], bool)
+
+
+def _quarantined(lake: Lake) -> list[bytes] | None:
+    """The records in quarantine; None when their file cannot be read."""
+    if not lake.has(QUARANTINE):
+        return []
+    try:
+        records: list[bytes] = pq.read_table(lake.path(QUARANTINE), partitioning=None)["record"].to_pylist()
+    except (OSError, KeyError, pa.ArrowException):
+        return None
+    return records
+
+
+def _quarantine(engine: Engine, now: Undated, target: str) -> list[str]:
+    """Write every record with the reason to discard it; the reasons. Writes nothing when there are none."""
+    pieces = []
+    for start in range(0, len(now.lines), BATCH_LINES):
+        lines = split_lines(b"".join(now.lines[start : start + BATCH_LINES]))
+        moments = [moment(at) for at in now.moments[start : start + BATCH_LINES]]
+        at = pa.array(np.array(moments, "datetime64[us]"))
+        rows = normalized(engine, lines, pa.nulls(lines.size, pa.date32()), at).discarded
+        pieces.append(rows.set_column(0, "position", pc.add(rows["position"], start)))
+    if not pieces:
+        return []
+    table = pa.concat_tables(pieces)
+    write_table(DISCARDED, table, target)
+    reasons: list[str] = table["reason"].to_pylist()
+    return reasons

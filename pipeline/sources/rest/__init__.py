@@ -1,0 +1,1 @@
+"""Orders from a shop's REST API."""

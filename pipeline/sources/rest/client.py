@@ -1,0 +1,231 @@
+"""One page of a shop's API: a GET, its whole body, read and checked; retried until it is one or the limits are met."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay
+from tenacity.wait import wait_random_exponential
+from urllib3.exceptions import HTTPError
+
+from pipeline.errors import PageTooLarge, RequestRefused, RetriesExhausted
+from pipeline.events import emit
+from pipeline.sources.rest.pages import Course, Page, Transient, read_page
+from pipeline.sources.rest.shop import Request, Shop, Window, origin
+
+READ_BYTES = 1 << 16
+READ_REFUSAL_BYTES = 1 << 12
+SHOWN_REFUSAL_CHARACTERS = 200
+RETRIED_STATUS = {408, 429}
+SETTINGS_BY_STATUS = {
+    400: "params, since_param, until_param, limit_param, page_size, time_format",
+    401: "auth, auth_header and the environment variables of token_env, user_env, password_env",
+    403: "auth, and what these credentials may read",
+    404: "url",
+    414: "params, page_size",
+    422: "params, since_param, until_param, limit_param, page_size, time_format",
+}
+
+
+class Stopped(Exception):
+    """The extraction was given up while this window waited."""
+
+
+class Pace:
+    """How fast all windows together may ask: one every so often, and none while the API wants a rest."""
+
+    def __init__(self, max_requests_per_second: float) -> None:
+        self._gap = 1 / max_requests_per_second
+        self._lock, self._stopped = threading.Lock(), threading.Event()
+        self._next = 0.0
+
+    def wait(self) -> None:
+        """Return when it is the caller's turn. Raises Stopped."""
+        with self._lock:
+            now = time.monotonic()
+            turn = max(now, self._next)
+            self._next = turn + self._gap
+        self.sleep(turn - now)
+
+    def rest(self, seconds: float) -> None:
+        """Let nobody ask for so long."""
+        with self._lock:
+            self._next = max(self._next, time.monotonic() + seconds)
+
+    def sleep(self, seconds: float) -> None:
+        """Raises Stopped when the extraction is given up meanwhile."""
+        if self._stopped.wait(max(seconds, 0)):
+            raise Stopped
+
+    def stop(self) -> None:
+        """Wake everybody up, to end."""
+        self._stopped.set()
+
+
+class _Session(requests.Session):
+    """A session whose credentials go to the shop's own scheme, host and port only, wherever it is redirected."""
+
+    def __init__(self, shop: Shop) -> None:
+        super().__init__()
+        self._shop = shop
+        # as requests writes it: with an international name in ASCII
+        self._origin = origin(str(requests.Request("GET", shop.url).prepare().url))
+        # an auth of our own also keeps requests from looking for one in ~/.netrc
+        self.auth = self._authorize
+
+    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if origin(str(request.url)) == self._origin:
+            request.headers.update(self._shop.credentials.headers)
+        return request
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Called for each redirect; requests itself would only drop Authorization."""
+        for name in self._shop.credentials.headers:
+            prepared_request.headers.pop(name, None)
+        self._authorize(prepared_request)
+
+
+class Client:
+    """Asks the API, from several threads. `counts` of a window: requests made and retries by kind."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self.pace = Pace(shop.max_requests_per_second)
+        self._local = threading.local()
+
+    def page(self, window: Window, request: Request, course: Course, before: int, counts: Counter[str]) -> Page:
+        """The page that a request asks for, after `before` records of its window.
+
+        Raises RetriesExhausted, RequestRefused, PageTooLarge and Stopped.
+        """
+        attempts = Retrying(
+            retry=retry_if_exception_type(Transient),
+            stop=stop_after_attempt(self._shop.attempts) | stop_before_delay(self._shop.page_budget_seconds),
+            wait=self._wait(),
+            sleep=self.pace.sleep,
+            before_sleep=lambda state: self._note(state, window, counts),
+            retry_error_callback=lambda state: self._give_up(state, window, counts),
+        )
+        page: Page = attempts(self._attempt, request, course, before, counts)
+        return page
+
+    def _attempt(self, request: Request, course: Course, before: int, counts: Counter[str]) -> Page:
+        self.pace.wait()
+        counts["requests"] += 1
+        deadline = time.monotonic() + self._shop.page_budget_seconds
+        try:
+            with self._session().get(
+                request.url,
+                params=request.params,
+                timeout=(self._shop.connect_timeout_seconds, self._shop.read_timeout_seconds),
+                stream=True,
+            ) as response:
+                self._judge(response)
+                body = self._body(response, deadline)
+        except requests.Timeout as error:
+            raise Transient("timeout", "no answer in time") from error
+        except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
+            raise Transient("cut_body", "a body that was cut off") from error
+        except requests.ConnectionError as error:
+            self._refuse_certificate(error)
+            raise Transient("connection", "no connection") from error
+        except (requests.RequestException, ValueError) as error:
+            raise RequestRefused(self._told(request.url, f"{type(error).__name__}; see [orders_api] url")) from None
+        page = read_page(self._shop, request, body, response.headers, before)
+        course.check(request, page)
+        return page
+
+    def _session(self) -> _Session:
+        if not hasattr(self._local, "session"):
+            self._local.session = _Session(self._shop)
+        session: _Session = self._local.session
+        return session
+
+    def _judge(self, response: requests.Response) -> None:
+        status = response.status_code
+        if status == 200:
+            return
+        if status in RETRIED_STATUS or status >= 500:
+            wait = retry_after(response.headers.get("Retry-After", ""), self._shop.max_backoff_seconds)
+            if status == 429:
+                self.pace.rest(wait or 0)
+            raise Transient(str(status), f"status {status}", retry_after=wait)
+        setting, said = SETTINGS_BY_STATUS.get(status, "url"), self._said(response)
+        raise RequestRefused(self._told(response.url, f"status {status}: {said}; see [orders_api] {setting}"))
+
+    def _said(self, response: requests.Response) -> str:
+        """The API's words with a refusal, as far as they can be read; cut only once the secrets are out of them."""
+        try:
+            said = response.raw.read(READ_REFUSAL_BYTES, decode_content=True).decode(errors="replace")
+        except HTTPError:
+            return "an answer that cannot be read"
+        return " ".join(self._shop.credentials.redacted(said).split())[:SHOWN_REFUSAL_CHARACTERS]
+
+    def _body(self, response: requests.Response, deadline: float) -> bytes:
+        pieces, size = [], 0
+        for piece in response.iter_content(READ_BYTES):
+            pieces.append(piece)
+            size += len(piece)
+            if size > self._shop.max_page_bytes:
+                limit = f"{self._shop.max_page_bytes:,} bytes ([orders_api] max_page_bytes)"
+                raise PageTooLarge(self._told(response.url, f"a page of more than {limit}; see page_size"))
+            if time.monotonic() > deadline:
+                raise Transient("timeout", "a page that takes longer than page_budget_seconds")
+        return b"".join(pieces)
+
+    def _refuse_certificate(self, error: Exception) -> None:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise RequestRefused(
+                self._told(self._shop.url, "its TLS certificate cannot be verified; see [orders_api] url")
+            ) from None
+
+    def _told(self, url: str, found: str) -> str:
+        """An error's text: the URL without its parameters, which may be long, and no secret."""
+        return self._shop.credentials.redacted(f"{url.split('?')[0]}: {found}")
+
+    def _wait(self) -> Callable[[RetryCallState], float]:
+        backoff = wait_random_exponential(multiplier=self._shop.backoff_seconds, max=self._shop.max_backoff_seconds)
+
+        def wait(state: RetryCallState) -> float:
+            asked = _transient(state).retry_after
+            return backoff(state) if asked is None else asked
+
+        return wait
+
+    def _note(self, state: RetryCallState, window: Window, counts: Counter[str]) -> None:
+        kind, wait = _transient(state).kind, state.next_action.sleep if state.next_action else 0.0
+        counts[kind] += 1
+        emit("retry", window=window.name, attempt=state.attempt_number, status=kind, wait_seconds=wait)
+
+    def _give_up(self, state: RetryCallState, window: Window, counts: Counter[str]) -> Any:
+        error = _transient(state)
+        counts[error.kind] += 1
+        raise RetriesExhausted(
+            self._told(
+                self._shop.url,
+                f"{error}, after {state.attempt_number} attempts in {state.seconds_since_start or 0:.0f} s; the API "
+                "should answer with a page; run again later, or see [orders_api] attempts and page_budget_seconds",
+            )
+        ) from None
+
+
+def _transient(state: RetryCallState) -> Transient:
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, Transient)
+    return error
+
+
+def retry_after(value: str, cap_seconds: float) -> float | None:
+    """The seconds that Retry-After asks for, as a number or as a date, up to the cap; None for 0, less or no such."""
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except (TypeError, ValueError, OverflowError):
+            return None
+    return min(seconds, cap_seconds) if seconds > 0 else None

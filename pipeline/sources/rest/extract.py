@@ -1,0 +1,191 @@
+"""FetchOrders from a REST API: one window a date, several at a time, each landed as soon as it is whole."""
+
+import shutil
+import time
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.contract import RAW_STAGE
+from pipeline.engine.connection import BAD_DATE, Engine, OpenEngine
+from pipeline.engine.lines import split_lines
+from pipeline.errors import PipelineError, RequestRefused
+from pipeline.events import emit
+from pipeline.lake.files import Lake, Manifest
+from pipeline.lake.freshness import Intent, missing, moment
+from pipeline.lake.outcome import Outcome
+from pipeline.progress import progress
+from pipeline.sources.raw import (
+    ahead_of_time,
+    blocks,
+    confirm,
+    has_better,
+    has_shrunk,
+    is_intact,
+    keep,
+    landed_order_ids,
+    order_ids,
+    publication,
+    raw_name,
+    shrunk,
+)
+from pipeline.sources.rest.client import Client
+from pipeline.sources.rest.shop import Shop, Window
+from pipeline.sources.rest.windows import FOLDER, Spool, fetch
+
+NO_RETRY = ("dates", "unchanged", "records", "pages", "requests", "restarts")
+
+
+def extract(lake: Lake, shop: Shop, dates: list[str], intent: Intent, open_engine: OpenEngine) -> None:
+    """Publish the raw partition of each date that is not complete, as the API answers. A bad date stops no other.
+
+    While the API is asked, others may publish; no other run asks it. Raises RunFailed naming the dates that failed,
+    unless the intent is to keep going.
+    """
+    with lake.extracting():
+        todo = {date: reason for date in dates if (reason := missing(lake, RAW_STAGE, date, intent))}
+        outcome = Outcome(RAW_STAGE)
+        with open_engine() as engine:
+            _Extraction(lake, shop, intent, engine, outcome, todo).run()
+        if not outcome.failed:
+            # the spools of windows that nobody asks for any more; those of failed ones are gone on with
+            shutil.rmtree(lake.path(FOLDER), ignore_errors=True)
+        with lake.locked():
+            outcome.close(lake, intent)
+
+
+@dataclass
+class _Extraction:
+    lake: Lake
+    shop: Shop
+    intent: Intent
+    engine: Engine
+    outcome: Outcome
+    todo: dict[str, str]
+    landed: Counter[str] = field(default_factory=Counter)
+    spools: dict[str, Spool] = field(default_factory=dict)
+    # windows that lack many landed orders: these may turn up in another window
+    doubtful: dict[str, Spool] = field(default_factory=dict)
+    failures_in_a_row: int = 0
+
+    def run(self) -> None:
+        started = time.monotonic()
+        client = Client(self.shop)
+        with ThreadPoolExecutor(self.shop.parallel_windows) as pool, progress("windows", len(self.todo)) as advance:
+            try:
+                futures = {pool.submit(self._fetch, client, date): date for date in self.todo}
+                for future in as_completed(futures):
+                    self._take(future, futures[future], client)
+                    advance(1, self._told(time.monotonic() - started))
+                    if self.failures_in_a_row >= self.shop.parallel_windows:
+                        break
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+                client.pace.stop()
+        self._settle_doubts()
+        self._give_up_on_rest()
+        emit("extracted", dates=self.landed["dates"], unchanged=self.landed["unchanged"], **self._figures(started))
+
+    def _fetch(self, client: Client, date: str) -> Spool:
+        window = Window.of(date)
+        spool = self.spools[date] = Spool(self.lake, self.shop, window, self.intent)
+        return fetch(client, self.shop, window, spool)
+
+    def _take(self, future: Future[Spool], date: str, client: Client) -> None:
+        """Land a window, or note why it cannot be."""
+        try:
+            spool = future.result()
+            self.failures_in_a_row = 0
+            self._land(date, spool)
+        except (PipelineError, *BAD_DATE) as error:
+            self.outcome.fail(date, error)
+            self.outcome.api[date] = self.spools[date].at.counts if date in self.spools else {}
+            self.landed.update(self.outcome.api[date])
+            self.failures_in_a_row += isinstance(error, PipelineError)
+
+    def _land(self, date: str, spool: Spool, *, certain: bool = False) -> None:
+        with self.lake.locked():
+            reason = missing(self.lake, RAW_STAGE, date, self.intent)
+            if reason is not None and not self._publish(date, spool, reason, certain=certain):
+                return
+        spool.remove()
+        self.landed.update(dates=1, records=spool.at.records, pages=spool.at.pages, **spool.at.counts)
+
+    def _publish(self, date: str, spool: Spool, because: str, *, certain: bool) -> bool:
+        """Whether the window is landed; it is not while it is doubtful."""
+        raw_id = self._raw_id(spool)
+        told = self._manifest(spool)
+        if is_intact(self.lake, date, raw_id):
+            confirm(self.lake, date, self.intent, because=because, told=told)
+            self.landed["unchanged"] += 1
+            return True
+        if has_better(self.lake, date, spool.at.started_at, self.intent):
+            keep(self.lake, date, self.intent, because=because)
+            return True
+        if not certain and not self.intent.allow_shrink and self._has_shrunk(date, spool):
+            self.doubtful[date] = spool
+            return False
+        shutil.copyfile(spool.records, self.lake.stage(raw_name(date)))
+        new = publication(self.lake, date, raw_id, spool.at.records, self.intent, because=because, told=told)
+        self.outcome.fail_all(self.lake.publish([new]))
+        return date not in self.outcome.failed
+
+    def _manifest(self, spool: Spool) -> Manifest:
+        told = {"pages": spool.at.pages} | spool.at.counts
+        fields = self.shop.fields.texts if self.shop.fields is not None else None
+        known = {"made_from": self.shop.url, "fields": fields, "api": told, "plain_by": None}
+        return known | {"answers_as_of": spool.at.started_at}
+
+    def _raw_id(self, spool: Spool) -> str:
+        """The content's hash; and how many updated_at are in the future, since that changes as time goes by."""
+        at = moment(spool.at.started_at)
+        with open(spool.records, "rb") as file:
+            found = map(split_lines, blocks(file))
+            ahead = sum(ahead_of_time(self.engine, lines, at, self.shop.fields) for lines in found)
+        return spool.at.sha256 + (f"-{ahead}" if ahead else "")
+
+    def _has_shrunk(self, date: str, spool: Spool) -> bool:
+        before = landed_order_ids(self.lake, self.engine, date)
+        return bool(before) and has_shrunk(before - self._order_ids(spool), before, self.intent)
+
+    def _order_ids(self, spool: Spool) -> set[str]:
+        with open(spool.records, "rb") as file:
+            return order_ids(self.engine, blocks(file), self.shop.fields)
+
+    def _settle_doubts(self) -> None:
+        """An order that moved to another date of this extraction is not gone."""
+        if not self.doubtful:
+            return
+        now = {date: landed_order_ids(self.lake, self.engine, date) for date in self.todo}
+        before = {date: now[date] for date in self.doubtful}
+        now |= {date: self._order_ids(spool) for date, spool in self.doubtful.items()}
+        everywhere = set().union(*now.values())
+        for date, spool in self.doubtful.items():
+            vanished = before[date] - everywhere
+            if has_shrunk(vanished, before[date], self.intent):
+                self.outcome.fail(date, shrunk(date, vanished, before[date], self.shop.url, self.intent))
+            else:
+                self._land(date, spool, certain=True)
+
+    def _give_up_on_rest(self) -> None:
+        """The dates that were not asked for, as the API has failed so many in a row."""
+        rest = [date for date in self.todo if missing(self.lake, RAW_STAGE, date, self.intent)]
+        for date in rest:
+            if date not in self.outcome.failed:
+                self.outcome.fail(
+                    date,
+                    RequestRefused(
+                        f"{self.shop.url}: not asked for, since {self.failures_in_a_row} dates in a row had failed; "
+                        "mend what is wrong with those and run again"
+                    ),
+                )
+
+    def _figures(self, started: float) -> dict[str, Any]:
+        retries = sum(count for kind, count in self.landed.items() if kind not in NO_RETRY)
+        figures = {name: self.landed[name] for name in ("records", "pages", "requests", "restarts")}
+        return figures | {"retries": retries, "seconds": time.monotonic() - started}
+
+    def _told(self, seconds: float) -> str:
+        pace = self.landed["requests"] / max(seconds, 0.001)
+        return f"{self.landed['pages']:,} pages, {self.landed['records']:,} orders, {pace:.1f} requests/s"

@@ -1,0 +1,43 @@
+"""What tasks make, as luigi targets: a partition, whole and fresh for this run, and a run's summary."""
+
+import luigi
+
+from pipeline.contract import CURATED_STAGES, Stage
+from pipeline.lake.files import Lake
+from pipeline.lake.freshness import STALE, Intent, missing
+from pipeline.observe.history import summary
+
+
+class PartitionTarget(luigi.Target):
+    """One stage of one date."""
+
+    def __init__(self, lake: Lake, stage: Stage, date: str, intent: Intent) -> None:
+        self.lake, self.stage, self.date, self.intent = lake, stage, date, intent
+
+    def exists(self) -> bool:
+        return not self._lake_is_stale() and missing(self.lake, self.stage, self.date, self.intent) is None
+
+    def _lake_is_stale(self) -> bool:
+        """Whether an order may be in two curated partitions: then whoever writes one has to write those first.
+
+        RunAll (keep_going) curates what is stale itself, after its tasks, whether or not some of them failed.
+        """
+        writes = self.stage in CURATED_STAGES and not self.intent.keep_going
+        return writes and self.lake.read(STALE) is not None
+
+    def __str__(self) -> str:
+        return f"{self.stage.layer}/date={self.date}/{', '.join(self.stage.files)}"
+
+
+class SummaryTarget(luigi.Target):
+    """The summary of a run without errors: a run that failed is not complete, so it can be repeated."""
+
+    def __init__(self, lake: Lake, name: str) -> None:
+        self.lake, self.name = lake, name
+
+    def exists(self) -> bool:
+        found = summary(self.lake, self.name)
+        return found is not None and found["errors"] == []
+
+    def __str__(self) -> str:
+        return self.name
