@@ -13,7 +13,7 @@ from lake import LakeUnderTest
 
 from pipeline import WriteFactOrder
 from pipeline.commands.drop import drop_dates
-from pipeline.lake.freshness import Intent
+from pipeline.lake.run import Intent
 
 # a moment at which all dates of the orders below are settled for long
 LATER = dt.datetime(2025, 3, 1)

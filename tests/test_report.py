@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pipeline.engine.connection import Engine
 from pipeline.errors import ExtraMissing
 from pipeline.lake.files import Lake
-from pipeline.lake.freshness import Intent
+from pipeline.lake.run import Intent
 from pipeline.report import drawing, write, write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from feeds import order
 from lake import UNDATED, LakeUnderTest
-from pipeline.tasks.drop import drop_undated
 
+from pipeline.commands.drop import drop_undated
 from pipeline.errors import BadSetting
 from pipeline.tasks.run_all import RunAll
 

@@ -24,7 +24,7 @@ from pipeline.contract import STAGES
 from pipeline.engine.connection import EngineError, OpenEngine
 from pipeline.errors import PipelineError, UnusableWarehouse
 from pipeline.lake.files import Lake
-from pipeline.lake.freshness import Intent
+from pipeline.lake.run import Intent
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis, show
 from pipeline.observe.integrity import Examination
 from pipeline.observe.leftovers import strays, unfinished

@@ -7,7 +7,8 @@ from pipeline.commands.rebuild import rebuild
 from pipeline.contract import CURATED_STAGES
 from pipeline.dates import parse_dates
 from pipeline.errors import BadSetting
-from pipeline.lake.freshness import Intent, dropped, missing
+from pipeline.lake.freshness import dropped, missing
+from pipeline.lake.run import Intent, Run
 from pipeline.observe.quarantine import UNDATED_RECORDS
 from pipeline.sources.dump.spool import AHEAD
 from pipeline.sources.dump.undated import empty
@@ -50,7 +51,7 @@ def drop_dates(text: str, reason: str, intent: Intent) -> list[str]:
     """
     lake, dates, reason = open_lake(), _dates(text, intent), _reason(reason)
     told = [f"{date}: already dropped: {why}" for date in dates if (why := dropped(lake, date)) is not None]
-    drop(lake, dates, reason, intent)
+    drop(Run(lake, intent, open_engine), dates, reason)
     if any(missing(lake, stage, date, intent) for stage in CURATED_STAGES for date in dates):
         rebuild("drop", dates, intent)
     return told
@@ -60,7 +61,7 @@ def drop_undated(reason: str | None, intent: Intent) -> list[str]:
     """Drop the records without a date. Raises BadSetting, as they have no tombstone that could be taken back."""
     if reason is None:
         raise BadSetting("--date undated --restore: expected a date; --force takes in what the dump still has undated")
-    records = empty(open_lake(), _reason(reason), intent, open_engine)
+    records = empty(Run(open_lake(), intent, open_engine), _reason(reason))
     return [f"undated: {records:,} record(s) dropped"]
 
 

@@ -10,7 +10,8 @@ from pipeline.commands.rebuild import rebuild
 from pipeline.contract import UNDATED
 from pipeline.errors import BadSetting, CheckFailed, PipelineError
 from pipeline.lake.files import Lake
-from pipeline.lake.freshness import STALE, Intent
+from pipeline.lake.freshness import STALE
+from pipeline.lake.run import Intent, Run
 from pipeline.sources.dump.file import Dump
 from pipeline.stages.erase import erase, refuse_broken
 from pipeline.stages.forget import forget
@@ -53,7 +54,7 @@ def erase_user(user_id: str, intent: Intent, *, really: bool) -> None:
 
 def _erase(lake: Lake, user_id: str, intent: Intent) -> None:
     with lake.extracting():
-        dates = erase(lake, user_id, intent, shape(), open_engine)
+        dates = erase(Run(lake, intent, open_engine), user_id, shape())
         forget(lake, warehouse_path(), user_id)
         if dates or lake.read(STALE) is not None:
             rebuild("erase", dates, replace(intent, reprocess=True))

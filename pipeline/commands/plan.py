@@ -8,7 +8,7 @@ from pipeline.dates import chosen
 from pipeline.lake.freshness import differs, dropped, missing
 from pipeline.sources.dump.file import Dump
 from pipeline.sources.dump.spool import Part, peek
-from pipeline.tasks.base import open_engine, open_lake
+from pipeline.tasks.base import open_lake
 from pipeline.tasks.run_all import RunAll
 from pipeline.tasks.source import open_source, windows
 
@@ -35,7 +35,7 @@ def plan(task: RunAll, *, everything: bool) -> list[str]:
     dates, inventory = set(lake.dates()), None
     source = None if task.reprocess else open_source()
     if isinstance(source, Dump):
-        inventory = peek(lake, source, intent, open_engine)
+        inventory = peek(task.this_run, source)
         dates |= set(inventory.dates())
     elif source is not None:
         dates |= set(windows(task))

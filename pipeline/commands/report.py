@@ -4,7 +4,6 @@ import argparse
 
 from pipeline.commands.options import run_all
 from pipeline.report import write_report
-from pipeline.tasks.base import open_engine, open_lake
 
 SUMMARY = "write report.html and print its path"
 
@@ -16,4 +15,4 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def report(options: argparse.Namespace, settings: list[str]) -> None:
     """Raises ExtraMissing and StorageUnusable."""
     with run_all(options, settings) as task:
-        print(write_report(open_lake(), open_engine, task.intent))
+        print(write_report(task.this_run))

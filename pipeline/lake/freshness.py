@@ -2,53 +2,17 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache, cached_property
+from functools import cache
 
 from pipeline.contract import CURATED_STAGES, NORMALIZED_STAGE, RAW_STAGE, UNDATED, Stage
 from pipeline.lake.files import Lake, Manifest
+from pipeline.lake.run import AS_OF_FORMAT, Intent
 
 # present while curated partitions may hold orders that normalizing has moved; curating all that is stale removes it
 STALE = "curated/_stale.json"
 EMPTY_ID = hashlib.sha256().hexdigest()
-AS_OF_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 OPEN = "open"
-
-
-@dataclass(frozen=True)
-class Intent:
-    """What a run is asked to do. `as_of` is naive UTC; a date is open until its end plus `settle`."""
-
-    as_of: datetime
-    force: bool = False
-    reprocess: bool = False
-    # extract the dates as if they were open: again, and rebuild only what is not the same
-    reopen: bool = False
-    allow_shrink: bool = False
-    keep_going: bool = False
-    settle: timedelta = timedelta(hours=6)
-    max_vanished_share: float = 0.2
-
-    @cached_property
-    def stamp(self) -> str:
-        """as_of as text that sorts like the instant."""
-        return self.as_of.strftime(AS_OF_FORMAT)
-
-    @cached_property
-    def failures(self) -> str:
-        """The folder, in the lake, of what failed in this run."""
-        return f"runs/{run_name(self.as_of)}/failed"
-
-    @cached_property
-    def alerted(self) -> str:
-        """The file, in the lake, that is there once a message about this run was sent."""
-        return f"runs/{run_name(self.as_of)}/alerted"
-
-
-def run_name(as_of: datetime) -> str:
-    """as_of in ISO 8601's basic format, since a colon is no character for a file name everywhere."""
-    return as_of.strftime("%Y%m%dT%H%M%S.%fZ")
 
 
 def asked_at(manifest: Manifest) -> str:

@@ -9,7 +9,8 @@ from pipeline.dates import fold_dates
 from pipeline.errors import CorruptPartition, DateFailed, PipelineError, RunFailed
 from pipeline.events import emit
 from pipeline.lake.files import Lake
-from pipeline.lake.freshness import Intent, failure
+from pipeline.lake.freshness import failure
+from pipeline.lake.run import Intent
 
 NAMED_FAILURES = 20
 
@@ -50,7 +51,7 @@ class Outcome:
                 note = {"stage": stage.name, "date": date, "error": str(error), "kind": type(error).__name__}
                 lake.write(failure(stage, date, intent), note | {"api": self.api.get(date, {})})
         elif self.failed:
-            raise RunFailed(told(by_text(self.failed)))
+            raise RunFailed(error_text(by_text(self.failed)))
 
 
 def forget_failed_try(lake: Lake, summary: str, intent: Intent) -> None:
@@ -71,7 +72,7 @@ def by_text(failed: Mapping[str, PipelineError]) -> list[PipelineError]:
     ]
 
 
-def told(errors: list[PipelineError]) -> str:
+def error_text(errors: list[PipelineError]) -> str:
     """Several errors in one line, the first ones in full."""
     named = "; ".join(str(error) for error in errors[:NAMED_FAILURES])
     more = len(errors) - NAMED_FAILURES

@@ -9,7 +9,8 @@ from typing import Any
 from pipeline.contract import CURATED_STAGES, FACT_ORDER_STAGE, NORMALIZED_STAGE, RAW_STAGE, STAGES, UNDATED, Stage
 from pipeline.dates import is_date
 from pipeline.lake.files import Lake, Manifest
-from pipeline.lake.freshness import Intent, dropped, failure, still_open
+from pipeline.lake.freshness import dropped, failure, still_open
+from pipeline.lake.run import Intent
 
 Counts = dict[str, Any]
 

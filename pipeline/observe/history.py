@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from pipeline.lake.files import Lake
-from pipeline.lake.freshness import AS_OF_FORMAT, run_name
+from pipeline.lake.run import AS_OF_FORMAT, run_name
 from pipeline.observe.counts import outcome
 
 

@@ -24,7 +24,8 @@ from pipeline.contract import (
 from pipeline.dates import fold_dates, is_date
 from pipeline.engine.connection import Engine, EngineError
 from pipeline.lake.files import Lake, partition
-from pipeline.lake.freshness import STALE, Intent, stale
+from pipeline.lake.freshness import STALE, stale
+from pipeline.lake.run import Intent
 from pipeline.observe.checks import breaches
 from pipeline.observe.contents import damaged
 from pipeline.observe.counts import partition_counts

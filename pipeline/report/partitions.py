@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from pipeline.contract import FACT_ORDER_STAGE, NORMALIZED_STAGE, UNDATED
 from pipeline.lake.files import Lake
-from pipeline.lake.freshness import Intent, settled
+from pipeline.lake.freshness import settled
+from pipeline.lake.run import Intent
 from pipeline.observe.counts import Counted, counts_of, manifests
 
 

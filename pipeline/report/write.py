@@ -2,9 +2,7 @@
 
 from itertools import islice
 
-from pipeline.engine.connection import OpenEngine
-from pipeline.lake.files import Lake
-from pipeline.lake.freshness import Intent
+from pipeline.lake.run import Run
 from pipeline.observe.counts import undated
 from pipeline.observe.history import runs
 from pipeline.report.content import Content
@@ -18,16 +16,16 @@ KEPT = "curated/_report.json"
 NEWEST_RUNS = 60
 
 
-def write_report(lake: Lake, open_engine: OpenEngine, intent: Intent) -> str:
+def write_report(run: Run) -> str:
     """Write the report on the lake as of the intent's as_of, and return its path. It takes the lake's lock.
 
     Raises ExtraMissing where the packages of the extra `report` are not installed; see installed().
     """
-    with lake.locked():
-        dates = partitions(lake, intent)
-        found, kept = figures(lake, dates, lake.read(KEPT) or {}, open_engine)
-        newest = list(islice(runs(lake), NEWEST_RUNS))[::-1]
-        content = Content(intent.as_of, dates, undated(lake, intent), found, newest)
-        lake.write(KEPT, kept)
-        lake.write_text(REPORT, page(content, drawing(lake)))
-    return lake.path(REPORT)
+    with run.lake.locked():
+        dates = partitions(run.lake, run.intent)
+        found, kept = figures(run.lake, dates, run.lake.read(KEPT) or {}, run.open_engine)
+        newest = list(islice(runs(run.lake), NEWEST_RUNS))[::-1]
+        content = Content(run.intent.as_of, dates, undated(run.lake, run.intent), found, newest)
+        run.lake.write(KEPT, kept)
+        run.lake.write_text(REPORT, page(content, drawing(run.lake)))
+    return run.lake.path(REPORT)

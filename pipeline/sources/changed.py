@@ -8,12 +8,13 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.contract import NORMALIZED_STAGE, ORDERS, RAW_STAGE, UNDATED
-from pipeline.engine.connection import Engine, OpenEngine
+from pipeline.engine.connection import Engine
 from pipeline.engine.lines import bind_lines, same_instant, split_lines
 from pipeline.errors import BadSetting
 from pipeline.events import emit
 from pipeline.lake.files import Lake, partition
-from pipeline.lake.freshness import Intent, answers_as_of, asked_at, differs, missing, moment
+from pipeline.lake.freshness import answers_as_of, asked_at, differs, missing, moment
+from pipeline.lake.run import Intent, Run
 from pipeline.sources.dump.file import Dump
 from pipeline.sources.dump.land import learn
 from pipeline.sources.raw import blocks, order_ids
@@ -50,35 +51,33 @@ def _last_run(lake: Lake) -> str | None:
     return str(as_of)
 
 
-def move_on(lake: Lake, intent: Intent) -> None:
+def move_on(run: Run) -> None:
     """Remember that everything updated before this run is published."""
-    with lake.locked():
-        lake.write(STATE, {"as_of": intent.stamp})
-        lake.sync_folders([STATE])
+    with run.lake.locked():
+        run.lake.write(STATE, {"as_of": run.intent.stamp})
+        run.lake.sync_folders([STATE])
 
 
-def changed_dates(
-    lake: Lake, source: Dump | Shop, since: datetime, intent: Intent, open_engine: OpenEngine
-) -> dict[str, Any]:
+def changed_dates(run: Run, source: Dump | Shop, since: datetime) -> dict[str, Any]:
     """`dates`: those that hold, or held, an order updated since then, and those landed that are not complete anyway.
 
     `api`: what asking took. A dump tells by its inventory which dates' records differ, whenever they changed.
     """
-    landed = [date for date in lake.partitions("raw") if date != UNDATED]
-    incomplete = {date for date in landed if missing(lake, NORMALIZED_STAGE, date, intent)}
+    landed = [date for date in run.lake.partitions("raw") if date != UNDATED]
+    incomplete = {date for date in landed if missing(run.lake, NORMALIZED_STAGE, date, run.intent)}
     if isinstance(source, Dump):
-        inventory = learn(lake, source, intent, open_engine)
+        inventory = learn(run, source)
         ids = {date: part.id for date, part in inventory.parts.items() if date != UNDATED}
-        other = {date for date in landed if differs(lake, date, ids.get(date))}
+        other = {date for date in landed if differs(run.lake, date, ids.get(date))}
         return {"dates": sorted(incomplete | other | ids.keys() - set(landed)), "api": {}}
-    with lake.extracting(), open_engine() as engine:
+    with run.lake.extracting(), run.open_engine() as engine:
         window = Window("changed", since, None)
-        spool = fetch(Client(source), source, window, Spool(lake, source, window, intent))
-        found = _dates(lake, engine, source, spool, intent)
+        spool = fetch(Client(source), source, window, Spool(run.lake, source, window, run.intent))
+        found = _dates(run.lake, engine, source, spool, run.intent)
         spool.remove()
         with suppress(OSError):
             # unless a killed extraction left windows there, to be gone on with
-            os.rmdir(lake.path(FOLDER))
+            os.rmdir(run.lake.path(FOLDER))
     emit("changes_found", since=since.isoformat() + "Z", orders=spool.at.records, dates=len(found))
     return {"dates": sorted(found | incomplete), "api": {"pages": spool.at.pages} | spool.at.counts}
 

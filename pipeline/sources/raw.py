@@ -16,7 +16,8 @@ from pipeline.engine.lines import Lines, bind_lines, split_lines
 from pipeline.errors import ShrunkDate
 from pipeline.fields import FieldMap
 from pipeline.lake.files import Lake, Manifest, Publication, partition
-from pipeline.lake.freshness import Intent, answers_as_of
+from pipeline.lake.freshness import answers_as_of
+from pipeline.lake.run import Intent, Run
 from pipeline.sources.dump.spool import AHEAD, is_raw
 
 RAW_FILE = RAW_STAGE.files[0]
@@ -39,39 +40,35 @@ def is_intact(lake: Lake, date: str, raw_id: str) -> bool:
     return is_landed(lake, date, raw_id) and is_raw(raw_id, Path(lake.path(raw_name(date))).read_bytes())
 
 
-def confirm(lake: Lake, date: str, intent: Intent, *, because: str, told: Manifest) -> None:
+def confirm(run: Run, date: str, *, because: str, told: Manifest) -> None:
     """The source still says what is landed: only the manifest learns that it was asked again.
 
     The landed records speak for the later one of both answers, since both are the same.
     """
-    landed = lake.manifest(RAW_STAGE, date) or {}
-    _note_asked(
-        lake, date, intent, because, told | {"answers_as_of": max(answers_as_of(landed), told["answers_as_of"])}
-    )
+    landed = run.lake.manifest(RAW_STAGE, date) or {}
+    _note_asked(run, date, because, told | {"answers_as_of": max(answers_as_of(landed), told["answers_as_of"])})
 
 
-def has_better(lake: Lake, date: str, answer: str, intent: Intent) -> bool:
+def has_better(run: Run, date: str, answer: str) -> bool:
     """Whether what is landed of a date speaks for a later moment than `answer`: only --force replaces that."""
-    landed = lake.manifest(RAW_STAGE, date)
-    return not intent.force and lake.whole(landed) and answers_as_of(landed or {}) > answer
+    landed = run.lake.manifest(RAW_STAGE, date)
+    return not run.intent.force and run.lake.whole(landed) and answers_as_of(landed or {}) > answer
 
 
-def keep(lake: Lake, date: str, intent: Intent, *, because: str) -> None:
+def keep(run: Run, date: str, *, because: str) -> None:
     """The source has no better answer than what is landed: only the manifest learns that it was asked again."""
-    landed = lake.manifest(RAW_STAGE, date) or {}
-    _note_asked(lake, date, intent, because, {"answers_as_of": answers_as_of(landed)})
+    landed = run.lake.manifest(RAW_STAGE, date) or {}
+    _note_asked(run, date, because, {"answers_as_of": answers_as_of(landed)})
 
 
-def _note_asked(lake: Lake, date: str, intent: Intent, because: str, told: Manifest) -> None:
-    landed = lake.manifest(RAW_STAGE, date) or {}
+def _note_asked(run: Run, date: str, because: str, told: Manifest) -> None:
+    landed = run.lake.manifest(RAW_STAGE, date) or {}
     known = {name: value for name, value in landed.items() if name != "extracted_at"}
-    asked = {"asked_at": intent.stamp, "as_of": intent.stamp, "because": because}
-    lake.write(partition("raw", date, RAW_STAGE.manifest), known | asked | told)
+    asked = {"asked_at": run.intent.stamp, "as_of": run.intent.stamp, "because": because}
+    run.lake.write(partition("raw", date, RAW_STAGE.manifest), known | asked | told)
 
 
-def publication(
-    lake: Lake, date: str, raw_id: str, records: int, intent: Intent, *, because: str, told: Manifest
-) -> Publication:
+def publication(run: Run, date: str, raw_id: str, records: int, *, because: str, told: Manifest) -> Publication:
     """What publishes the raw file that is staged under its name; `told` is what the source's kind adds.
 
     `answers_as_of` is part of it.
@@ -80,13 +77,13 @@ def publication(
         partition("raw", date, RAW_STAGE.manifest),
         {
             "id": raw_id,
-            "as_of": intent.stamp,
-            "asked_at": intent.stamp,
+            "as_of": run.intent.stamp,
+            "asked_at": run.intent.stamp,
             "because": because,
             "counts": {"extracted": records},
         }
         | told,
-        {raw_name(date): lake.stage(raw_name(date))},
+        {raw_name(date): run.lake.stage(raw_name(date))},
     )
 
 

@@ -2,18 +2,21 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.contract import CURATED_STAGES, NORMALIZED_STAGE
 from pipeline.dates import fold_dates
-from pipeline.engine.connection import EngineError, OpenEngine
+from pipeline.engine.connection import EngineError
 from pipeline.errors import CheckFailed, PipelineError, RunFailed
 from pipeline.events import emit
 from pipeline.lake.files import Lake
-from pipeline.lake.freshness import Intent, differs, newest_settled, settled
-from pipeline.lake.outcome import by_text, told
+from pipeline.lake.freshness import differs, newest_settled, settled
+from pipeline.lake.outcome import by_text, error_text
+from pipeline.lake.run import Run
 from pipeline.observe.checks import Finding, late_arriving, run_checks
 from pipeline.observe.counts import PartitionCounts, failed_dates, partition_counts, touched, undated
+from pipeline.observe.history import summary_name
 from pipeline.observe.summary import show, summarize
 from pipeline.sources.dump.spool import Part, read_inventory, remove_spool
 from pipeline.sources.rest.windows import remove_spools
@@ -25,97 +28,100 @@ from pipeline.warehouse.views import refresh_views
 UNCHECKED = "curated/_unchecked.json"
 
 
-def conclude(
-    lake: Lake,
-    dates: list[str],
-    intent: Intent,
-    *,
-    name: str,
-    warehouse: str,
-    from_dump: bool,
-    options: dict[str, Any],
-    errors: list[PipelineError],
-    open_engine: OpenEngine,
-    elapsed: Callable[[], float],
-) -> None:
-    """Write the run's summary under `name`, last, and print it; `elapsed` tells the seconds since the run began.
+@dataclass(frozen=True)
+class Ending:
+    """What is known at the end of a run: its dates, its options for the summary, and what has failed so far.
 
-    Raises RunFailed for `errors` and all found here.
+    `elapsed` tells the seconds since the run began.
     """
-    with lake.locked():
-        checks, unknown, broken = _checked(lake, intent, open_engine)
-        built = len(touched(lake, intent))
-        shown_dates = sorted({*dates, *failed_dates(lake, intent)})
-        partitions = [partition_counts(lake, date, intent) for date in shown_dates]
-        differing = _differing(lake, partitions, intent, from_dump=from_dump)
+
+    dates: list[str]
+    warehouse: str
+    from_dump: bool
+    options: dict[str, Any]
+    errors: list[PipelineError]
+    elapsed: Callable[[], float]
+
+
+def conclude(run: Run, ending: Ending) -> None:
+    """Make the views, check what was made, write the run's summary, last, and print it.
+
+    Raises RunFailed for the errors of the ending and all found here.
+    """
+    with run.lake.locked():
+        checks, unknown, broken = _checked(run)
+        built = len(touched(run.lake, run.intent))
+        dates = sorted({*ending.dates, *failed_dates(run.lake, run.intent)})
+        partitions = [partition_counts(run.lake, date, run.intent) for date in dates]
         failed = {part.date: RunFailed(part.error) for part in partitions if part.error}
-        errors = [*errors, *_unseen(lake, warehouse), *by_text(failed), *broken]
-        said = {
-            "as_of": intent.stamp,
-            "seconds": round(elapsed(), 3),
-            "chosen_dates": fold_dates(dates),
-            "newest_settled_date": newest_settled(lake, intent),
-            "errors": [str(error) for error in errors],
-        }
+        errors = [*ending.errors, *_unseen(run.lake, ending.warehouse), *by_text(failed), *broken]
+        differing = _differing(run, partitions, from_dump=ending.from_dump)
         summary = summarize(
             partitions,
-            undated=undated(lake, intent),
+            undated=undated(run.lake, run.intent),
             differing=differing,
             unknown=unknown,
             checks=checks,
-            options=options | said,
+            options=ending.options | _said(run, ending, errors),
         )
-        remove_spool(lake)
+        remove_spool(run.lake)
         if not errors:
             # those of failed dates are gone on with
-            remove_spools(lake)
-        lake.write(name, summary)
-    path = lake.path(name)
+            remove_spools(run.lake)
+        run.lake.write(summary_name(run.intent.as_of), summary)
+    path = run.lake.path(summary_name(run.intent.as_of))
     show(partitions, summary, path)
     _log(partitions, differing)
     level = logging.ERROR if errors else logging.INFO
-    emit("run_end", level=level, as_of=intent.stamp, built=built, failed=len(errors), summary=path)
+    emit("run_end", level=level, as_of=run.intent.stamp, built=built, failed=len(errors), summary=path)
     if errors:
-        raise RunFailed(f"{told(errors)}; summary: {path}")
+        raise RunFailed(f"{error_text(errors)}; summary: {path}")
 
 
-def _checked(
-    lake: Lake, intent: Intent, open_engine: OpenEngine
-) -> tuple[dict[str, Finding], dict[str, int], list[PipelineError]]:
+def _said(run: Run, ending: Ending, errors: list[PipelineError]) -> dict[str, Any]:
+    """What the summary says of the run as a whole."""
+    return {
+        "as_of": run.intent.stamp,
+        "seconds": round(ending.elapsed(), 3),
+        "chosen_dates": fold_dates(ending.dates),
+        "newest_settled_date": newest_settled(run.lake, run.intent),
+        "errors": [str(error) for error in errors],
+    }
+
+
+def _checked(run: Run) -> tuple[dict[str, Finding], dict[str, int], list[PipelineError]]:
     """What the checks find in the partitions that this run has made, and in those whose last check did not pass."""
-    made = {counts.date: counts for counts in touched(lake, intent)}
-    marked = set((lake.read(UNCHECKED) or {}).get("dates", [])).intersection(lake.partitions("curated"))
-    curated = [*made.values(), *(partition_counts(lake, date, intent) for date in sorted(marked - made.keys()))]
+    made = {counts.date: counts for counts in touched(run.lake, run.intent)}
+    marked = set((run.lake.read(UNCHECKED) or {}).get("dates", [])).intersection(run.lake.partitions("curated"))
+    curated = [*made.values(), *(partition_counts(run.lake, date, run.intent) for date in sorted(marked - made.keys()))]
     if not curated:
         return {}, {}, []
-    lake.write(UNCHECKED, {"dates": [counts.date for counts in curated]})
-    checks, unknown, errors = _check(lake, curated, open_engine)
+    run.lake.write(UNCHECKED, {"dates": [counts.date for counts in curated]})
+    checks, unknown, errors = _check(run, curated)
     errors += _broken(checks)
     if not errors:
-        lake.remove(UNCHECKED)
+        run.lake.remove(UNCHECKED)
     return checks, unknown, errors
 
 
-def _check(
-    lake: Lake, curated: list[PartitionCounts], open_engine: OpenEngine
-) -> tuple[dict[str, Finding], dict[str, int], list[PipelineError]]:
+def _check(run: Run, curated: list[PartitionCounts]) -> tuple[dict[str, Finding], dict[str, int], list[PipelineError]]:
     """What the checks find; partitions that cannot be read fail and are left out."""
-    with open_engine() as engine:
+    with run.open_engine() as engine:
         try:
-            checks = run_checks(lake, engine, curated)
+            checks = run_checks(run.lake, engine, curated)
         except EngineError as error:
             stages = (NORMALIZED_STAGE, *CURATED_STAGES)
-            rotten = [item for stage in stages for item in disown_rotten(lake, stage, lake.dates()).items()]
+            rotten = [item for stage in stages for item in disown_rotten(run.lake, stage, run.lake.dates()).items()]
             if not rotten:
                 return {}, {}, [CheckFailed(f"the checks could not be made: {str(error).splitlines()[0]}")]
             dates = {date for date, _ in rotten}
             rest = [counts for counts in curated if counts.date not in dates]
-            checks, unknown, more = _check(lake, rest, open_engine)
+            checks, unknown, more = _check(run, rest)
             return checks, unknown, [*(error for _, error in rotten), *more]
         try:
-            return checks, late_arriving(lake, engine, curated), []
+            return checks, late_arriving(run.lake, engine, curated), []
         except EngineError as error:
-            lost = disown_unreadable(lake)
+            lost = disown_unreadable(run.lake)
             return checks, {}, list(lost) or [CheckFailed(f"late-arriving dimensions: {str(error).splitlines()[0]}")]
 
 
@@ -147,10 +153,10 @@ def _log(partitions: list[PartitionCounts], differing: list[str]) -> None:
         emit("source_differs", level=logging.WARNING, dates=fold_dates(differing), advice="--force extracts them again")
 
 
-def _differing(lake: Lake, partitions: list[PartitionCounts], intent: Intent, *, from_dump: bool) -> list[str]:
+def _differing(run: Run, partitions: list[PartitionCounts], *, from_dump: bool) -> list[str]:
     """Settled dates whose landed records are not those of the dump now, and that no error has named already."""
-    inventory = read_inventory(lake) if from_dump and not intent.reprocess else None
+    inventory = read_inventory(run.lake) if from_dump and not run.intent.reprocess else None
     if inventory is None:
         return []
-    quiet = [part.date for part in partitions if not part.error and settled(lake, part.date, intent)]
-    return [date for date in quiet if differs(lake, date, inventory.parts.get(date, Part()).id)]
+    quiet = [part.date for part in partitions if not part.error and settled(run.lake, part.date, run.intent)]
+    return [date for date in quiet if differs(run.lake, date, inventory.parts.get(date, Part()).id)]

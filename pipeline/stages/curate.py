@@ -26,15 +26,16 @@ from pipeline.contract import (
     UNDATED,
     Stage,
 )
-from pipeline.engine.connection import BAD_DATE, Engine, EngineError, OpenEngine
+from pipeline.engine.connection import BAD_DATE, Engine, EngineError
 from pipeline.engine.facts import fact_order
 from pipeline.engine.normalizing import by_date
 from pipeline.errors import CorruptPartition
 from pipeline.events import emit
 from pipeline.lake.files import Lake, Publication, partition
-from pipeline.lake.freshness import STALE, Intent, missing, stale
+from pipeline.lake.freshness import STALE, missing, stale
 from pipeline.lake.outcome import Outcome
 from pipeline.lake.parquet import write_table
+from pipeline.lake.run import Run
 from pipeline.stages.publishing_order import publishing_order
 from pipeline.stages.rotten import disown_rotten
 from pipeline.stages.staging import staged
@@ -44,41 +45,47 @@ BATCH_BYTES = 16 << 20
 Jobs = dict[str, dict[Stage, str]]
 
 
-def curate(lake: Lake, stage: Stage, dates: list[str], intent: Intent, open_engine: OpenEngine) -> None:
+def curate(run: Run, stage: Stage, dates: list[str]) -> None:
     """Publish the stage of each date that is not complete, and both tables of every stale partition of the lake.
 
     Raises RunFailed naming the dates that failed, unless the intent is to keep going.
     """
-    if not _due(lake, stage, dates, intent):
+    if not _due(run, stage, dates):
         return
     started = time.monotonic()
     outcome = Outcome(stage)
-    with lake.locked():
-        with open_engine() as engine:
-            build = _Build(lake, engine, intent, outcome, _jobs(lake, stage, dates, intent))
+    with run.lake.locked():
+        with run.open_engine() as engine:
+            build = _Build(run, engine, outcome, _jobs(run, stage, dates))
             build.stage()
-            outcome.fail_all(lake.publish(build.in_order()))
+            outcome.fail_all(run.lake.publish(build.in_order()))
         # what is not whole may hold orders that have moved, once it is
-        if not outcome.failed and not unsound(lake):
-            lake.remove(STALE)
-        outcome.close(lake, intent)
+        if not outcome.failed and not unsound(run.lake):
+            run.lake.remove(STALE)
+        outcome.close(run.lake, run.intent)
     build.report(time.monotonic() - started)
 
 
-def _due(lake: Lake, stage: Stage, dates: list[str], intent: Intent) -> bool:
-    return lake.read(STALE) is not None or any(missing(lake, stage, date, intent) for date in dates)
+def curate_stale(run: Run) -> None:
+    """Publish both tables of every stale partition of the lake, if an order may be in two of them. Raises as curate."""
+    if run.lake.read(STALE) is not None:
+        curate(run, FACT_ORDER_STAGE, [])
 
 
-def _jobs(lake: Lake, stage: Stage, dates: list[str], intent: Intent) -> Jobs:
+def _due(run: Run, stage: Stage, dates: list[str]) -> bool:
+    return run.lake.read(STALE) is not None or any(missing(run.lake, stage, date, run.intent) for date in dates)
+
+
+def _jobs(run: Run, stage: Stage, dates: list[str]) -> Jobs:
     jobs: Jobs = {}
     for date in dates:
-        reason = missing(lake, stage, date, intent)
+        reason = missing(run.lake, stage, date, run.intent)
         if reason is not None:
             jobs[date] = {stage: reason}
-    for date in lake.partitions("normalized"):
-        if lake.whole(lake.manifest(NORMALIZED_STAGE, date)):
+    for date in run.lake.partitions("normalized"):
+        if run.lake.whole(run.lake.manifest(NORMALIZED_STAGE, date)):
             for table in CURATED_STAGES:
-                reason = stale(lake, table, date)
+                reason = stale(run.lake, table, date)
                 if reason is not None:
                     jobs.setdefault(date, {}).setdefault(table, reason)
     return jobs
@@ -98,9 +105,8 @@ def _first(date: str) -> str:
 class _Build:
     """One pass over the partitions to curate: staged first, then published, those that lose orders first."""
 
-    lake: Lake
+    run: Run
     engine: Engine
-    intent: Intent
     outcome: Outcome
     jobs: Jobs
     publications: dict[str, list[Publication]] = field(default_factory=dict)
@@ -136,7 +142,7 @@ class _Build:
 
         Such a partition is represented by its curated files: readers find the orders that are there.
         """
-        broken = unsound(self.lake)
+        broken = unsound(self.run.lake)
         for date in set(broken).intersection(self.jobs):
             name = partition("normalized", date, NORMALIZED_STAGE.manifest)
             self._fail(date, CorruptPartition(f"{name}: not whole; {_first(date)}"))
@@ -164,13 +170,13 @@ class _Build:
         found: set[str] = set()
         for table in (FACT_ORDER, ORDER_ITEMS):
             with suppress(EngineError):
-                files = {"files": [self.lake.path(partition("curated", date, table.file))]}
+                files = {"files": [self.run.lake.path(partition("curated", date, table.file))]}
                 found.update(self.engine.query("held_order_id", files)["order_id"].to_pylist())
         return sorted(found)
 
     def _disown_rotten(self, dates: list[str]) -> bool:
         """Whether normalized partitions among these could not be read; their dates have failed then."""
-        rotten = disown_rotten(self.lake, NORMALIZED_STAGE, dates)
+        rotten = disown_rotten(self.run.lake, NORMALIZED_STAGE, dates)
         for date, error in rotten.items():
             self._fail(date, error, at_fault=NORMALIZED_STAGE)
         return bool(rotten)
@@ -180,13 +186,13 @@ class _Build:
         self.jobs.pop(date, None)
 
     def _is_whole(self, date: str) -> bool:
-        return self.lake.whole(self.lake.manifest(NORMALIZED_STAGE, date))
+        return self.run.lake.whole(self.run.lake.manifest(NORMALIZED_STAGE, date))
 
     def _manifest(self, date: str) -> dict[str, Any]:
-        return self.lake.manifest(NORMALIZED_STAGE, date) or {"neighbours": [], "id": None, "counts": {}}
+        return self.run.lake.manifest(NORMALIZED_STAGE, date) or {"neighbours": [], "id": None, "counts": {}}
 
     def _file(self, date: str, file: str) -> str:
-        return self.lake.path(partition("normalized", date, file))
+        return self.run.lake.path(partition("normalized", date, file))
 
     def _batches(self) -> Iterator[list[str]]:
         batch: list[str] = []
@@ -241,7 +247,7 @@ class _Build:
         if FACT_ORDER_STAGE in self.jobs[date]:
             facts = facts if facts is not None else FACT_ORDER.schema.empty_table()
             publication = self._publication(FACT_ORDER_STAGE, date, facts.num_rows)
-            write_table(FACT_ORDER, facts, self.lake.stage(partition("curated", date, FACT_ORDER.file)))
+            write_table(FACT_ORDER, facts, self.run.lake.stage(partition("curated", date, FACT_ORDER.file)))
             publications.append(publication)
         if ORDER_ITEMS_STAGE in self.jobs[date]:
             publications.append(self._write_order_items(date, items))
@@ -252,7 +258,7 @@ class _Build:
 
         The items that are kept are read here, unless they have been for fact_order.
         """
-        target = self.lake.stage(partition("curated", date, ORDER_ITEMS.file))
+        target = self.run.lake.stage(partition("curated", date, ORDER_ITEMS.file))
         source = self._file(date, ITEMS.file)
         if date not in self.losers:
             shutil.copyfile(source, target)
@@ -271,7 +277,7 @@ class _Build:
             {
                 "id": upstream["id"],
                 "made_from": upstream["id"],
-                "as_of": self.intent.stamp,
+                "as_of": self.run.intent.stamp,
                 "because": self.jobs[date][stage],
                 "superseded": gone,
                 "counts": {
@@ -281,7 +287,7 @@ class _Build:
                     "rows": rows,
                 },
             },
-            {name: self.lake.stage(name)},
+            {name: self.run.lake.stage(name)},
         )
 
     def _superseded(self, date: str) -> dict[str, str]:
@@ -291,7 +297,7 @@ class _Build:
 
     def _resurfaced(self, stage: Stage, date: str, gone: dict[str, str]) -> int:
         """How many versions the date did not keep before and keeps now: what had won over them has vanished."""
-        before = (self.lake.manifest(stage, date) or {}).get("superseded", {})
+        before = (self.run.lake.manifest(stage, date) or {}).get("superseded", {})
         if stage is not FACT_ORDER_STAGE or not before.keys() - gone.keys():
             return 0
         orders = pq.read_table(self._file(date, ORDERS.file), partitioning=None)

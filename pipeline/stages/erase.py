@@ -8,13 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.contract import NORMALIZED_STAGE, RAW_STAGE, UNDATED
-from pipeline.engine.connection import Engine, OpenEngine
+from pipeline.engine.connection import Engine
 from pipeline.engine.lines import Lines, split_lines
 from pipeline.errors import NotLanded
 from pipeline.events import emit
 from pipeline.lake.files import Lake, Manifest, Publication, partition
-from pipeline.lake.freshness import Intent, answers_as_of, moment, stale
+from pipeline.lake.freshness import answers_as_of, moment, stale
 from pipeline.lake.outcome import Outcome, corrupt
+from pipeline.lake.run import Run
 from pipeline.sources.dump import undated
 from pipeline.sources.dump.spool import is_raw, remove_spool
 from pipeline.sources.raw import Shape, ahead_of_time, fields_of, raw_name
@@ -35,32 +36,32 @@ def refuse_broken(lake: Lake, held: dict[str, Held]) -> None:
         )
 
 
-def erase(lake: Lake, user_id: str, intent: Intent, shape: Shape, open_engine: OpenEngine) -> list[str]:
+def erase(run: Run, user_id: str, shape: Shape) -> list[str]:
     """Publish each raw partition that holds the user without them; the dates that have to be normalized anew.
 
     Call it while you hold the right to ask the API, as what is unfinished of that is deleted. When it was killed, the
     next call goes on. Raises CorruptPartition, before anything is published, and RunFailed.
     """
     outcome = Outcome(RAW_STAGE)
-    with lake.locked():
-        shutil.rmtree(lake.path(FOLDER), ignore_errors=True)
-        remove_spool(lake)
-        with open_engine() as engine:
-            erasure = _Erasure(lake, engine, user_id, intent, shape)
-            dates = [date for date in lake.partitions("raw") if _can_be_erased(lake, date)]
+    with run.lake.locked():
+        shutil.rmtree(run.lake.path(FOLDER), ignore_errors=True)
+        remove_spool(run.lake)
+        with run.open_engine() as engine:
+            erasure = _Erasure(run, engine, user_id, shape)
+            dates = [date for date in run.lake.partitions("raw") if _can_be_erased(run.lake, date)]
             publications = [made for date in dates if (made := erasure.publication(date)) is not None]
         for publication in publications:
             # until its date is published, this says that the file has the old content or the new one
             mark = {"id": None, "erasing": publication.body["erased_from"]}
-            current = lake.read(publication.manifest) or {}
+            current = run.lake.read(publication.manifest) or {}
             if "segments" in publication.body:
                 mark["segments"] = current.get("segments", {}) | publication.body["segments"]
-            lake.write(publication.manifest, current | mark)
-        lake.sync_folders([publication.manifest for publication in publications])
-        outcome.fail_all(lake.publish(publications))
-        outcome.close(lake, intent)
+            run.lake.write(publication.manifest, current | mark)
+        run.lake.sync_folders([publication.manifest for publication in publications])
+        outcome.fail_all(run.lake.publish(publications))
+        outcome.close(run.lake, run.intent)
         emit("erased", records=erasure.records, partitions=len(publications))
-        return [date for date in dates if date != UNDATED and stale(lake, NORMALIZED_STAGE, date)]
+        return [date for date in dates if date != UNDATED and stale(run.lake, NORMALIZED_STAGE, date)]
 
 
 def _can_be_erased(lake: Lake, date: str) -> bool:
@@ -71,21 +72,21 @@ def _can_be_erased(lake: Lake, date: str) -> bool:
 class _Erasure:
     """Stages raw partitions without the user's records, and counts these."""
 
-    def __init__(self, lake: Lake, engine: Engine, user_id: str, intent: Intent, shape: Shape) -> None:
-        self._lake, self._engine, self._user_id, self._intent, self._shape = lake, engine, user_id, intent, shape
+    def __init__(self, run: Run, engine: Engine, user_id: str, shape: Shape) -> None:
+        self.run, self._engine, self._user_id, self._shape = run, engine, user_id, shape
         self.records = 0
 
     def publication(self, date: str) -> Publication | None:
         """What publishes the date without the user; None when it holds nothing of them and is whole."""
-        manifest = self._lake.manifest(RAW_STAGE, date) or {}
-        data = undated.landed_records(self._lake).content if date == UNDATED else raw_bytes(self._lake, date)
+        manifest = self.run.lake.manifest(RAW_STAGE, date) or {}
+        data = undated.landed_records(self.run.lake).content if date == UNDATED else raw_bytes(self.run.lake, date)
         is_whole = manifest["id"] is not None
         if is_whole and not may_hold(data, self._user_id):
             return None
         if is_whole and not is_raw(manifest["id"], data):
             raise corrupt(raw_name(date), "its bytes are not those that were landed")
         lines = split_lines(data)
-        is_theirs = is_of_user(self._engine, lines, self._user_id, maps_of(self._lake, date, self._shape))
+        is_theirs = is_of_user(self._engine, lines, self._user_id, maps_of(self.run.lake, date, self._shape))
         if is_whole and not is_theirs.any():
             return None
         self.records += int(is_theirs.sum())
@@ -95,17 +96,17 @@ class _Erasure:
 
     def _dated(self, date: str, manifest: Manifest, lines: Lines, stays: np.ndarray) -> Publication:
         kept = split_lines(_content(lines, stays))
-        Path(self._lake.stage(raw_name(date))).write_bytes(kept.buffer)
+        Path(self.run.lake.stage(raw_name(date))).write_bytes(kept.buffer)
         ahead = ahead_of_time(self._engine, kept, moment(answers_as_of(manifest)), fields_of(manifest))
         raw_id = hashlib.sha256(kept.buffer).hexdigest() + (f"-{ahead}" if ahead else "")
         body = self._body(manifest) | {"id": raw_id, "counts": {"extracted": kept.size}}
-        staged: dict[str, str | None] = {raw_name(date): self._lake.stage(raw_name(date))}
+        staged: dict[str, str | None] = {raw_name(date): self.run.lake.stage(raw_name(date))}
         return Publication(partition("raw", date, RAW_STAGE.manifest), body, staged)
 
     def _undated(self, manifest: Manifest, stays: np.ndarray) -> Publication:
         """Its records are all discarded, here and now."""
-        kept = undated.landed_records(self._lake).only(list(stays))
-        made = undated.staged(self._lake, self._engine, kept, self._intent, because="erased", told={})
+        kept = undated.landed_records(self.run.lake).only(list(stays))
+        made = undated.staged(self.run, self._engine, kept, because="erased", told={})
         made.body["counts"].pop("reasons")
         made.body = self._body(manifest) | {name: made.body[name] for name in ("id", "counts", "segments")}
         return made
@@ -113,7 +114,7 @@ class _Erasure:
     def _body(self, manifest: Manifest) -> Manifest:
         """The landed manifest without what describes its content. `api` is cleared: this content was not fetched."""
         told = {
-            "as_of": self._intent.stamp,
+            "as_of": self.run.intent.stamp,
             "because": "erased",
             "api": None,
             "erased_from": manifest.get("erased_from") or manifest.get("erasing") or manifest["id"],

@@ -15,16 +15,17 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.contract import DISCARDED, ITEMS, LOGIC_VERSION, NORMALIZED_STAGE, ORDERS, RAW_STAGE
-from pipeline.engine.connection import BAD_DATE, Engine, EngineError, OpenEngine
+from pipeline.engine.connection import BAD_DATE, Engine, EngineError
 from pipeline.engine.lines import split_lines
 from pipeline.engine.normalizing import Normalized, by_date, normalized
 from pipeline.errors import CorruptPartition
 from pipeline.events import emit
 from pipeline.fields import FieldMap
-from pipeline.lake.files import Lake, Manifest, Publication, partition
-from pipeline.lake.freshness import STALE, Intent, answers_as_of, missing
+from pipeline.lake.files import Manifest, Publication, partition
+from pipeline.lake.freshness import STALE, answers_as_of, missing
 from pipeline.lake.outcome import Outcome, corrupt
 from pipeline.lake.parquet import write_table
+from pipeline.lake.run import Run
 from pipeline.prefetching import ahead
 from pipeline.sources.dump.spool import is_raw
 from pipeline.sources.raw import Shape, fields_of
@@ -36,23 +37,23 @@ RAW_FILE = RAW_STAGE.files[0]
 QUARANTINE_FILE = "orders.parquet"
 
 
-def normalize(lake: Lake, dates: list[str], intent: Intent, shape: Shape, open_engine: OpenEngine) -> None:
+def normalize(run: Run, dates: list[str], shape: Shape) -> None:
     """Publish the normalized partition of each date that is not complete. One bad date does not stop the others.
 
     Raises RunFailed naming the dates that failed, unless the intent is to keep going.
     """
-    if not any(missing(lake, NORMALIZED_STAGE, date, intent) for date in dates):
+    if not any(missing(run.lake, NORMALIZED_STAGE, date, run.intent) for date in dates):
         return
     started = time.monotonic()
     outcome = Outcome(NORMALIZED_STAGE)
-    with lake.locked():
-        todo = {date: reason for date in dates if (reason := missing(lake, NORMALIZED_STAGE, date, intent))}
-        with open_engine() as engine:
-            build = _Build(lake, engine, intent, outcome, todo, shape)
+    with run.lake.locked():
+        todo = {date: reason for date in dates if (reason := missing(run.lake, NORMALIZED_STAGE, date, run.intent))}
+        with run.open_engine() as engine:
+            build = _Build(run, engine, outcome, todo, shape)
             build.stage()
             if build.publications:
                 build.publish()
-        outcome.close(lake, intent)
+        outcome.close(run.lake, run.intent)
     counts = [publication.body["counts"] for publication in build.publications.values()]
     reasons = sum((Counter(count["discarded"]) for count in counts), Counter())
     for date, publication in build.publications.items():
@@ -76,9 +77,8 @@ def normalize(lake: Lake, dates: list[str], intent: Intent, shape: Shape, open_e
 class _Build:
     """One pass over the dates to build: everything is staged first, then published under one view of the lake."""
 
-    lake: Lake
+    run: Run
     engine: Engine
-    intent: Intent
     outcome: Outcome
     because: dict[str, str]
     shape: Shape
@@ -108,7 +108,7 @@ class _Build:
             yield batch
 
     def _fields(self, date: str) -> FieldMap | None:
-        return fields_of(self.lake.manifest(RAW_STAGE, date) or {}, self.shape)
+        return fields_of(self.run.lake.manifest(RAW_STAGE, date) or {}, self.shape)
 
     def _logic(self, date: str) -> int | str:
         """What, beside the raw bytes, decides the rows: the version of the SQL, and the map of the fields if any."""
@@ -117,8 +117,8 @@ class _Build:
 
     def _raw(self, date: str) -> bytes:
         name = partition("raw", date, RAW_FILE)
-        data = Path(self.lake.path(name)).read_bytes()
-        manifest = self.lake.manifest(RAW_STAGE, date) or {}
+        data = Path(self.run.lake.path(name)).read_bytes()
+        manifest = self.run.lake.manifest(RAW_STAGE, date) or {}
         if not is_raw(str(manifest.get("id")), data):
             raise corrupt(name, "its bytes are not those that were landed")
         return data
@@ -142,7 +142,7 @@ class _Build:
         lines = split_lines(b"".join(batch.values()))
         sizes = np.diff(np.searchsorted(lines.ends, np.cumsum([0, *map(len, batch.values())]), side="right"))
         days = np.array(list(batch), "datetime64[D]")
-        manifests = [self.lake.manifest(RAW_STAGE, date) or {} for date in batch]
+        manifests = [self.run.lake.manifest(RAW_STAGE, date) or {} for date in batch]
         stamps = [answers_as_of(manifest)[:-1] for manifest in manifests]
         return normalized(
             self.engine,
@@ -172,16 +172,16 @@ class _Build:
         if discarded is not None:
             files[quarantine] = (DISCARDED, discarded)
         for name, (table, part) in files.items():
-            write_table(table, part, self.lake.stage(name))
-            publication.staged[name] = self.lake.stage(name)
+            write_table(table, part, self.run.lake.stage(name))
+            publication.staged[name] = self.run.lake.stage(name)
         return publication
 
     def _body(self, date: str, counts: dict[str, Any]) -> Manifest:
-        manifest = self.lake.manifest(NORMALIZED_STAGE, date) or {}
+        manifest = self.run.lake.manifest(NORMALIZED_STAGE, date) or {}
         none = {"extracted": 0, "normalized": 0, "superseded_here": 0, "discarded": {}, "lines": 0, "currencies": []}
         return {
-            "made_from": (self.lake.manifest(RAW_STAGE, date) or {})["id"],
-            "as_of": self.intent.stamp,
+            "made_from": (self.run.lake.manifest(RAW_STAGE, date) or {})["id"],
+            "as_of": self.run.intent.stamp,
             "because": self.because[date],
             "logic_version": self._logic(date),
             "generation": manifest.get("generation") or time.time_ns(),
@@ -198,25 +198,25 @@ class _Build:
             body["neighbours"] = sorted(shared.get(date, set()))
             body["generation"] += date in touched or date in changed
             body["id"] = normalized_id(body)
-        self.lake.write(STALE, {"as_of": self.intent.stamp})
-        self.lake.sync_folders([STALE])
+        self.run.lake.write(STALE, {"as_of": self.run.intent.stamp})
+        self.run.lake.sync_folders([STALE])
         self._touch({date for date in touched if date not in self.publications}, shared)
-        self.outcome.fail_all(self.lake.publish(list(self.publications.values())))
+        self.outcome.fail_all(self.run.lake.publish(list(self.publications.values())))
 
     def _shared(self) -> dict[str, set[str]]:
         """For each date being built, the partitions that share an order_id with its rows, new or as published."""
-        built = {date: self.lake.stage(partition("normalized", date, ORDERS.file)) for date in self.publications}
+        built = {date: self.run.lake.stage(partition("normalized", date, ORDERS.file)) for date in self.publications}
         shared: dict[str, set[str]] = {date: set() for date in built}
         others = {}
-        for date in self.lake.partitions("normalized"):
-            manifest = self.lake.manifest(NORMALIZED_STAGE, date) or {}
+        for date in self.run.lake.partitions("normalized"):
+            manifest = self.run.lake.manifest(NORMALIZED_STAGE, date) or {}
             for neighbour in manifest.get("neighbours", []):
                 if date in shared:
                     shared[date].add(neighbour)
                 if neighbour in shared:
                     shared[neighbour].add(date)
-            if date not in built and self.lake.whole(manifest):
-                others[date] = self.lake.path(partition("normalized", date, ORDERS.file))
+            if date not in built and self.run.lake.whole(manifest):
+                others[date] = self.run.lake.path(partition("normalized", date, ORDERS.file))
         for row in self._sharing(built, others).to_pylist():
             shared[str(row["date"])].add(str(row["neighbour"]))
         return shared
@@ -227,7 +227,7 @@ class _Build:
         try:
             return self.engine.query("shared_order", files)
         except EngineError:
-            rotten = disown_rotten(self.lake, NORMALIZED_STAGE, others)
+            rotten = disown_rotten(self.run.lake, NORMALIZED_STAGE, others)
             if not rotten:
                 raise
             self.outcome.failed |= rotten
@@ -236,14 +236,14 @@ class _Build:
     def _changes_versions(self, date: str) -> bool:
         name = partition("normalized", date, ORDERS.file)
         return not (
-            self.lake.whole(self.lake.manifest(NORMALIZED_STAGE, date))
-            and filecmp.cmp(self.lake.stage(name), self.lake.path(name), shallow=False)
+            self.run.lake.whole(self.run.lake.manifest(NORMALIZED_STAGE, date))
+            and filecmp.cmp(self.run.lake.stage(name), self.run.lake.path(name), shallow=False)
         )
 
     def _touch(self, dates: set[str], shared: dict[str, set[str]]) -> None:
         """Give neighbours that are not built now a new id, so that what was curated from them is stale."""
         for date in sorted(dates):
-            manifest = self.lake.manifest(NORMALIZED_STAGE, date)
+            manifest = self.run.lake.manifest(NORMALIZED_STAGE, date)
             if manifest is None or manifest.get("id") is None:
                 continue
             sharing = {other for other, neighbours in shared.items() if date in neighbours}
@@ -252,8 +252,8 @@ class _Build:
                 "neighbours": sorted(sharing.union(manifest["neighbours"])),
             }
             name = partition("normalized", date, NORMALIZED_STAGE.manifest)
-            self.lake.write(name, body | {"id": normalized_id(body)})
-        self.lake.sync_folders([partition("normalized", date, NORMALIZED_STAGE.manifest) for date in dates])
+            self.run.lake.write(name, body | {"id": normalized_id(body)})
+        self.run.lake.sync_folders([partition("normalized", date, NORMALIZED_STAGE.manifest) for date in dates])
 
 
 def normalized_id(body: Manifest) -> str:

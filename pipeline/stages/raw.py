@@ -3,11 +3,10 @@
 from collections.abc import Callable
 
 from pipeline.contract import RAW_STAGE
-from pipeline.engine.connection import OpenEngine
 from pipeline.errors import NotLanded
-from pipeline.lake.files import Lake
-from pipeline.lake.freshness import Intent, missing
+from pipeline.lake.freshness import missing
 from pipeline.lake.outcome import Outcome
+from pipeline.lake.run import Run
 from pipeline.sources.dump import land as dumps
 from pipeline.sources.dump.file import Dump
 from pipeline.sources.rest.extract import extract
@@ -15,27 +14,25 @@ from pipeline.sources.rest.shop import Shop
 from pipeline.stages.drop import keep_dropped
 
 
-def land(
-    lake: Lake, find_source: Callable[[], Dump | Shop], dates: list[str], intent: Intent, open_engine: OpenEngine
-) -> None:
+def land(run: Run, find_source: Callable[[], Dump | Shop], dates: list[str]) -> None:
     """Publish the raw partition of each date that is not complete. One bad date does not stop the others.
 
     Raises RunFailed naming the dates that failed, unless the intent is to keep going.
     """
-    keep_dropped(lake, dates, intent)
-    if not any(missing(lake, RAW_STAGE, date, intent) for date in dates):
+    keep_dropped(run, dates)
+    if not any(missing(run.lake, RAW_STAGE, date, run.intent) for date in dates):
         return
-    source = None if intent.reprocess else find_source()
+    source = None if run.intent.reprocess else find_source()
     if isinstance(source, Shop):
-        return extract(lake, source, dates, intent, open_engine)
+        return extract(run, source, dates)
     outcome = Outcome(RAW_STAGE)
-    with lake.locked():
-        todo = {date: reason for date in dates if (reason := missing(lake, RAW_STAGE, date, intent))}
+    with run.lake.locked():
+        todo = {date: reason for date in dates if (reason := missing(run.lake, RAW_STAGE, date, run.intent))}
         if source is None:
             _refuse_reprocess(outcome, todo)
         elif todo:
-            dumps.land(lake, Dump.at(source.path), todo, intent, open_engine, outcome)
-        outcome.close(lake, intent)
+            dumps.land(run, Dump.at(source.path), todo, outcome)
+        outcome.close(run.lake, run.intent)
 
 
 def _refuse_reprocess(outcome: Outcome, todo: dict[str, str]) -> None:

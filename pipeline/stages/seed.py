@@ -16,8 +16,8 @@ from pipeline.engine.connection import OpenEngine
 from pipeline.errors import CorruptPartition, UnreadableDimension
 from pipeline.events import emit
 from pipeline.lake.files import Lake, Manifest, Publication
-from pipeline.lake.freshness import Intent
 from pipeline.lake.parquet import write_table
+from pipeline.lake.run import Run
 from pipeline.warehouse.database import is_empty, rebuilt, upsert
 
 MANIFEST = "curated/_dims.json"
@@ -62,21 +62,21 @@ def _made_from(lake: Lake, warehouse: str, digests: dict[str, str]) -> bool:
     )
 
 
-def seed(lake: Lake, warehouse: str, sources: Sources, intent: Intent, open_engine: OpenEngine) -> None:
+def seed(run: Run, warehouse: str, sources: Sources) -> None:
     """Upsert the CSVs by key into the warehouse (the last row of a key wins) and publish the dimensions.
 
     Rows without a key or with unreadable values are counted and quarantined. A dimension stays as it is while its CSV
     does. Raises UnreadableDimension, which names every CSV that cannot be read, once the others are published.
     """
-    with lake.locked():
+    with run.lake.locked():
         # taken before the rows are: what changes in between is seeded again by the next run
         digests = _digests(sources)
-        kept = {name: digest for name, digest in digests.items() if _made_from(lake, warehouse, {name: digest})}
+        kept = {name: digest for name, digest in digests.items() if _made_from(run.lake, warehouse, {name: digest})}
         due = {table: path for table, path in sources.items() if table.name not in kept}
-        read, errors = _read_all(due, open_engine)
+        read, errors = _read_all(due, run.open_engine)
         if read:
             made_from = kept | {table.name: digests[table.name] for table in read}
-            _publish(lake, warehouse, read, made_from, intent)
+            _publish(run, warehouse, read, made_from)
         if errors:
             raise UnreadableDimension("; ".join(errors))
 
@@ -92,18 +92,18 @@ def _read_all(sources: Sources, open_engine: OpenEngine) -> tuple[dict[Table, Re
     return read, errors
 
 
-def _publish(lake: Lake, warehouse: str, read: dict[Table, Read], made_from: dict[str, str], intent: Intent) -> None:
+def _publish(run: Run, warehouse: str, read: dict[Table, Read], made_from: dict[str, str]) -> None:
     """Publish the dimensions read, upserted; what was published of another one stays, and stays in the manifest."""
-    before = published(lake) or NOTHING
-    body: Manifest = {"as_of": intent.stamp, "warehouse": warehouse, "made_from": made_from}
+    before = published(run.lake) or NOTHING
+    body: Manifest = {"as_of": run.intent.stamp, "warehouse": warehouse, "made_from": made_from}
     body["counts"] = dict(before["counts"])
     body["id"] = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
     publication = Publication(MANIFEST, body)
     with rebuilt(warehouse) as connection:
         for table, (rows, discarded) in read.items():
-            _stage(lake, publication, table, upsert(connection, table, rows), discarded)
+            _stage(run.lake, publication, table, upsert(connection, table, rows), discarded)
     body["files"] = {name: size for name, size in before["files"].items() if name not in publication.staged}
-    for error in lake.publish([publication]).values():
+    for error in run.lake.publish([publication]).values():
         raise error
     emit("seeded", **{f"{table.name}_{kind}": n for table in read for kind, n in body["counts"][table.name].items()})
 

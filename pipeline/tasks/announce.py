@@ -6,10 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline import config
-from pipeline.engine.connection import OpenEngine
 from pipeline.events import emit, one_line
 from pipeline.lake.files import Lake
-from pipeline.lake.freshness import Intent
+from pipeline.lake.run import Intent, Run
 from pipeline.observe import history
 from pipeline.observe.alerts import Message, Rules, alert, alert_of_failure
 from pipeline.observe.channels import ping, send
@@ -18,13 +17,13 @@ ALERT_URLS = "ORDERS_ALERT_URLS"
 HEARTBEAT_URL = "ORDERS_HEARTBEAT_URL"
 
 
-def announce(
-    lake: Lake, intent: Intent, name: str, open_engine: OpenEngine, error: BaseException | None = None
-) -> None:
-    """Tell of a RunAll whose summary is under this name, if it came so far; the report first."""
+def announce(run: Run, error: BaseException | None = None) -> None:
+    """Tell of a RunAll: by its summary, if it came so far; the report first."""
+    lake, intent = run.lake, run.intent
+    name = history.summary_name(intent.as_of)
     summary = history.summary(lake, name)
     if summary is not None and config.report().after_each_run:
-        _write_report(lake, intent, open_engine)
+        _write_report(run)
     _write_metrics(lake, summary, intent.as_of)
     if summary is not None:
         _tell(lake, intent, alert(summary, lake.path(name), _rules()))
@@ -69,12 +68,12 @@ def _write_metrics(lake: Lake, summary: dict[str, Any] | None, as_of: datetime) 
         emit("metrics_failed", level=logging.WARNING, reason=f"[metrics] textfile = {path}: {error.strerror}")
 
 
-def _write_report(lake: Lake, intent: Intent, open_engine: OpenEngine) -> None:
+def _write_report(run: Run) -> None:
     from pipeline.report import installed, write_report
 
     try:
         if installed():
-            write_report(lake, open_engine, intent)
+            write_report(run)
     # whatever a page about the lake meets in it, the run has ended well or badly by itself
     except Exception as error:  # noqa: BLE001
         emit("report_failed", level=logging.WARNING, reason=one_line(error))

@@ -14,7 +14,8 @@ from pipeline.contract import Stage
 from pipeline.engine.connection import Engine
 from pipeline.errors import BadSetting, PipelineError
 from pipeline.lake.files import Lake
-from pipeline.lake.freshness import AS_OF_FORMAT, Intent, done_later
+from pipeline.lake.freshness import done_later
+from pipeline.lake.run import AS_OF_FORMAT, Intent, Run
 from pipeline.observe.settings import warn_of_no_file
 from pipeline.tasks.announce import announce_failure
 from pipeline.tasks.parameters import DatesParameter, StampParameter, now
@@ -63,11 +64,16 @@ class LakeTask(luigi.Task):
             max_vanished_share=settings.max_vanished_share,
         )
 
+    @property
+    def this_run(self) -> Run:
+        """The run that the task is part of, as the stages want it."""
+        return Run(open_lake(), self.intent, open_engine)
+
     def on_failure(self, exception: BaseException) -> Any:
         announce_failure(open_lake(), self.intent, self.get_task_family(), exception)
-        return self.told(exception)
+        return self.error_text(exception)
 
-    def told(self, exception: BaseException) -> Any:
+    def error_text(self, exception: BaseException) -> Any:
         """What the scheduler shows of a failure."""
         return str(exception) if isinstance(exception, PipelineError) else super().on_failure(exception)
 

@@ -54,7 +54,7 @@ class SeedDims(LakeTask):
     def run(self) -> None:
         lake = open_lake()
         try:
-            seed(lake, warehouse_path(), sources(), self.intent, open_engine)
+            seed(self.this_run, warehouse_path(), sources())
         except PipelineError as error:
             if not self.keep_going:
                 raise

@@ -6,7 +6,7 @@ from pipeline.contract import FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS_ST
 from pipeline.stages.curate import curate
 from pipeline.stages.normalize import normalize
 from pipeline.stages.raw import land
-from pipeline.tasks.base import PartitionTask, open_engine, open_lake
+from pipeline.tasks.base import PartitionTask
 from pipeline.tasks.source import open_source, shape
 
 
@@ -16,7 +16,7 @@ class FetchOrders(PartitionTask):
     stage = RAW_STAGE
 
     def run(self) -> None:
-        land(open_lake(), open_source, list(self.date), self.intent, open_engine)
+        land(self.this_run, open_source, list(self.date))
 
 
 class NormalizeOrders(PartitionTask):
@@ -28,7 +28,7 @@ class NormalizeOrders(PartitionTask):
         return self.clone(FetchOrders)
 
     def run(self) -> None:
-        normalize(open_lake(), list(self.date), self.intent, shape(), open_engine)
+        normalize(self.this_run, list(self.date), shape())
 
 
 class WriteFactOrder(PartitionTask):
@@ -40,7 +40,7 @@ class WriteFactOrder(PartitionTask):
         return self.clone(NormalizeOrders)
 
     def run(self) -> None:
-        curate(open_lake(), self.stage, list(self.date), self.intent, open_engine)
+        curate(self.this_run, self.stage, list(self.date))
 
 
 class WriteOrderItems(PartitionTask):
@@ -52,4 +52,4 @@ class WriteOrderItems(PartitionTask):
         return self.clone(NormalizeOrders)
 
     def run(self) -> None:
-        curate(open_lake(), self.stage, list(self.date), self.intent, open_engine)
+        curate(self.this_run, self.stage, list(self.date))

@@ -8,18 +8,19 @@ from typing import Any
 
 from pipeline import config
 from pipeline.dates import chosen, grouped
-from pipeline.errors import BadSetting, RunFailed
+from pipeline.errors import BadSetting, PipelineError, RunFailed
 from pipeline.events import emit
 from pipeline.lake.files import Lake
 from pipeline.lake.outcome import forget_failed_try
+from pipeline.lake.run import Run
 from pipeline.observe.history import summary, summary_name
 from pipeline.observe.settings import unknown
 from pipeline.settings.setting import Instant, InstantOrAuto
 from pipeline.sources.changed import move_on
-from pipeline.stages.conclude import conclude
-from pipeline.stages.curate import curate
+from pipeline.stages.conclude import Ending, conclude
+from pipeline.stages.curate import curate_stale
 from pipeline.tasks.announce import announce
-from pipeline.tasks.base import LakeTask, PartitionTask, open_engine, open_lake, refuse_if_done_later
+from pipeline.tasks.base import LakeTask, PartitionTask, open_lake, refuse_if_done_later
 from pipeline.tasks.dims import SeedDims, warehouse_path
 from pipeline.tasks.parameters import seconds_since_start
 from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
@@ -88,44 +89,41 @@ class RunAll(LakeTask):
             yield self._part(FetchOrders, dates)
         yield [self._part(NormalizeOrders, group) for group in groups]
         yield [self._part(table, group) for table in (WriteFactOrder, WriteOrderItems) for group in groups]
-        curate(lake, WriteFactOrder.stage, [], replace(self.intent, keep_going=True), open_engine)
+        curate_stale(self._going_on)
         try:
             self._conclude(lake, dates)
         finally:
             show_outcome(self, summary(lake, self.output().name))
         if (lake.read(changes_name(self.stamp)) or {}).get("moves_on"):
-            move_on(lake, self.intent)
+            move_on(self.this_run)
 
     def on_success(self) -> Any:
-        announce(open_lake(), self.intent, self.output().name, open_engine)
+        announce(self.this_run)
         return super().on_success()
 
     def on_failure(self, exception: BaseException) -> Any:
-        announce(open_lake(), self.intent, self.output().name, open_engine, exception)
-        return self.told(exception)
+        announce(self.this_run, exception)
+        return self.error_text(exception)
 
     def _part(self, task: type[PartitionTask], dates: list[str]) -> PartitionTask:
         part: PartitionTask = self.clone(task, date=dates, reopen=self.changed_since is not None, keep_going=True)
         return part
 
+    @property
+    def _going_on(self) -> Run:
+        """This run, for what notes a failed date and goes on with the others."""
+        return replace(self.this_run, intent=replace(self.intent, keep_going=True))
+
     def _conclude(self, lake: Lake, dates: list[str]) -> None:
         failed = lake.read(self._dimensions().failure())
-        conclude(
-            lake,
-            dates,
-            self.intent,
-            name=self.output().name,
-            warehouse=warehouse_path(),
-            from_dump=not is_api(),
-            options={
-                "since": shown(self.since),
-                "until": shown(self.end),
-                "force": self.force,
-                "reprocess": self.reprocess,
-                "changed_since": shown(self.changed_since),
-                "changes": lake.read(changes_name(self.stamp)),
-            },
-            errors=[RunFailed(failed["error"])] if failed else [],
-            open_engine=open_engine,
-            elapsed=seconds_since_start,
-        )
+        options = {
+            "since": shown(self.since),
+            "until": shown(self.end),
+            "force": self.force,
+            "reprocess": self.reprocess,
+            "changed_since": shown(self.changed_since),
+            "changes": lake.read(changes_name(self.stamp)),
+        }
+        errors: list[PipelineError] = [RunFailed(failed["error"])] if failed else []
+        ending = Ending(dates, warehouse_path(), not is_api(), options, errors, seconds_since_start)
+        conclude(self.this_run, ending)

@@ -8,14 +8,13 @@ from pipeline.contract import RAW_STAGE
 from pipeline.dates import chosen, days_between
 from pipeline.errors import BadSetting
 from pipeline.lake.files import Lake
-from pipeline.lake.freshness import run_name
+from pipeline.lake.run import run_name
 from pipeline.settings.setting import AUTO
 from pipeline.sources.changed import changed_dates, refuse_unknowing, start_of
 from pipeline.sources.dump.file import Dump
 from pipeline.sources.dump.land import learn
 from pipeline.sources.raw import Shape
 from pipeline.sources.rest.shop import Shop
-from pipeline.tasks.base import open_engine
 
 
 def is_api() -> bool:
@@ -50,7 +49,7 @@ def dates_of(task: Any, lake: Lake) -> list[str]:
     if is_api() and not task.reprocess:
         found |= set(windows(task))
     elif not task.reprocess:
-        found |= set(learn(lake, Dump.at(config.orders_api().url), task.intent, open_engine).dates())
+        found |= set(learn(task.this_run, Dump.at(config.orders_api().url)).dates())
     return chosen(found, task.since, task.end)
 
 
@@ -76,9 +75,7 @@ def _changed(task: Any, lake: Lake) -> list[str] | None:
         if isinstance(source, Shop):
             refuse_unknowing(source)
         since = start_of(lake, task.changed_since, config.api()["overlap_minutes"])
-        found: dict[str, Any] = (
-            {"dates": None} if since is None else changed_dates(lake, source, since, task.intent, open_engine)
-        )
+        found: dict[str, Any] = {"dates": None} if since is None else changed_dates(task.this_run, source, since)
         if found["dates"] is not None:
             found["dates"] = sorted({*found["dates"], *_never_landed(task, lake)})
         known = {"since": shown(since), "moves_on": _moves_on(task, lake, since)} | found

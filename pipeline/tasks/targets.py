@@ -4,7 +4,8 @@ import luigi
 
 from pipeline.contract import CURATED_STAGES, Stage
 from pipeline.lake.files import Lake
-from pipeline.lake.freshness import STALE, Intent, missing
+from pipeline.lake.freshness import STALE, missing
+from pipeline.lake.run import Intent
 from pipeline.observe.history import summary
 
 

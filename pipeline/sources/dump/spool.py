@@ -22,7 +22,8 @@ from pipeline.engine.lines import Lines, bind_lines, same_instant, split_lines
 from pipeline.errors import StorageUnusable, UnreadableDump
 from pipeline.events import emit
 from pipeline.lake.files import Lake
-from pipeline.lake.freshness import AS_OF_FORMAT, EMPTY_ID, Intent, shown
+from pipeline.lake.freshness import EMPTY_ID, shown
+from pipeline.lake.run import AS_OF_FORMAT, Intent, Run
 from pipeline.prefetching import ahead
 from pipeline.progress import progress
 from pipeline.sources.dump.file import Dump
@@ -123,35 +124,35 @@ def read_inventory(lake: Lake, name: str = INVENTORY) -> Inventory | None:
         return None
 
 
-def read_dump(lake: Lake, dump: Dump, intent: Intent, open_engine: OpenEngine) -> Inventory:
+def read_dump(run: Run, dump: Dump) -> Inventory:
     """The dump's inventory with its spool at hand; reads the dump unless both are. Call it under the lake's lock."""
-    spooled = read_inventory(lake, f"{folder(dump)}/inventory.json")
-    if spooled is None or not spooled.holds(dump, intent):
-        spooled = split(lake, dump, intent, open_engine)
+    spooled = read_inventory(run.lake, f"{folder(dump)}/inventory.json")
+    if spooled is None or not spooled.holds(dump, run.intent):
+        spooled = split(run, dump)
     return spooled
 
 
-def peek(lake: Lake, dump: Dump, intent: Intent, open_engine: OpenEngine) -> Inventory:
+def peek(run: Run, dump: Dump) -> Inventory:
     """What the dump holds, without writing anything."""
-    known = read_inventory(lake)
-    if known is not None and known.holds(dump, intent):
+    known = read_inventory(run.lake)
+    if known is not None and known.holds(dump, run.intent):
         return known
-    return _laid_out(dump, os.devnull, intent, open_engine)
+    return _laid_out(dump, os.devnull, run.intent, run.open_engine)
 
 
-def split(lake: Lake, dump: Dump, intent: Intent, open_engine: OpenEngine) -> Inventory:
+def split(run: Run, dump: Dump) -> Inventory:
     """Lay the dump out by date in folder(dump), in one pass; a date's records keep the dump's order.
 
     Raises UnreadableDump; then nothing is left of the spool.
     """
-    staged = lake.stage("spool")
+    staged = run.lake.stage("spool")
     os.mkdir(staged)
-    inventory = _laid_out(dump, f"{staged}/records", intent, open_engine)
+    inventory = _laid_out(dump, f"{staged}/records", run.intent, run.open_engine)
     with open(f"{staged}/inventory.json", "w", encoding="utf-8") as file:
         file.write(json.dumps(inventory.as_json()))
-    shutil.rmtree(lake.path(".spool"), ignore_errors=True)
-    os.mkdir(lake.path(".spool"))
-    os.replace(staged, lake.path(folder(dump)))
+    shutil.rmtree(run.lake.path(".spool"), ignore_errors=True)
+    os.mkdir(run.lake.path(".spool"))
+    os.replace(staged, run.lake.path(folder(dump)))
     records = sum(part.count for part in inventory.parts.values())
     emit("dump_read", dump=dump.path, records=records, dates=len(inventory.dates()))
     return inventory

@@ -14,14 +14,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.contract import DISCARDED, RAW_STAGE, UNDATED
-from pipeline.engine.connection import Engine, OpenEngine
+from pipeline.engine.connection import Engine
 from pipeline.engine.lines import bind_lines, same_instant, split_lines
 from pipeline.engine.normalizing import normalized
 from pipeline.errors import CorruptPartition
 from pipeline.events import emit
 from pipeline.lake.files import Lake, Manifest, Publication, partition
-from pipeline.lake.freshness import AS_OF_FORMAT, EMPTY_ID, Intent, moment
+from pipeline.lake.freshness import EMPTY_ID, moment
 from pipeline.lake.parquet import write_table
+from pipeline.lake.run import AS_OF_FORMAT, Run
 from pipeline.sources.dump.file import Dump
 from pipeline.sources.dump.spool import Inventory, part_bytes
 from pipeline.sources.raw import publication, raw_name
@@ -73,43 +74,43 @@ def is_taken_in(lake: Lake, inventory: Inventory) -> bool:
     return lake.whole(landed) and part.id in _taken_in(landed)
 
 
-def take_in(lake: Lake, dump: Dump, inventory: Inventory, intent: Intent, open_engine: OpenEngine) -> None:
+def take_in(run: Run, dump: Dump, inventory: Inventory) -> None:
     """Publish the union of what is landed undated and of a dump's undated records. Call it under the lake's lock.
 
     Records that the dump holds with a date leave, and those that came more than `undated_days` ago, unless it still
     holds them. A part that was taken in before is not merged again except by --force. Raises SpoolDamaged, OSError,
     and CorruptPartition when the landed records are nowhere whole.
     """
-    landed, part = lake.manifest(RAW_STAGE, UNDATED), inventory.part(UNDATED)
+    landed, part = run.lake.manifest(RAW_STAGE, UNDATED), inventory.part(UNDATED)
     if landed is None and not part.count:
         return
-    before, arriving = landed_records(lake), _split(part_bytes(lake, dump, part))
+    before, arriving = landed_records(run.lake), _split(part_bytes(run.lake, dump, part))
     known = _taken_in(landed or {})
-    is_merged = lake.whole(landed) and part.id in known and not intent.force
-    with open_engine() as engine:
-        dated = _dated(lake, dump, inventory, before.lines, engine)
-        expired = _expired(lake, before, set(arriving), intent)
+    is_merged = run.lake.whole(landed) and part.id in known and not run.intent.force
+    with run.open_engine() as engine:
+        dated = _dated(run.lake, dump, inventory, before.lines, engine)
+        expired = _expired(run, before, set(arriving))
         kept = before.only([not left for left in np.logical_or(dated, expired)])
         held = set(kept.lines)
         added = [] if is_merged else [line for line in arriving if line not in held]
         now = Undated(kept.lines + added, kept.moments + [inventory.answers_as_of] * len(added))
         body = {
             "answers_as_of": max(_moment_of(landed or {}), inventory.answers_as_of),
-            "taken_in": _recent(lake, known, intent) | {part.id: inventory.answers_as_of},
+            "taken_in": _recent(run, known) | {part.id: inventory.answers_as_of},
             "made_from": dump.path,
         }
-        if lake.whole(landed) and landed is not None and now.lines == before.lines:
-            lake.write(MANIFEST, landed | body | {"segments": {landed["id"]: now.segments}})
+        if run.lake.whole(landed) and landed is not None and now.lines == before.lines:
+            run.lake.write(MANIFEST, landed | body | {"segments": {landed["id"]: now.segments}})
             return
-        made = staged(lake, engine, now, intent, because="dump read", told=body)
+        made = staged(run, engine, now, because="dump read", told=body)
     reasons = made.body["counts"].pop("reasons")
     came = Counter(reasons[len(kept.lines) :])
     gone = int((expired & ~dated).sum())
     made.body["changes"] = {"added": came, "dated": int(dated.sum()), "expired": gone}
-    publish(lake, made)
+    publish(run.lake, made)
     emit("discarded", date=UNDATED, **came)
     if gone:
-        emit("undated_expired", records=gone, after_days=lake.undated_days)
+        emit("undated_expired", records=gone, after_days=run.lake.undated_days)
 
 
 def landed_records(lake: Lake) -> Undated:
@@ -140,33 +141,33 @@ def landed_records(lake: Lake) -> Undated:
     return Undated(lines, [oldest] * len(lines))
 
 
-def empty(lake: Lake, reason: str, intent: Intent, open_engine: OpenEngine) -> int:
+def empty(run: Run, reason: str) -> int:
     """Drop all undated records, of which those that a dump still has do not come back except by --force; how many.
 
     Raises StorageUnusable.
     """
-    with lake.locked():
-        landed = lake.manifest(RAW_STAGE, UNDATED)
+    with run.lake.locked():
+        landed = run.lake.manifest(RAW_STAGE, UNDATED)
         if landed is None:
             return 0
         told = {"answers_as_of": _moment_of(landed), "taken_in": _taken_in(landed), "made_from": None}
-        with open_engine() as engine:
-            made = staged(lake, engine, Undated([], []), intent, because="dropped", told=told)
+        with run.open_engine() as engine:
+            made = staged(run, engine, Undated([], []), because="dropped", told=told)
         made.body["counts"].pop("reasons")
-        publish(lake, made)
+        publish(run.lake, made)
     records: int = landed.get("counts", {}).get("extracted", 0)
     emit("dropped", dates="undated", records=records, reason=reason)
     return records
 
 
-def staged(lake: Lake, engine: Engine, now: Undated, intent: Intent, *, because: str, told: Manifest) -> Publication:
+def staged(run: Run, engine: Engine, now: Undated, *, because: str, told: Manifest) -> Publication:
     """What publishes these records, and their quarantine; `counts` has their `reasons` too, one a record."""
-    Path(lake.stage(raw_name(UNDATED))).write_bytes(now.content)
+    Path(run.lake.stage(raw_name(UNDATED))).write_bytes(now.content)
     raw_id = hashlib.sha256(now.content).hexdigest()
     told = {"fields": None, "api": None, "plain_by": None, "segments": {raw_id: now.segments}} | told
-    made = publication(lake, UNDATED, raw_id, len(now.lines), intent, because=because, told=told)
-    reasons = _quarantine(engine, now, lake.stage(QUARANTINE))
-    made.staged[QUARANTINE] = lake.stage(QUARANTINE) if reasons else None
+    made = publication(run, UNDATED, raw_id, len(now.lines), because=because, told=told)
+    reasons = _quarantine(engine, now, run.lake.stage(QUARANTINE))
+    made.staged[QUARANTINE] = run.lake.stage(QUARANTINE) if reasons else None
     made.body["counts"] |= {"discarded": Counter(reasons), "reasons": reasons}
     return made
 
@@ -202,12 +203,12 @@ def _taken_in(manifest: Manifest) -> dict[str, str]:
     return {raw_id: _moment_of(manifest) for raw_id in ids if raw_id}
 
 
-def _recent(lake: Lake, taken_in: dict[str, str], intent: Intent) -> dict[str, str]:
-    return {raw_id: at for raw_id, at in taken_in.items() if at >= _limit(lake, intent)}
+def _recent(run: Run, taken_in: dict[str, str]) -> dict[str, str]:
+    return {raw_id: at for raw_id, at in taken_in.items() if at >= _limit(run)}
 
 
-def _limit(lake: Lake, intent: Intent) -> str:
-    return (intent.as_of - timedelta(days=lake.undated_days)).strftime(AS_OF_FORMAT)
+def _limit(run: Run) -> str:
+    return (run.intent.as_of - timedelta(days=run.lake.undated_days)).strftime(AS_OF_FORMAT)
 
 
 def _split(data: bytes) -> list[bytes]:
@@ -231,8 +232,8 @@ def _dated(lake: Lake, dump: Dump, inventory: Inventory, lines: list[bytes], eng
     return found
 
 
-def _expired(lake: Lake, before: Undated, arriving: set[bytes], intent: Intent) -> np.ndarray:
-    limit = _limit(lake, intent)
+def _expired(run: Run, before: Undated, arriving: set[bytes]) -> np.ndarray:
+    limit = _limit(run)
     pairs = zip(before.lines, before.moments, strict=True)
     return np.array([at < limit and line not in arriving for line, at in pairs], bool)
 

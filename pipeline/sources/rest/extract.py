@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.contract import RAW_STAGE
-from pipeline.engine.connection import BAD_DATE, Engine, OpenEngine
+from pipeline.engine.connection import BAD_DATE, Engine
 from pipeline.engine.lines import split_lines
 from pipeline.errors import PipelineError, RequestRefused
 from pipeline.events import emit
-from pipeline.lake.files import Lake, Manifest
-from pipeline.lake.freshness import Intent, missing, moment
+from pipeline.lake.files import Manifest
+from pipeline.lake.freshness import missing, moment
 from pipeline.lake.outcome import Outcome
+from pipeline.lake.run import Run
 from pipeline.progress import progress
 from pipeline.sources.raw import (
     ahead_of_time,
@@ -37,29 +38,28 @@ from pipeline.sources.rest.windows import FOLDER, Spool, fetch
 NO_RETRY = ("dates", "unchanged", "records", "pages", "requests", "restarts")
 
 
-def extract(lake: Lake, shop: Shop, dates: list[str], intent: Intent, open_engine: OpenEngine) -> None:
+def extract(run: Run, shop: Shop, dates: list[str]) -> None:
     """Publish the raw partition of each date that is not complete, as the API answers. A bad date stops no other.
 
     While the API is asked, others may publish; no other run asks it. Raises RunFailed naming the dates that failed,
     unless the intent is to keep going.
     """
-    with lake.extracting():
-        todo = {date: reason for date in dates if (reason := missing(lake, RAW_STAGE, date, intent))}
+    with run.lake.extracting():
+        todo = {date: reason for date in dates if (reason := missing(run.lake, RAW_STAGE, date, run.intent))}
         outcome = Outcome(RAW_STAGE)
-        with open_engine() as engine:
-            _Extraction(lake, shop, intent, engine, outcome, todo).run()
+        with run.open_engine() as engine:
+            _Extraction(run, shop, engine, outcome, todo).land()
         if not outcome.failed:
             # the spools of windows that nobody asks for any more; those of failed ones are gone on with
-            shutil.rmtree(lake.path(FOLDER), ignore_errors=True)
-        with lake.locked():
-            outcome.close(lake, intent)
+            shutil.rmtree(run.lake.path(FOLDER), ignore_errors=True)
+        with run.lake.locked():
+            outcome.close(run.lake, run.intent)
 
 
 @dataclass
 class _Extraction:
-    lake: Lake
+    run: Run
     shop: Shop
-    intent: Intent
     engine: Engine
     outcome: Outcome
     todo: dict[str, str]
@@ -69,7 +69,7 @@ class _Extraction:
     doubtful: dict[str, Spool] = field(default_factory=dict)
     failures_in_a_row: int = 0
 
-    def run(self) -> None:
+    def land(self) -> None:
         started = time.monotonic()
         client = Client(self.shop)
         with ThreadPoolExecutor(self.shop.parallel_windows) as pool, progress("windows", len(self.todo)) as advance:
@@ -89,7 +89,7 @@ class _Extraction:
 
     def _fetch(self, client: Client, date: str) -> Spool:
         window = Window.of(date)
-        spool = self.spools[date] = Spool(self.lake, self.shop, window, self.intent)
+        spool = self.spools[date] = Spool(self.run.lake, self.shop, window, self.run.intent)
         return fetch(client, self.shop, window, spool)
 
     def _take(self, future: Future[Spool], date: str, client: Client) -> None:
@@ -97,16 +97,16 @@ class _Extraction:
         try:
             spool = future.result()
             self.failures_in_a_row = 0
-            self._land(date, spool)
+            self._land_window(date, spool)
         except (PipelineError, *BAD_DATE) as error:
             self.outcome.fail(date, error)
             self.outcome.api[date] = self.spools[date].at.counts if date in self.spools else {}
             self.landed.update(self.outcome.api[date])
             self.failures_in_a_row += isinstance(error, PipelineError)
 
-    def _land(self, date: str, spool: Spool, *, certain: bool = False) -> None:
-        with self.lake.locked():
-            reason = missing(self.lake, RAW_STAGE, date, self.intent)
+    def _land_window(self, date: str, spool: Spool, *, certain: bool = False) -> None:
+        with self.run.lake.locked():
+            reason = missing(self.run.lake, RAW_STAGE, date, self.run.intent)
             if reason is not None and not self._publish(date, spool, reason, certain=certain):
                 return
         spool.remove()
@@ -116,19 +116,19 @@ class _Extraction:
         """Whether the window is landed; it is not while it is doubtful."""
         raw_id = self._raw_id(spool)
         told = self._manifest(spool)
-        if is_intact(self.lake, date, raw_id):
-            confirm(self.lake, date, self.intent, because=because, told=told)
+        if is_intact(self.run.lake, date, raw_id):
+            confirm(self.run, date, because=because, told=told)
             self.landed["unchanged"] += 1
             return True
-        if has_better(self.lake, date, spool.at.started_at, self.intent):
-            keep(self.lake, date, self.intent, because=because)
+        if has_better(self.run, date, spool.at.started_at):
+            keep(self.run, date, because=because)
             return True
-        if not certain and not self.intent.allow_shrink and self._has_shrunk(date, spool):
+        if not certain and not self.run.intent.allow_shrink and self._has_shrunk(date, spool):
             self.doubtful[date] = spool
             return False
-        shutil.copyfile(spool.records, self.lake.stage(raw_name(date)))
-        new = publication(self.lake, date, raw_id, spool.at.records, self.intent, because=because, told=told)
-        self.outcome.fail_all(self.lake.publish([new]))
+        shutil.copyfile(spool.records, self.run.lake.stage(raw_name(date)))
+        new = publication(self.run, date, raw_id, spool.at.records, because=because, told=told)
+        self.outcome.fail_all(self.run.lake.publish([new]))
         return date not in self.outcome.failed
 
     def _manifest(self, spool: Spool) -> Manifest:
@@ -146,8 +146,8 @@ class _Extraction:
         return spool.at.sha256 + (f"-{ahead}" if ahead else "")
 
     def _has_shrunk(self, date: str, spool: Spool) -> bool:
-        before = landed_order_ids(self.lake, self.engine, date)
-        return bool(before) and has_shrunk(before - self._order_ids(spool), before, self.intent)
+        before = landed_order_ids(self.run.lake, self.engine, date)
+        return bool(before) and has_shrunk(before - self._order_ids(spool), before, self.run.intent)
 
     def _order_ids(self, spool: Spool) -> set[str]:
         with open(spool.records, "rb") as file:
@@ -157,20 +157,20 @@ class _Extraction:
         """An order that moved to another date of this extraction is not gone."""
         if not self.doubtful:
             return
-        now = {date: landed_order_ids(self.lake, self.engine, date) for date in self.todo}
+        now = {date: landed_order_ids(self.run.lake, self.engine, date) for date in self.todo}
         before = {date: now[date] for date in self.doubtful}
         now |= {date: self._order_ids(spool) for date, spool in self.doubtful.items()}
         everywhere = set().union(*now.values())
         for date, spool in self.doubtful.items():
             vanished = before[date] - everywhere
-            if has_shrunk(vanished, before[date], self.intent):
-                self.outcome.fail(date, shrunk(date, vanished, before[date], self.shop.url, self.intent))
+            if has_shrunk(vanished, before[date], self.run.intent):
+                self.outcome.fail(date, shrunk(date, vanished, before[date], self.shop.url, self.run.intent))
             else:
-                self._land(date, spool, certain=True)
+                self._land_window(date, spool, certain=True)
 
     def _give_up_on_rest(self) -> None:
         """The dates that were not asked for, as the API has failed so many in a row."""
-        rest = [date for date in self.todo if missing(self.lake, RAW_STAGE, date, self.intent)]
+        rest = [date for date in self.todo if missing(self.run.lake, RAW_STAGE, date, self.run.intent)]
         for date in rest:
             if date not in self.outcome.failed:
                 self.outcome.fail(

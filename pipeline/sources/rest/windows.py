@@ -14,7 +14,8 @@ import numpy as np
 from pipeline.errors import EndlessPages, RequestRefused
 from pipeline.events import emit
 from pipeline.lake.files import Lake
-from pipeline.lake.freshness import AS_OF_FORMAT, Intent, settled_at
+from pipeline.lake.freshness import settled_at
+from pipeline.lake.run import AS_OF_FORMAT, Intent
 from pipeline.sources.rest.client import Client
 from pipeline.sources.rest.pages import Course, Page
 from pipeline.sources.rest.shop import Request, Shop, Window
