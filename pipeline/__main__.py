@@ -37,8 +37,8 @@ class _Version(argparse.Action):
     """Prints the version; the package's metadata is read only then."""
 
     def __init__(self, option_strings: list[str], dest: str) -> None:
-        told = "show the version of the package and exit"
-        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, default=argparse.SUPPRESS, help=told)
+        message = "show the version of the package and exit"
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, default=argparse.SUPPRESS, help=message)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         print(PACKAGE, version(PACKAGE))
@@ -86,8 +86,8 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(one_line(error))
 
 
-def _refuse(told: str) -> NoReturn:
-    print(told, file=sys.stderr)
+def _refuse(message: str) -> NoReturn:
+    print(message, file=sys.stderr)
     sys.exit(2)
 
 

@@ -1,12 +1,15 @@
 """The tables of the lake as data: columns, types, keys and grain. Column order is part of the contract."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pyarrow as pa
 
 MONEY = pa.decimal128(18, 4)
 UTC_MICROSECONDS = pa.timestamp("us")
 UNDATED = "__HIVE_DEFAULT_PARTITION__"
+# what is later than this after the moment that an answer speaks for is in the future
+FUTURE_TOLERANCE = timedelta(days=1)
 LOGIC_VERSION = 2
 
 

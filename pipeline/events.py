@@ -49,11 +49,11 @@ class _OneLineErrors(logging.Filter):
 def one_line(error: BaseException) -> str:
     """An error and what caused it, without a traceback."""
     found = _pipeline_error(error) or error
-    told = [f"{type(found).__name__}: {found}"]
+    texts = [f"{type(found).__name__}: {found}"]
     while found.__cause__ is not None and not isinstance(found, PipelineError):
         found = found.__cause__
-        told.append(str(found))
-    return "; ".join(told).replace("\n", " ")
+        texts.append(str(found))
+    return "; ".join(texts).replace("\n", " ")
 
 
 def _pipeline_error(error: BaseException | None) -> PipelineError | None:

@@ -96,12 +96,12 @@ def _as_of() -> datetime:
         return PROCESS_START
 
 
-def _guarded(subject: str, look: Callable[[], list[Diagnosis]], told: set[str]) -> list[Diagnosis]:
-    """What a look finds; an error that keeps it from looking is a finding, too, if it is not told already."""
+def _guarded(subject: str, look: Callable[[], list[Diagnosis]], known: set[str]) -> list[Diagnosis]:
+    """What a look finds; an error that keeps it from looking is a finding, too, unless it is known."""
     try:
         return look()
     except CANNOT_LOOK as error:
-        if reason(error) in told:
+        if reason(error) in known:
             return [Diagnosis(WARNING, subject, "not looked at: a setting that it needs cannot be used")]
         return [Diagnosis(ERROR, subject, reason(error))]
 
@@ -116,8 +116,8 @@ def _folders() -> list[Diagnosis]:
     lake, warehouse = open_lake(), warehouse_path()
     places = {"[storage] root": str(lake.root), "[warehouse] path": os.path.dirname(warehouse)}
     layers = [lake.path(name) for name in ("raw", "normalized", "quarantine", "curated", "runs") if lake.has(name)]
-    found = [told for setting, path in places.items() if (told := _refused(setting, path)) is not None]
-    found += [told for path in layers if (told := _refused("[storage] root", path)) is not None]
+    found = [fault for setting, path in places.items() if (fault := _refused(setting, path)) is not None]
+    found += [fault for path in layers if (fault := _refused("[storage] root", path)) is not None]
     return found or [Diagnosis(OK, "folders", f"{lake.root} and {os.path.dirname(warehouse)} can be written")]
 
 
@@ -154,11 +154,11 @@ def _disk() -> list[Diagnosis]:
 def space(path: str, usage: tuple[int, int, int], need: int) -> Diagnosis:
     """What `usage` (total, used and free bytes) says about a disk of which a run may need `need` bytes."""
     total, _, free = usage
-    told = f"{path}: {free:,} bytes free of {total:,}; a run may need {need:,}"
+    text = f"{path}: {free:,} bytes free of {total:,}; a run may need {need:,}"
     if free < need:
-        return Diagnosis(ERROR, "disk", told, "mend: make room, or move [storage] root")
+        return Diagnosis(ERROR, "disk", text, "mend: make room, or move [storage] root")
     low = free < LOW_SHARE * total or free < 2 * need
-    return Diagnosis(WARNING if low else OK, "disk", told, "mend: make room soon" if low else "")
+    return Diagnosis(WARNING if low else OK, "disk", text, "mend: make room soon" if low else "")
 
 
 def _largest_date(lake: Lake) -> int:
@@ -175,10 +175,10 @@ def _dimensions(commands: Commands) -> list[Diagnosis]:
     """Whether the CSVs can be read, and whether what was made of them is there."""
     lake, tables = open_lake(), sources()
     found: list[Diagnosis] = []
-    told: list[str] = []
+    sound: list[str] = []
     for table, path in tables.items():
         try:
-            told.append(f"{path}: {len(csv_rows(table, path)):,} row(s)")
+            sound.append(f"{path}: {len(csv_rows(table, path)):,} row(s)")
         except PipelineError as error:
             found.append(Diagnosis(ERROR, "dimensions", str(error), f"mend: that file, or {CSV_SETTINGS[table]}"))
     manifest = published(lake)
@@ -186,16 +186,16 @@ def _dimensions(commands: Commands) -> list[Diagnosis]:
         lost = "curated: dim_user or dim_product is gone or has another size than was published"
         found.append(Diagnosis(ERROR, "dimensions", lost, f"mend: {commands.task('SeedDims')}"))
     elif manifest is not None and not found and not seeded(lake, warehouse_path(), tables):
-        told.append("changed since; the next RunAll takes it over")
-    return found or [Diagnosis(OK, "dimensions", ", ".join(told))]
+        sound.append("changed since; the next RunAll takes it over")
+    return found or [Diagnosis(OK, "dimensions", ", ".join(sound))]
 
 
 def _lake(intent: Intent, engine: OpenEngine, commands: Commands, *, quick: bool) -> list[Diagnosis]:
     """What is wrong with the lake; not while a run changes it, since its work cannot be told from damage."""
     lake = open_lake()
     if not lake.has("raw"):
-        told = f"{lake.root}: nothing is landed yet"
-        return [Diagnosis(OK, "lake", told, f"{commands.pipeline()} loads it")]
+        text = f"{lake.root}: nothing is landed yet"
+        return [Diagnosis(OK, "lake", text, f"{commands.pipeline()} loads it")]
     before = _trace(lake)
     publishing, asking = lake.in_use(".lock"), lake.in_use(".extracting")
     found = [*Examination(lake, intent, commands, quick).findings(engine), *strays(lake)]
@@ -234,8 +234,8 @@ def _warehouse(commands: Commands) -> list[Diagnosis]:
         return [Diagnosis(ERROR, "warehouse", str(error), f"mend: rm {shlex.quote(path)} && {anew}")]
     if refused:
         name, why = next(iter(refused.items()))
-        told = f"{path}: {len(refused)} view(s) do not answer, such as {name}: {why}"
-        return [Diagnosis(ERROR, "warehouse", told, f"mend: {views}")]
+        text = f"{path}: {len(refused)} view(s) do not answer, such as {name}: {why}"
+        return [Diagnosis(ERROR, "warehouse", text, f"mend: {views}")]
     if are_outdated(lake):
         return [Diagnosis(WARNING, "warehouse", f"{path}: views as of before the lake was as it is", f"mend: {views}")]
     return [Diagnosis(OK, "warehouse", f"{path}: its views answer")]

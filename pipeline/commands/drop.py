@@ -4,13 +4,12 @@ import argparse
 
 from pipeline.commands.options import run_all
 from pipeline.commands.rebuild import rebuild
-from pipeline.contract import CURATED_STAGES
+from pipeline.contract import CURATED_STAGES, FUTURE_TOLERANCE
 from pipeline.dates import parse_dates
 from pipeline.errors import BadSetting
 from pipeline.lake.freshness import dropped, missing
 from pipeline.lake.run import Intent, Run
 from pipeline.observe.quarantine import UNDATED_RECORDS
-from pipeline.sources.dump.spool import AHEAD
 from pipeline.sources.dump.undated import empty
 from pipeline.stages.drop import drop, restore
 from pipeline.tasks.base import open_engine, open_lake
@@ -50,11 +49,11 @@ def drop_dates(text: str, reason: str, intent: Intent) -> list[str]:
     Raises BadSetting for dates or a reason that cannot be meant, and RunFailed for what cannot be rebuilt.
     """
     lake, dates, reason = open_lake(), _dates(text, intent), _reason(reason)
-    told = [f"{date}: already dropped: {why}" for date in dates if (why := dropped(lake, date)) is not None]
+    lines = [f"{date}: already dropped: {why}" for date in dates if (why := dropped(lake, date)) is not None]
     drop(Run(lake, intent, open_engine), dates, reason)
     if any(missing(lake, stage, date, intent) for stage in CURATED_STAGES for date in dates):
         rebuild("drop", dates, intent)
-    return told
+    return lines
 
 
 def drop_undated(reason: str | None, intent: Intent) -> list[str]:
@@ -87,7 +86,7 @@ def _dates(text: str, intent: Intent) -> list[str]:
         dates = list(parse_dates(text))
     except ValueError:
         raise BadSetting(f"--date {text}: expected {DATES_EXPECTED}") from None
-    last = str((intent.as_of + AHEAD).date())
+    last = str((intent.as_of + FUTURE_TOLERANCE).date())
     if dates[-1] > last:
         raise BadSetting(f"--date {text}: {dates[-1]} is in the future; expected dates up to {last}")
     return dates

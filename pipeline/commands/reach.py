@@ -64,13 +64,13 @@ def _asked(shop: Shop, as_of: datetime, open_engine: OpenEngine) -> Diagnosis:
         return Diagnosis(
             ERROR, "source", str(error), "mend: that setting, or the API, or the way to it; then ask again"
         )
-    told = f"{shop.url}: a page of {page.count:,} order(s) of {window.name}, auth = {shop.auth}"
+    text = f"{shop.url}: a page of {page.count:,} order(s) of {window.name}, auth = {shop.auth}"
     reasons = _reasons(shop, page, window, as_of, open_engine)
     if not reasons:
-        return Diagnosis(OK, "source", told)
+        return Diagnosis(OK, "source", text)
     discarded = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
     mend = "mend: see [orders_fields], or of outside_window [orders_api] since_param, until_param, time_format"
-    return Diagnosis(WARNING, "source", f"{told}, of which would be discarded: {discarded}", mend)
+    return Diagnosis(WARNING, "source", f"{text}, of which would be discarded: {discarded}", mend)
 
 
 def _reasons(shop: Shop, page: Page, window: Window, as_of: datetime, open_engine: OpenEngine) -> Counter[str]:
@@ -92,8 +92,8 @@ def scheduler() -> list[Diagnosis]:
     if settings.local_scheduler:
         return [Diagnosis(OK, "scheduler", f"inside each run, as [core] local_scheduler says; at {url}: {answer}")]
     if not _is_configured(settings):
-        told = f"{url}: {answer}, and none is configured; only luigi without --local-scheduler needs one"
-        return [Diagnosis(OK, "scheduler", told)]
+        text = f"{url}: {answer}, and none is configured; only luigi without --local-scheduler needs one"
+        return [Diagnosis(OK, "scheduler", text)]
     start = "[core] default-scheduler-url" if settings.scheduler_url else f"luigid --port {settings.scheduler_port}"
     return [Diagnosis(ERROR, "scheduler", f"{url}: {answer}", f"mend: {start}, or run with --local-scheduler")]
 

@@ -50,8 +50,8 @@ def unusable() -> Iterator[Diagnosis]:
 
 
 def _unusable_by_luigi() -> Iterator[Diagnosis]:
-    for told in unusable_by_luigi():
-        yield Diagnosis(ERROR, SUBJECT, told)
+    for text in unusable_by_luigi():
+        yield Diagnosis(ERROR, SUBJECT, text)
 
 
 def reason(error: BaseException) -> str:

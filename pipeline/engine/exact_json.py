@@ -90,14 +90,14 @@ def rewrite(record: bytes, fields: FieldMap = AS_THE_CONTRACT) -> ExactRecord | 
     if value.kind != "{":
         return None
     names = ("order_id", "user_id", "amount", "currency", "created_at", "updated_at")
-    told = {name: _scalar(name, value, fields[name]) for name in names}
+    texts = {name: _scalar(name, value, fields[name]) for name in names}
     items = value.at(fields["items"].path)
     elements = [element for _, element in items.members] if items is not None and items.kind == "[" else []
     lines = [element for element in elements if element.kind == "{"]
-    told["items"] = f"[{','.join(_item(line, fields) for line in lines)}]"
+    texts["items"] = f"[{','.join(_item(line, fields) for line in lines)}]"
     metadata = value.at(fields["metadata"].path)
     return ExactRecord(
-        line="{" + ",".join(f'"{name}":{text}' for name, text in told.items()) + "}",
+        line="{" + ",".join(f'"{name}":{text}' for name, text in texts.items()) + "}",
         metadata=None if metadata is None or metadata.text == "null" else metadata.text,
         dropped_items=len(elements) - len(lines),
     )
@@ -113,8 +113,8 @@ def _decoded(record: bytes) -> str:
 
 
 def _item(line: _Value, fields: FieldMap) -> str:
-    told = {name: _scalar(name, line, fields[f"items.{name}"]) for name in ("sku", "qty", "price")}
-    return "{" + ",".join(f'"{name}":{text}' for name, text in told.items()) + "}"
+    texts = {name: _scalar(name, line, fields[f"items.{name}"]) for name in ("sku", "qty", "price")}
+    return "{" + ",".join(f'"{name}":{text}' for name, text in texts.items()) + "}"
 
 
 def _scalar(name: str, record: _Value, place: Place) -> str:

@@ -1,17 +1,16 @@
 """When a partition is complete, and otherwise why not: the one rule for luigi, `plan` and the stages alike."""
 
-import hashlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import cache
 
 from pipeline.contract import CURATED_STAGES, NORMALIZED_STAGE, RAW_STAGE, UNDATED, Stage
 from pipeline.lake.files import Lake, Manifest
+from pipeline.lake.manifests import EMPTY_ID
 from pipeline.lake.run import AS_OF_FORMAT, Intent
 
 # present while curated partitions may hold orders that normalizing has moved; curating all that is stale removes it
 STALE = "curated/_stale.json"
-EMPTY_ID = hashlib.sha256().hexdigest()
 OPEN = "open"
 
 

@@ -1,5 +1,6 @@
-"""What a manifest must hold to count as one, by stage."""
+"""What a manifest must hold to count as one, by stage; and the ids of raw records."""
 
+import hashlib
 from typing import Annotated, Any
 
 import msgspec
@@ -92,3 +93,24 @@ def fault(stage: str, content: dict[str, Any]) -> str | None:
     if stage == "raw" and content["id"] is not None and content.get("extracted_at") is None:
         lacking += [name for name in ("asked_at", "answers_as_of") if content.get(name) is None]
     return f"no manifest of {stage}: it has no {', '.join(lacking)}" if lacking else None
+
+
+def raw_id(digest: str, future_updates: int = 0) -> str:
+    """The id of raw records: the sha256 of their bytes, and how many updated_at are in the future, if any.
+
+    Once one of these comes due, the same bytes mean something else, and so the id is another one.
+    """
+    return f"{digest}-{future_updates}" if future_updates else digest
+
+
+EMPTY_ID = raw_id(hashlib.sha256().hexdigest())
+
+
+def is_raw(found: str, data: bytes) -> bool:
+    """Whether these are the bytes that the id of raw records stands for."""
+    return is_id_of(found, hashlib.sha256(data).hexdigest())
+
+
+def is_id_of(found: str, digest: str) -> bool:
+    """Whether the id of raw records stands for bytes of this sha256."""
+    return found.partition("-")[0] == digest

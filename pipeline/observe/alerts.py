@@ -61,8 +61,8 @@ def _exhausted(summary: dict[str, Any]) -> list[Finding]:
 
 
 def _failed(summary: dict[str, Any]) -> list[Finding]:
-    told = {summary["failed"][date] for date in summary["retries_exhausted"]}
-    errors = [error for error in summary["errors"] if not any(text in error for text in told)]
+    named = {summary["failed"][date] for date in summary["retries_exhausted"]}
+    errors = [error for error in summary["errors"] if not any(text in error for text in named)]
     if not errors:
         return []
     dates = sorted(set(summary["failed"]) - set(summary["retries_exhausted"]))

@@ -30,18 +30,18 @@ UNKNOWN = {"unknown_user": "orders", "unknown_sku": "lines"}
 
 
 @dataclass(frozen=True)
-class Finding:
+class Breaches:
     """How many rows break a check, and the first of them; none where the lake is true."""
 
     rows: int
     first: list[str]
 
 
-def run_checks(lake: Lake, engine: Engine, touched: list[PartitionCounts]) -> dict[str, Finding]:
+def run_checks(lake: Lake, engine: Engine, touched: list[PartitionCounts]) -> dict[str, Breaches]:
     """What each check finds, by its name, in the partitions that did not fail: those have errors of their own."""
     found = breaches(engine, _files(lake, touched), touched)
     return {
-        name: Finding(rows.num_rows, [str(row) for row in rows.slice(0, SHOWN_ROWS).to_pylist()])
+        name: Breaches(rows.num_rows, [str(row) for row in rows.slice(0, SHOWN_ROWS).to_pylist()])
         for name, rows in found.items()
     }
 

@@ -23,9 +23,9 @@ def damaged(lake: Lake, published: Sequence[Published]) -> dict[Published, str]:
     """What is wrong with the files of each stage and date; reads all of them."""
     found = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool, progress("reading files", len(published)) as advance:
-        for what, told in zip(published, pool.map(lambda what: _damage(lake, *what), published), strict=True):
-            if told is not None:
-                found[what] = told
+        for what, fault in zip(published, pool.map(lambda what: _damage(lake, *what), published), strict=True):
+            if fault is not None:
+                found[what] = fault
             advance(1)
     return found
 

@@ -47,14 +47,14 @@ class Commands:
 def show(found: Sequence[Diagnosis]) -> None:
     """Print the findings to stdout: in colours, each in as many lines as it takes, on a terminal; else a line each."""
     counts = {level: sum(diagnosis.level == level for diagnosis in found) for level in STYLES}
-    told = f"{counts[OK]} ok, {counts[WARNING]} warning(s), {counts[ERROR]} error(s)"
+    totals = f"{counts[OK]} ok, {counts[WARNING]} warning(s), {counts[ERROR]} error(s)"
     if sys.stdout.isatty():
         _show_in_colours(found)
     else:
         width = max(len(diagnosis.subject) for diagnosis in found)
         for diagnosis in found:
             print(printable(f"{diagnosis.level:<7}  {diagnosis.subject:<{width}}  {_told(diagnosis)}"))
-    print(told)
+    print(totals)
 
 
 def _told(diagnosis: Diagnosis) -> str:

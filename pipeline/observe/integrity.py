@@ -44,7 +44,7 @@ class Fault:
 
     level: str
     stage: Stage
-    told: str
+    text: str
     flag: str = ""
 
 
@@ -117,32 +117,32 @@ class Examination:
             mend = f"mend: {self.commands.task(TASKS[fault.stage], dates, fault.flag)}"
             if fault.stage is RAW_STAGE and fault.level == ERROR:
                 mend += " (what the source no longer has is in a backup only)"
-            yield Diagnosis(fault.level, fault.stage.name, f"{fault.told}: {shortened(dates)}", mend)
+            yield Diagnosis(fault.level, fault.stage.name, f"{fault.text}: {shortened(dates)}", mend)
 
     def _of_undated(self) -> Iterator[Diagnosis]:
         """The records without a date: landed, and in quarantine."""
         manifest = self.lake.manifest(RAW_STAGE, UNDATED)
         if self._known(RAW_STAGE, UNDATED) and not self.lake.whole(manifest):
-            told = "a file of the undated records is gone or has another size than was published"
-            yield Diagnosis(ERROR, "undated", told, f"mend, from a dump: {self.commands.pipeline()}")
+            text = "a file of the undated records is gone or has another size than was published"
+            yield Diagnosis(ERROR, "undated", text, f"mend, from a dump: {self.commands.pipeline()}")
 
     def _stale(self) -> Iterator[Diagnosis]:
         if self.lake.has(STALE) and not any(fault.stage in CURATED_STAGES for fault in self.faults):
-            told = f"{STALE}: orders have moved, and curating is not finished; one may be in two dates or in none"
+            text = f"{STALE}: orders have moved, and curating is not finished; one may be in two dates or in none"
             dates = [date for date in self.lake.partitions("normalized") if is_date(date)][-1:]
-            yield Diagnosis(WARNING, "curated", told, f"mend: {self.commands.task('WriteFactOrder', dates)}")
+            yield Diagnosis(WARNING, "curated", text, f"mend: {self.commands.task('WriteFactOrder', dates)}")
 
     def _of_contents(self) -> Iterator[Diagnosis]:
         """Raw is held against its hash, tables against the contract and their counts."""
         whole = [(stage, date) for stage in STAGES for date in self.dates if self._is_whole(stage, date)]
         undated = [(RAW_STAGE, UNDATED)] if self._is_whole(RAW_STAGE, UNDATED) else []
         found: dict[Fault, list[str]] = {}
-        for (stage, date), told in damaged(self.lake, [*whole, *undated]).items():
+        for (stage, date), text in damaged(self.lake, [*whole, *undated]).items():
             flag = "--force" if stage is RAW_STAGE else "--reprocess"
-            found.setdefault(Fault(ERROR, stage, told, flag), []).append(date)
+            found.setdefault(Fault(ERROR, stage, text, flag), []).append(date)
         for fault, dates in found.items():
             if UNDATED in dates:
-                yield Diagnosis(ERROR, "undated", fault.told, f"mend, from a dump: {self._undated_anew(fault)}")
+                yield Diagnosis(ERROR, "undated", fault.text, f"mend, from a dump: {self._undated_anew(fault)}")
         dated = {fault: [date for date in dates if date != UNDATED] for fault, dates in found.items()}
         faults = {fault: dates for fault, dates in dated.items() if dates}
         self.faults |= faults
@@ -152,7 +152,7 @@ class Examination:
 
     def _undated_anew(self, fault: Fault) -> str:
         """Its size is right, so a run would leave it alone. Raw and quarantine hold the same records."""
-        name = partition("quarantine" if "orders.parquet" in fault.told else "raw", UNDATED, "")
+        name = partition("quarantine" if "orders.parquet" in fault.text else "raw", UNDATED, "")
         files = (self.lake.manifest(RAW_STAGE, UNDATED) or {}).get("files", {})
         damaged = [shlex.quote(self.lake.path(file)) for file in files if file.startswith(name)]
         return f"rm {' '.join(damaged)} && {self.commands.pipeline()}"
@@ -174,14 +174,14 @@ class Examination:
                 counted = [partition_counts(self.lake, date, self.intent) for date in sound]
                 between = breaches(engine, self._files(sound, sound, sound), counted)
         except (EngineError, OSError) as error:
-            told = str(error).splitlines()[0]
-            yield Diagnosis(ERROR, "checks", f"cannot be made: {told}", f"mend: {self.commands.rebuild(facts)}")
+            text = str(error).splitlines()[0]
+            yield Diagnosis(ERROR, "checks", f"cannot be made: {text}", f"mend: {self.commands.rebuild(facts)}")
             return
         found = between | alone
         for name, rows in found.items():
             if rows.num_rows:
-                told = f"{rows.num_rows:,} row(s) break it, such as {rows.slice(0, 1).to_pylist()[0]}"
-                yield Diagnosis(ERROR, name, told, f"mend: {self.commands.rebuild(dates_of(rows) or facts)}")
+                text = f"{rows.num_rows:,} row(s) break it, such as {rows.slice(0, 1).to_pylist()[0]}"
+                yield Diagnosis(ERROR, name, text, f"mend: {self.commands.rebuild(dates_of(rows) or facts)}")
         if not any(rows.num_rows for rows in found.values()):
             yield Diagnosis(OK, "checks", f"{', '.join(sorted(found))}: hold on {len(facts):,} date(s)")
 

@@ -42,10 +42,10 @@ def strays(lake: Lake) -> list[Diagnosis]:
 def _stray(lake: Lake, folder: str, files: list[str], *, alone: bool) -> Diagnosis:
     """`alone`: nothing in the folder belongs to the lake."""
     read = READ_BY_ALL.intersection(files)
-    told = f"{folder}: {', '.join(files)}: no manifest names it" + (", but every reader finds it" if read else "")
+    text = f"{folder}: {', '.join(files)}: no manifest names it" + (", but every reader finds it" if read else "")
     names = [folder] if alone else [f"{folder}/{file}" for file in files]
     command = " ".join(["rm -r" if alone else "rm", *(shlex.quote(lake.path(name)) for name in names)])
-    return Diagnosis(ERROR if read else WARNING, "strays", told, f"mend, if it is of no use to you: {command}")
+    return Diagnosis(ERROR if read else WARNING, "strays", text, f"mend, if it is of no use to you: {command}")
 
 
 def _files(lake: Lake) -> Iterator[str]:
@@ -106,8 +106,8 @@ def unfinished(lake: Lake, warehouse: str, commands: Commands, *, publishing: bo
     return found or [_left(OK, "none")]
 
 
-def _left(level: str, told: str, mend: str = "") -> Diagnosis:
-    return Diagnosis(level, "leftovers", told, mend)
+def _left(level: str, text: str, mend: str = "") -> Diagnosis:
+    return Diagnosis(level, "leftovers", text, mend)
 
 
 def _size(lake: Lake, name: str) -> str:

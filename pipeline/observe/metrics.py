@@ -33,8 +33,8 @@ class _Gauges:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
 
-    def __call__(self, name: str, told: str, value: float | dict[str, int], label: str = "") -> None:
-        made = Gauge(f"{PREFIX}_{name}", told, [label] if label else [], registry=self._registry)
+    def __call__(self, name: str, description: str, value: float | dict[str, int], label: str = "") -> None:
+        made = Gauge(f"{PREFIX}_{name}", description, [label] if label else [], registry=self._registry)
         if isinstance(value, dict):
             for key, number in value.items():
                 made.labels(key).set(number)

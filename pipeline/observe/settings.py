@@ -80,9 +80,9 @@ def unusable_by_luigi() -> Iterator[str]:
     """Values of Luigi's own sections and of tasks' that cannot be used. Luigi would not say where they stand."""
     for section, _, name, parameter in Register.get_all_params():
         if not isinstance(parameter, Setting) and get_config().has_option(section, name):
-            told = broken_value(section, name) or _refused(section, name, parameter)
-            if told:
-                yield told
+            text = broken_value(section, name) or _refused(section, name, parameter)
+            if text:
+                yield text
 
 
 def _refused(section: str, key: str, parameter: luigi.Parameter[Any]) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.errors import RetriesExhausted
 from pipeline.lake.freshness import OPEN
-from pipeline.observe.checks import Finding
+from pipeline.observe.checks import Breaches
 from pipeline.observe.counts import Counts, PartitionCounts, asked, discards
 
 FOLD_ABOVE_DATES = 31
@@ -21,7 +21,7 @@ def summarize(
     undated: dict[str, Any],
     differing: list[str],
     unknown: dict[str, int],
-    checks: dict[str, Finding],
+    checks: dict[str, Breaches],
     options: dict[str, Any],
 ) -> dict[str, Any]:
     """The run as JSON: options, per-date counts, what was built and why, totals, checks and failures."""
@@ -104,8 +104,8 @@ def _reasons(reasons: dict[str, int]) -> str:
 def _done(parts: list[PartitionCounts]) -> str:
     """What was done with the dates and why, in a few words."""
     if len(parts) > 1:
-        told = {_done([part]) for part in parts}
-        return told.pop() if len(told) == 1 else _mixed(parts)
+        different = {_done([part]) for part in parts}
+        return different.pop() if len(different) == 1 else _mixed(parts)
     part = parts[0]
     if part.error:
         return "failed"
@@ -134,8 +134,8 @@ def _undated(counts: dict[str, Any]) -> str:
 
 
 def _mixed(parts: list[PartitionCounts]) -> str:
-    told = Counter(_kind(part) for part in parts)
-    return ", ".join(f"{told[kind]:,} {kind}" for kind in KINDS if told[kind])
+    dates = Counter(_kind(part) for part in parts)
+    return ", ".join(f"{dates[kind]:,} {kind}" for kind in KINDS if dates[kind])
 
 
 def _kind(part: PartitionCounts) -> str:
@@ -165,6 +165,6 @@ def _notes(summary: dict[str, Any], path: str) -> list[str]:
 
 def _api(api: dict[str, Any]) -> str:
     retries = ", ".join(f"{count:,} {kind}" for kind, count in api["retries"].items())
-    told = f"API: {api['pages']:,} page(s) in {api['requests']:,} request(s)"
+    said = f"API: {api['pages']:,} page(s) in {api['requests']:,} request(s)"
     again = f", {api['restarts']:,} window(s) read again" if api["restarts"] else ""
-    return told + (f", {sum(api['retries'].values()):,} retried ({retries})" if retries else "") + again
+    return said + (f", {sum(api['retries'].values()):,} retried ({retries})" if retries else "") + again

@@ -20,7 +20,7 @@ from pipeline.sources.dump.land import learn
 from pipeline.sources.raw import blocks, order_ids
 from pipeline.sources.rest.client import Client
 from pipeline.sources.rest.shop import Shop, Window
-from pipeline.sources.rest.windows import FOLDER, Spool, fetch
+from pipeline.sources.rest.windows import FOLDER, WindowSpool, fetch
 
 STATE = "raw/_changed_since.json"
 
@@ -72,7 +72,7 @@ def changed_dates(run: Run, source: Dump | Shop, since: datetime) -> dict[str, A
         return {"dates": sorted(incomplete | other | ids.keys() - set(landed)), "api": {}}
     with run.lake.extracting(), run.open_engine() as engine:
         window = Window("changed", since, None)
-        spool = fetch(Client(source), source, window, Spool(run.lake, source, window, run.intent))
+        spool = fetch(Client(source), source, window, WindowSpool(run.lake, source, window, run.intent))
         found = _dates(run.lake, engine, source, spool, run.intent)
         spool.remove()
         with suppress(OSError):
@@ -82,7 +82,7 @@ def changed_dates(run: Run, source: Dump | Shop, since: datetime) -> dict[str, A
     return {"dates": sorted(found | incomplete), "api": {"pages": spool.at.pages} | spool.at.counts}
 
 
-def _dates(lake: Lake, engine: Engine, shop: Shop, spool: Spool, intent: Intent) -> set[str]:
+def _dates(lake: Lake, engine: Engine, shop: Shop, spool: WindowSpool, intent: Intent) -> set[str]:
     dates: set[str] = set()
     with open(spool.records, "rb") as file:
         for block in blocks(file):

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from pipeline.contract import FACT_ORDER, ORDERS, RAW_STAGE, Table
+from pipeline.contract import FACT_ORDER, FUTURE_TOLERANCE, ORDERS, RAW_STAGE, Table
 from pipeline.contract import UTC_MICROSECONDS as INSTANT
 from pipeline.engine.connection import Engine, EngineError
 from pipeline.engine.lines import Lines, bind_lines, split_lines
@@ -17,8 +17,8 @@ from pipeline.errors import ShrunkDate
 from pipeline.fields import FieldMap
 from pipeline.lake.files import Lake, Manifest, Publication, partition
 from pipeline.lake.freshness import answers_as_of
+from pipeline.lake.manifests import is_raw
 from pipeline.lake.run import Intent, Run
-from pipeline.sources.dump.spool import AHEAD, is_raw
 
 RAW_FILE = RAW_STAGE.files[0]
 SCAN_BYTES = 64 << 20
@@ -40,13 +40,13 @@ def is_intact(lake: Lake, date: str, raw_id: str) -> bool:
     return is_landed(lake, date, raw_id) and is_raw(raw_id, Path(lake.path(raw_name(date))).read_bytes())
 
 
-def confirm(run: Run, date: str, *, because: str, told: Manifest) -> None:
+def confirm(run: Run, date: str, *, because: str, extra: Manifest) -> None:
     """The source still says what is landed: only the manifest learns that it was asked again.
 
     The landed records speak for the later one of both answers, since both are the same.
     """
     landed = run.lake.manifest(RAW_STAGE, date) or {}
-    _note_asked(run, date, because, told | {"answers_as_of": max(answers_as_of(landed), told["answers_as_of"])})
+    _note_asked(run, date, because, extra | {"answers_as_of": max(answers_as_of(landed), extra["answers_as_of"])})
 
 
 def has_better(run: Run, date: str, answer: str) -> bool:
@@ -61,15 +61,15 @@ def keep(run: Run, date: str, *, because: str) -> None:
     _note_asked(run, date, because, {"answers_as_of": answers_as_of(landed)})
 
 
-def _note_asked(run: Run, date: str, because: str, told: Manifest) -> None:
+def _note_asked(run: Run, date: str, because: str, extra: Manifest) -> None:
     landed = run.lake.manifest(RAW_STAGE, date) or {}
     known = {name: value for name, value in landed.items() if name != "extracted_at"}
     asked = {"asked_at": run.intent.stamp, "as_of": run.intent.stamp, "because": because}
-    run.lake.write(partition("raw", date, RAW_STAGE.manifest), known | asked | told)
+    run.lake.write(partition("raw", date, RAW_STAGE.manifest), known | asked | extra)
 
 
-def publication(run: Run, date: str, raw_id: str, records: int, *, because: str, told: Manifest) -> Publication:
-    """What publishes the raw file that is staged under its name; `told` is what the source's kind adds.
+def publication(run: Run, date: str, raw_id: str, records: int, *, because: str, extra: Manifest) -> Publication:
+    """What publishes the raw file that is staged under its name; `extra` is what the source's kind adds.
 
     `answers_as_of` is part of it.
     """
@@ -82,7 +82,7 @@ def publication(run: Run, date: str, raw_id: str, records: int, *, because: str,
             "because": because,
             "counts": {"extracted": records},
         }
-        | told,
+        | extra,
         {raw_name(date): run.lake.stage(raw_name(date))},
     )
 
@@ -123,13 +123,13 @@ def order_ids(engine: Engine, pieces: Iterable[bytes], fields: FieldMap | None) 
     return found
 
 
-def ahead_of_time(engine: Engine, lines: Lines, at: datetime, fields: FieldMap | None) -> int:
+def future_updates(engine: Engine, lines: Lines, at: datetime, fields: FieldMap | None) -> int:
     """How many updated_at of the lines are in the future at a moment: more of them come due as time goes by.
 
     Most often none is, and DuckDB reads all: then no line needs a second look.
     """
     doubts = any(_counted(engine, lines, at, fields, known_plain=True).values())
-    return _counted(engine, lines, at, fields, known_plain=False)["ahead"] if doubts else 0
+    return _counted(engine, lines, at, fields, known_plain=False)["future_updates"] if doubts else 0
 
 
 def _counted(
@@ -137,7 +137,7 @@ def _counted(
 ) -> dict[str, int]:
     nothing = {"dates": pa.nulls(lines.size, pa.date32()), "extracted_at": pa.nulls(lines.size, INSTANT)}
     bind_lines(engine, lines, **nothing, fields=fields, known_plain=known_plain)
-    counted: dict[str, int] = engine.query("ahead", values={"limit": at + AHEAD}).to_pylist()[0]
+    counted: dict[str, int] = engine.query("future_updates", values={"limit": at + FUTURE_TOLERANCE}).to_pylist()[0]
     return counted
 
 

@@ -14,12 +14,12 @@ from pipeline.lake.files import Lake
 from pipeline.lake.freshness import differs, newest_settled, settled
 from pipeline.lake.outcome import by_text, error_text
 from pipeline.lake.run import Run
-from pipeline.observe.checks import Finding, late_arriving, run_checks
+from pipeline.observe.checks import Breaches, late_arriving, run_checks
 from pipeline.observe.counts import PartitionCounts, failed_dates, partition_counts, touched, undated
 from pipeline.observe.history import summary_name
 from pipeline.observe.summary import show, summarize
-from pipeline.sources.dump.spool import Part, read_inventory, remove_spool
-from pipeline.sources.rest.windows import remove_spools
+from pipeline.sources.dump.spool import Part, read_inventory, remove_dump_spool
+from pipeline.sources.rest.windows import remove_window_spools
 from pipeline.stages.rotten import disown_rotten
 from pipeline.stages.seed import disown_unreadable
 from pipeline.warehouse.views import refresh_views
@@ -64,10 +64,10 @@ def conclude(run: Run, ending: Ending) -> None:
             checks=checks,
             options=ending.options | _said(run, ending, errors),
         )
-        remove_spool(run.lake)
+        remove_dump_spool(run.lake)
         if not errors:
             # those of failed dates are gone on with
-            remove_spools(run.lake)
+            remove_window_spools(run.lake)
         run.lake.write(summary_name(run.intent.as_of), summary)
     path = run.lake.path(summary_name(run.intent.as_of))
     show(partitions, summary, path)
@@ -89,7 +89,7 @@ def _said(run: Run, ending: Ending, errors: list[PipelineError]) -> dict[str, An
     }
 
 
-def _checked(run: Run) -> tuple[dict[str, Finding], dict[str, int], list[PipelineError]]:
+def _checked(run: Run) -> tuple[dict[str, Breaches], dict[str, int], list[PipelineError]]:
     """What the checks find in the partitions that this run has made, and in those whose last check did not pass."""
     made = {counts.date: counts for counts in touched(run.lake, run.intent)}
     marked = set((run.lake.read(UNCHECKED) or {}).get("dates", [])).intersection(run.lake.partitions("curated"))
@@ -104,7 +104,7 @@ def _checked(run: Run) -> tuple[dict[str, Finding], dict[str, int], list[Pipelin
     return checks, unknown, errors
 
 
-def _check(run: Run, curated: list[PartitionCounts]) -> tuple[dict[str, Finding], dict[str, int], list[PipelineError]]:
+def _check(run: Run, curated: list[PartitionCounts]) -> tuple[dict[str, Breaches], dict[str, int], list[PipelineError]]:
     """What the checks find; partitions that cannot be read fail and are left out."""
     with run.open_engine() as engine:
         try:
@@ -134,7 +134,7 @@ def _unseen(lake: Lake, warehouse: str) -> list[PipelineError]:
     return []
 
 
-def _broken(checks: dict[str, Finding]) -> list[PipelineError]:
+def _broken(checks: dict[str, Breaches]) -> list[PipelineError]:
     return [
         CheckFailed(
             f"check {name}: {found.rows} row(s) break it, such as {found.first[0]}; "

@@ -153,8 +153,8 @@ class _Build:
         self.engine.bind(held=pa.table({"order_id": [id_ for ids in held.values() for id_ in ids], "date": dates}))
         for row in self._shared_with_held().to_pylist():
             date, other = str(row["date"]), str(row["other"])
-            told = f"normalized/date={other}: not whole, and curated/date={other} holds {row['orders']:,} order(s)"
-            self._fail(date, CorruptPartition(f"{told} that date={date} holds as well; {_first(other)}"))
+            cause = f"normalized/date={other}: not whole, and curated/date={other} holds {row['orders']:,} order(s)"
+            self._fail(date, CorruptPartition(f"{cause} that date={date} holds as well; {_first(other)}"))
 
     def _shared_with_held(self) -> pa.Table:
         dates = sorted(self.jobs)

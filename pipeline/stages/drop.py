@@ -62,9 +62,9 @@ def _is_broken(lake: Lake, date: str) -> bool:
 def _empty(run: Run, date: str) -> Publication:
     Path(run.lake.stage(raw_name(date))).touch()
     tombstone = (run.lake.manifest(RAW_STAGE, date) or {})["dropped"]
-    told = {"dropped": tombstone, "made_from": None, "fields": None, "api": None, "plain_by": None}
-    told["answers_as_of"] = run.intent.stamp
-    return publication(run, date, Part().id, 0, because="dropped", told=told)
+    extra = {"dropped": tombstone, "made_from": None, "fields": None, "api": None, "plain_by": None}
+    extra["answers_as_of"] = run.intent.stamp
+    return publication(run, date, Part().id, 0, because="dropped", extra=extra)
 
 
 def _manifest(date: str) -> str:

@@ -14,11 +14,12 @@ from pipeline.errors import NotLanded
 from pipeline.events import emit
 from pipeline.lake.files import Lake, Manifest, Publication, partition
 from pipeline.lake.freshness import answers_as_of, moment, stale
+from pipeline.lake.manifests import is_raw, raw_id
 from pipeline.lake.outcome import Outcome, corrupt
 from pipeline.lake.run import Run
 from pipeline.sources.dump import undated
-from pipeline.sources.dump.spool import is_raw, remove_spool
-from pipeline.sources.raw import Shape, ahead_of_time, fields_of, raw_name
+from pipeline.sources.dump.spool import remove_dump_spool
+from pipeline.sources.raw import Shape, fields_of, future_updates, raw_name
 from pipeline.sources.rest.windows import FOLDER
 from pipeline.stages.user import Held, is_of_user, maps_of, may_hold, raw_bytes
 
@@ -45,7 +46,7 @@ def erase(run: Run, user_id: str, shape: Shape) -> list[str]:
     outcome = Outcome(RAW_STAGE)
     with run.lake.locked():
         shutil.rmtree(run.lake.path(FOLDER), ignore_errors=True)
-        remove_spool(run.lake)
+        remove_dump_spool(run.lake)
         with run.open_engine() as engine:
             erasure = _Erasure(run, engine, user_id, shape)
             dates = [date for date in run.lake.partitions("raw") if _can_be_erased(run.lake, date)]
@@ -97,29 +98,33 @@ class _Erasure:
     def _dated(self, date: str, manifest: Manifest, lines: Lines, stays: np.ndarray) -> Publication:
         kept = split_lines(_content(lines, stays))
         Path(self.run.lake.stage(raw_name(date))).write_bytes(kept.buffer)
-        ahead = ahead_of_time(self._engine, kept, moment(answers_as_of(manifest)), fields_of(manifest))
-        raw_id = hashlib.sha256(kept.buffer).hexdigest() + (f"-{ahead}" if ahead else "")
-        body = self._body(manifest) | {"id": raw_id, "counts": {"extracted": kept.size}}
+        future = future_updates(self._engine, kept, moment(answers_as_of(manifest)), fields_of(manifest))
+        body = self._body(manifest) | {
+            "id": raw_id(hashlib.sha256(kept.buffer).hexdigest(), future),
+            "counts": {"extracted": kept.size},
+        }
         staged: dict[str, str | None] = {raw_name(date): self.run.lake.stage(raw_name(date))}
         return Publication(partition("raw", date, RAW_STAGE.manifest), body, staged)
 
     def _undated(self, manifest: Manifest, stays: np.ndarray) -> Publication:
         """Its records are all discarded, here and now."""
         kept = undated.landed_records(self.run.lake).only(list(stays))
-        made = undated.staged(self.run, self._engine, kept, because="erased", told={})
+        made = undated.staged(self.run, self._engine, kept, because="erased", extra={})
         made.body["counts"].pop("reasons")
         made.body = self._body(manifest) | {name: made.body[name] for name in ("id", "counts", "segments")}
         return made
 
     def _body(self, manifest: Manifest) -> Manifest:
         """The landed manifest without what describes its content. `api` is cleared: this content was not fetched."""
-        told = {
+        changed = {
             "as_of": self.run.intent.stamp,
             "because": "erased",
             "api": None,
             "erased_from": manifest.get("erased_from") or manifest.get("erasing") or manifest["id"],
         }
-        return {name: value for name, value in manifest.items() if name not in ("files", "erasing", "changes")} | told
+        return {
+            name: value for name, value in manifest.items() if name not in ("files", "erasing", "changes")
+        } | changed
 
 
 def _content(lines: Lines, stays: np.ndarray) -> bytes:

@@ -23,11 +23,11 @@ from pipeline.events import emit
 from pipeline.fields import FieldMap
 from pipeline.lake.files import Manifest, Publication, partition
 from pipeline.lake.freshness import STALE, answers_as_of, missing
+from pipeline.lake.manifests import is_raw
 from pipeline.lake.outcome import Outcome, corrupt
 from pipeline.lake.parquet import write_table
 from pipeline.lake.run import Run
-from pipeline.prefetching import ahead
-from pipeline.sources.dump.spool import is_raw
+from pipeline.prefetching import prefetched
 from pipeline.sources.raw import Shape, fields_of
 from pipeline.stages.rotten import disown_rotten
 from pipeline.stages.staging import staged
@@ -87,7 +87,7 @@ class _Build:
     def stage(self) -> None:
         """Write every date's files where they can be published from; a batch is written while the next one is made."""
         self.publications = staged(
-            "normalizing dates", len(self.because), ahead(self._batches()), self._stage_batch, self.outcome
+            "normalizing dates", len(self.because), prefetched(self._batches()), self._stage_batch, self.outcome
         )
 
     def _batches(self) -> Iterator[dict[str, bytes]]:

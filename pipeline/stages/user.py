@@ -62,8 +62,8 @@ def survey(lake: Lake, user_id: str, shape: Shape, open_engine: OpenEngine) -> d
                 discarded, _ = _counts(engine, _quarantined(lake, date), user_id, maps)
                 found[date] = Held(records, discarded, orders.get(date, 0), facts.get(date, 0), mentions)
     except BAD_DATE as error:
-        told = str(error).splitlines()[0]
-        raise CorruptPartition(f"{told}; delete that file, run RunAll, then this command again") from error
+        reason = str(error).splitlines()[0]
+        raise CorruptPartition(f"{reason}; delete that file, run RunAll, then this command again") from error
     return {date: held for date, held in found.items() if held.in_all or held.mentions}
 
 

@@ -84,10 +84,10 @@ def refused_views(path: str, root: str) -> dict[str, str]:
     """Which views do not answer over the lake at root, and why, asked read-only. Raises UnusableWarehouse."""
     try:
         with duckdb.connect(path, read_only=True) as connection:
-            told = {table.name: _refusal(connection, table, root) for table in VIEWS}
+            refusals = {table.name: _refusal(connection, table, root) for table in VIEWS}
     except duckdb.Error as error:
         raise UnusableWarehouse(f"{path}: {str(error).splitlines()[0]}; expected a DuckDB file") from error
-    return {name: why for name, why in told.items() if why is not None}
+    return {name: why for name, why in refusals.items() if why is not None}
 
 
 def _refusal(connection: duckdb.DuckDBPyConnection, table: Table, root: str) -> str | None:

@@ -25,7 +25,7 @@ from pipeline.sources.dump.spool import (
     read_dump,
     read_inventory,
     refuse_damaged,
-    remove_spool,
+    remove_dump_spool,
 )
 from pipeline.sources.dump.undated import is_taken_in, take_in
 from pipeline.sources.raw import (
@@ -72,7 +72,7 @@ def _read(run: Run, dump: Dump) -> Inventory:
 def _read_anew(run: Run, dump: Dump, error: SpoolDamaged) -> Inventory:
     """The inventory of a new spool, since the one that is there has other bytes than were written to it."""
     emit("spool_damaged", level=logging.WARNING, reason=error, advice="none; the dump is read again")
-    remove_spool(run.lake)
+    remove_dump_spool(run.lake)
     return read_dump(run, dump)
 
 
@@ -84,7 +84,7 @@ def land(run: Run, dump: Dump, todo: dict[str, str], outcome: Outcome) -> None:
     inventory = read_inventory(run.lake)
     if inventory is None or not inventory.holds(dump, run.intent):
         inventory = _read(run, dump)
-    told = {"made_from": dump.path, "fields": None, "api": None, "answers_as_of": inventory.answers_as_of}
+    extra = {"made_from": dump.path, "fields": None, "api": None, "answers_as_of": inventory.answers_as_of}
     unchanged = [date for date in todo if is_intact(run.lake, date, inventory.part(date).id)]
     answer = inventory.answers_as_of
     kept = [date for date in todo if date not in unchanged and has_better(run, date, answer)]
@@ -94,14 +94,14 @@ def land(run: Run, dump: Dump, todo: dict[str, str], outcome: Outcome) -> None:
         inventory = _read(run, dump)
         landing = _Landing(run, dump, {date: todo[date] for date in changed}, outcome)
         try:
-            stay, publications = landing.staged(inventory, told)
+            stay, publications = landing.staged(inventory, extra)
         except SpoolDamaged as error:
             inventory = _read_anew(run, dump, error)
-            stay, publications = landing.staged(inventory, told)
+            stay, publications = landing.staged(inventory, extra)
         kept += stay
         outcome.fail_all(run.lake.publish(publications))
     for date in unchanged:
-        confirm(run, date, because=todo[date], told=told)
+        confirm(run, date, because=todo[date], extra=extra)
     for date in kept:
         keep(run, date, because=todo[date])
     landed = [date for date in todo if date not in outcome.failed]
@@ -130,18 +130,18 @@ class _Landing:
 
     outcome: Outcome
 
-    def staged(self, inventory: Inventory, told: dict[str, Any]) -> tuple[list[str], list[Publication]]:
+    def staged(self, inventory: Inventory, extra: dict[str, Any]) -> tuple[list[str], list[Publication]]:
         """The dates that stay as they are, and what publishes the others but those that fail. Raises SpoolDamaged."""
         stay = [] if self.run.intent.allow_shrink else self._refuse_shrunk(inventory)
         dates = [date for date in self.because if date not in {*stay, *self.outcome.failed}]
         with ThreadPoolExecutor(COPIERS) as pool:
-            return stay, list(pool.map(lambda date: self._publication(date, inventory.part(date), told), dates))
+            return stay, list(pool.map(lambda date: self._publication(date, inventory.part(date), extra), dates))
 
-    def _publication(self, date: str, part: Part, told: dict[str, Any]) -> Publication:
+    def _publication(self, date: str, part: Part, extra: dict[str, Any]) -> Publication:
         copy_part(self.run.lake, self.dump, part, self.run.lake.stage(raw_name(date)))
-        told = told | {"plain_by": part.plain_by}
+        extra = extra | {"plain_by": part.plain_by}
         because = self.because[date]
-        return publication(self.run, date, part.id, part.count, because=because, told=told)
+        return publication(self.run, date, part.id, part.count, because=because, extra=extra)
 
     def _refuse_shrunk(self, inventory: Inventory) -> list[str]:
         """Fail the dates of which more than max_vanished_share of the landed order_ids are nowhere in the dump.

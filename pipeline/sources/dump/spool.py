@@ -8,29 +8,29 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, BinaryIO
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from pipeline.contract import LOGIC_VERSION, UNDATED
+from pipeline.contract import FUTURE_TOLERANCE, LOGIC_VERSION, UNDATED
 from pipeline.engine.connection import Engine, OpenEngine
 from pipeline.engine.exact_json import NotJson, NotText, rewrite
 from pipeline.engine.lines import Lines, bind_lines, same_instant, split_lines
 from pipeline.errors import StorageUnusable, UnreadableDump
 from pipeline.events import emit
 from pipeline.lake.files import Lake
-from pipeline.lake.freshness import EMPTY_ID, shown
+from pipeline.lake.freshness import shown
+from pipeline.lake.manifests import EMPTY_ID, is_id_of, raw_id
 from pipeline.lake.run import AS_OF_FORMAT, Intent, Run
-from pipeline.prefetching import ahead
+from pipeline.prefetching import prefetched
 from pipeline.progress import progress
 from pipeline.sources.dump.file import Dump
 
 INVENTORY = "raw/_inventory.json"
 UNDATED_DAY = np.iinfo(np.int32).max
-AHEAD = timedelta(days=1)
 
 
 @dataclass
@@ -98,16 +98,6 @@ def spoken_for(dump: Dump, intent: Intent) -> datetime:
 
 class SpoolDamaged(StorageUnusable):
     """The spool has other bytes than were written: it is not synced, so a power cut may cut it."""
-
-
-def is_raw(raw_id: str, data: bytes) -> bool:
-    """Whether these are the bytes that a raw partition's id stands for."""
-    return is_id_of(raw_id, hashlib.sha256(data).hexdigest())
-
-
-def is_id_of(raw_id: str, digest: str) -> bool:
-    """Whether a raw partition's id stands for bytes of this sha256."""
-    return raw_id.partition("-")[0] == digest
 
 
 def folder(dump: Dump) -> str:
@@ -194,7 +184,7 @@ class _Splitter:
         self._answers_as_of = answers_as_of
         self._parts: dict[str, Part] = {}
         self._digests: dict[str, Any] = {}
-        self._ahead: dict[str, int] = {}
+        self._future_updates: dict[str, int] = {}
         # records with a created_at that is a timestamp, and those of them that are in the future
         self.dated = self.future = 0
 
@@ -203,7 +193,7 @@ class _Splitter:
         buffers = ((split_lines(buffer), is_array) for buffer, is_array in dump.records())
         with ThreadPoolExecutor(1) as writer, progress("reading MB of dump", dump.size >> 20) as advance:
             pending: Future[None] | None = None
-            for lines, is_array in ahead(buffers):
+            for lines, is_array in prefetched(buffers):
                 judged = self._judge(engine, lines, array_in=dump.path if is_array else None)
                 if pending is not None:
                     pending.result()
@@ -240,7 +230,7 @@ class _Splitter:
             if exact[order[first:last]].any():
                 part.plain_by = None
             self._digests.setdefault(date, hashlib.sha256()).update(content[start:end])
-            self._ahead[date] = self._ahead.get(date, 0) + int(future[order[first:last]].sum())
+            self._future_updates[date] = self._future_updates.get(date, 0) + int(future[order[first:last]].sum())
         spool.write(content)
 
     def _judge(self, engine: Engine, lines: Lines, *, array_in: str | None) -> tuple[np.ndarray, ...]:
@@ -258,20 +248,20 @@ class _Splitter:
             _refuse_syntax_errors(engine, lines, array_in)
         landing = engine.query("landing")
         days = np.full(lines.size, UNDATED_DAY, np.int32)
-        ahead_of_time, exact = np.zeros((2, lines.size), bool)
+        has_future_update, exact = np.zeros((2, lines.size), bool)
         exact[exactly] = True
-        limit = np.datetime64(self._answers_as_of + AHEAD, "us")
+        limit = np.datetime64(self._answers_as_of + FUTURE_TOLERANCE, "us")
         positions = landing["position"].to_numpy()
         days[positions] = landing["date"].cast(pa.int32()).fill_null(UNDATED_DAY).to_numpy()
         self.dated += lines.size - landing["created_at"].null_count
         self.future += int((landing["created_at"].to_numpy() > limit).sum())
-        ahead_of_time[positions] = landing["updated_at"].to_numpy() > limit
-        return days, ahead_of_time, exact
+        has_future_update[positions] = landing["updated_at"].to_numpy() > limit
+        return days, has_future_update, exact
 
     def inventory(self, dump: Dump, intent: Intent, *, is_believed: bool) -> Inventory:
         for date, part in self._parts.items():
-            ahead = self._ahead[date] if date != UNDATED else 0
-            part.id = self._digests[date].hexdigest() + (f"-{ahead}" if ahead else "")
+            future = self._future_updates[date] if date != UNDATED else 0
+            part.id = raw_id(self._digests[date].hexdigest(), future)
         answer = self._answers_as_of.strftime(AS_OF_FORMAT)
         return Inventory(asdict(dump), intent.stamp, answer, is_believed, self._parts)
 
@@ -329,6 +319,6 @@ def _compare(lake: Lake, dump: Dump, part: Part, digest: str) -> None:
         raise SpoolDamaged(f"{name}: other bytes than were written to it; expected a disk that keeps what is written")
 
 
-def remove_spool(lake: Lake) -> None:
+def remove_dump_spool(lake: Lake) -> None:
     """Delete every spool. Call it under the lake's lock."""
     shutil.rmtree(lake.path(".spool"), ignore_errors=True)

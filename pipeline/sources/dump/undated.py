@@ -20,7 +20,8 @@ from pipeline.engine.normalizing import normalized
 from pipeline.errors import CorruptPartition
 from pipeline.events import emit
 from pipeline.lake.files import Lake, Manifest, Publication, partition
-from pipeline.lake.freshness import EMPTY_ID, moment
+from pipeline.lake.freshness import moment
+from pipeline.lake.manifests import EMPTY_ID
 from pipeline.lake.parquet import write_table
 from pipeline.lake.run import AS_OF_FORMAT, Run
 from pipeline.sources.dump.file import Dump
@@ -102,7 +103,7 @@ def take_in(run: Run, dump: Dump, inventory: Inventory) -> None:
         if run.lake.whole(landed) and landed is not None and now.lines == before.lines:
             run.lake.write(MANIFEST, landed | body | {"segments": {landed["id"]: now.segments}})
             return
-        made = staged(run, engine, now, because="dump read", told=body)
+        made = staged(run, engine, now, because="dump read", extra=body)
     reasons = made.body["counts"].pop("reasons")
     came = Counter(reasons[len(kept.lines) :])
     gone = int((expired & ~dated).sum())
@@ -150,9 +151,9 @@ def empty(run: Run, reason: str) -> int:
         landed = run.lake.manifest(RAW_STAGE, UNDATED)
         if landed is None:
             return 0
-        told = {"answers_as_of": _moment_of(landed), "taken_in": _taken_in(landed), "made_from": None}
+        extra = {"answers_as_of": _moment_of(landed), "taken_in": _taken_in(landed), "made_from": None}
         with run.open_engine() as engine:
-            made = staged(run, engine, Undated([], []), because="dropped", told=told)
+            made = staged(run, engine, Undated([], []), because="dropped", extra=extra)
         made.body["counts"].pop("reasons")
         publish(run.lake, made)
     records: int = landed.get("counts", {}).get("extracted", 0)
@@ -160,12 +161,12 @@ def empty(run: Run, reason: str) -> int:
     return records
 
 
-def staged(run: Run, engine: Engine, now: Undated, *, because: str, told: Manifest) -> Publication:
+def staged(run: Run, engine: Engine, now: Undated, *, because: str, extra: Manifest) -> Publication:
     """What publishes these records, and their quarantine; `counts` has their `reasons` too, one a record."""
     Path(run.lake.stage(raw_name(UNDATED))).write_bytes(now.content)
     raw_id = hashlib.sha256(now.content).hexdigest()
-    told = {"fields": None, "api": None, "plain_by": None, "segments": {raw_id: now.segments}} | told
-    made = publication(run, UNDATED, raw_id, len(now.lines), because=because, told=told)
+    extra = {"fields": None, "api": None, "plain_by": None, "segments": {raw_id: now.segments}} | extra
+    made = publication(run, UNDATED, raw_id, len(now.lines), because=because, extra=extra)
     reasons = _quarantine(engine, now, run.lake.stage(QUARANTINE))
     made.staged[QUARANTINE] = run.lake.stage(QUARANTINE) if reasons else None
     made.body["counts"] |= {"discarded": Counter(reasons), "reasons": reasons}

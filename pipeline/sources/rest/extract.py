@@ -14,13 +14,14 @@ from pipeline.errors import PipelineError, RequestRefused
 from pipeline.events import emit
 from pipeline.lake.files import Manifest
 from pipeline.lake.freshness import missing, moment
+from pipeline.lake.manifests import raw_id
 from pipeline.lake.outcome import Outcome
 from pipeline.lake.run import Run
 from pipeline.progress import progress
 from pipeline.sources.raw import (
-    ahead_of_time,
     blocks,
     confirm,
+    future_updates,
     has_better,
     has_shrunk,
     is_intact,
@@ -33,7 +34,7 @@ from pipeline.sources.raw import (
 )
 from pipeline.sources.rest.client import Client
 from pipeline.sources.rest.shop import Shop, Window
-from pipeline.sources.rest.windows import FOLDER, Spool, fetch
+from pipeline.sources.rest.windows import FOLDER, WindowSpool, fetch
 
 NO_RETRY = ("dates", "unchanged", "records", "pages", "requests", "restarts")
 
@@ -64,9 +65,9 @@ class _Extraction:
     outcome: Outcome
     todo: dict[str, str]
     landed: Counter[str] = field(default_factory=Counter)
-    spools: dict[str, Spool] = field(default_factory=dict)
+    spools: dict[str, WindowSpool] = field(default_factory=dict)
     # windows that lack many landed orders: these may turn up in another window
-    doubtful: dict[str, Spool] = field(default_factory=dict)
+    doubtful: dict[str, WindowSpool] = field(default_factory=dict)
     failures_in_a_row: int = 0
 
     def land(self) -> None:
@@ -87,12 +88,12 @@ class _Extraction:
         self._give_up_on_rest()
         emit("extracted", dates=self.landed["dates"], unchanged=self.landed["unchanged"], **self._figures(started))
 
-    def _fetch(self, client: Client, date: str) -> Spool:
+    def _fetch(self, client: Client, date: str) -> WindowSpool:
         window = Window.of(date)
-        spool = self.spools[date] = Spool(self.run.lake, self.shop, window, self.run.intent)
+        spool = self.spools[date] = WindowSpool(self.run.lake, self.shop, window, self.run.intent)
         return fetch(client, self.shop, window, spool)
 
-    def _take(self, future: Future[Spool], date: str, client: Client) -> None:
+    def _take(self, future: Future[WindowSpool], date: str, client: Client) -> None:
         """Land a window, or note why it cannot be."""
         try:
             spool = future.result()
@@ -104,7 +105,7 @@ class _Extraction:
             self.landed.update(self.outcome.api[date])
             self.failures_in_a_row += isinstance(error, PipelineError)
 
-    def _land_window(self, date: str, spool: Spool, *, certain: bool = False) -> None:
+    def _land_window(self, date: str, spool: WindowSpool, *, certain: bool = False) -> None:
         with self.run.lake.locked():
             reason = missing(self.run.lake, RAW_STAGE, date, self.run.intent)
             if reason is not None and not self._publish(date, spool, reason, certain=certain):
@@ -112,12 +113,12 @@ class _Extraction:
         spool.remove()
         self.landed.update(dates=1, records=spool.at.records, pages=spool.at.pages, **spool.at.counts)
 
-    def _publish(self, date: str, spool: Spool, because: str, *, certain: bool) -> bool:
+    def _publish(self, date: str, spool: WindowSpool, because: str, *, certain: bool) -> bool:
         """Whether the window is landed; it is not while it is doubtful."""
-        raw_id = self._raw_id(spool)
-        told = self._manifest(spool)
-        if is_intact(self.run.lake, date, raw_id):
-            confirm(self.run, date, because=because, told=told)
+        content_id = self._raw_id(spool)
+        extra = self._manifest(spool)
+        if is_intact(self.run.lake, date, content_id):
+            confirm(self.run, date, because=because, extra=extra)
             self.landed["unchanged"] += 1
             return True
         if has_better(self.run, date, spool.at.started_at):
@@ -127,29 +128,29 @@ class _Extraction:
             self.doubtful[date] = spool
             return False
         shutil.copyfile(spool.records, self.run.lake.stage(raw_name(date)))
-        new = publication(self.run, date, raw_id, spool.at.records, because=because, told=told)
+        new = publication(self.run, date, content_id, spool.at.records, because=because, extra=extra)
         self.outcome.fail_all(self.run.lake.publish([new]))
         return date not in self.outcome.failed
 
-    def _manifest(self, spool: Spool) -> Manifest:
-        told = {"pages": spool.at.pages} | spool.at.counts
+    def _manifest(self, spool: WindowSpool) -> Manifest:
+        asked = {"pages": spool.at.pages} | spool.at.counts
         fields = self.shop.fields.texts if self.shop.fields is not None else None
-        known = {"made_from": self.shop.url, "fields": fields, "api": told, "plain_by": None}
+        known = {"made_from": self.shop.url, "fields": fields, "api": asked, "plain_by": None}
         return known | {"answers_as_of": spool.at.started_at}
 
-    def _raw_id(self, spool: Spool) -> str:
+    def _raw_id(self, spool: WindowSpool) -> str:
         """The content's hash; and how many updated_at are in the future, since that changes as time goes by."""
         at = moment(spool.at.started_at)
         with open(spool.records, "rb") as file:
             found = map(split_lines, blocks(file))
-            ahead = sum(ahead_of_time(self.engine, lines, at, self.shop.fields) for lines in found)
-        return spool.at.sha256 + (f"-{ahead}" if ahead else "")
+            future = sum(future_updates(self.engine, lines, at, self.shop.fields) for lines in found)
+        return raw_id(spool.at.sha256, future)
 
-    def _has_shrunk(self, date: str, spool: Spool) -> bool:
+    def _has_shrunk(self, date: str, spool: WindowSpool) -> bool:
         before = landed_order_ids(self.run.lake, self.engine, date)
         return bool(before) and has_shrunk(before - self._order_ids(spool), before, self.run.intent)
 
-    def _order_ids(self, spool: Spool) -> set[str]:
+    def _order_ids(self, spool: WindowSpool) -> set[str]:
         with open(spool.records, "rb") as file:
             return order_ids(self.engine, blocks(file), self.shop.fields)
 

@@ -31,8 +31,8 @@ _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 class Transient(Exception):
     """An answer that may be another one at the next attempt; `kind` is what it is counted as."""
 
-    def __init__(self, kind: str, told: str, *, retry_after: float | None = None) -> None:
-        super().__init__(told)
+    def __init__(self, kind: str, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
         self.kind, self.retry_after = kind, retry_after
 
 
@@ -123,8 +123,8 @@ def _refuse_error(shop: Shop, envelope: Any) -> None:
 def _total(shop: Shop, envelope: Any, headers: Mapping[str, str]) -> int | None:
     if shop.total is None:
         return None
-    told = headers.get(shop.total) if isinstance(shop.total, str) else found(envelope, shop.total)
-    return int(str(told)) if str(told).isdecimal() else None
+    stated = headers.get(shop.total) if isinstance(shop.total, str) else found(envelope, shop.total)
+    return int(str(stated)) if str(stated).isdecimal() else None
 
 
 def _next(

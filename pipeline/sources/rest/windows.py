@@ -45,7 +45,7 @@ class Checkpoint:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-class Spool:
+class WindowSpool:
     """One window's folder: the file `records`, and its checkpoint, replaced whole after each page."""
 
     def __init__(self, lake: Lake, shop: Shop, window: Window, intent: Intent) -> None:
@@ -124,7 +124,7 @@ class Spool:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def remove_spools(lake: Lake) -> None:
+def remove_window_spools(lake: Lake) -> None:
     """Delete the spools that nobody asks for any more, as an extraction killed at its very end leaves them."""
     if lake.has(FOLDER):
         with lake.extracting_if_free() as free:
@@ -132,7 +132,7 @@ def remove_spools(lake: Lake) -> None:
                 shutil.rmtree(lake.path(FOLDER), ignore_errors=True)
 
 
-def fetch(client: Client, shop: Shop, window: Window, spool: Spool) -> Spool:
+def fetch(client: Client, shop: Shop, window: Window, spool: WindowSpool) -> WindowSpool:
     """The window's spool with all of its pages.
 
     A pass over the pages in which no record came twice, and as many as the API says there are, is believed. After any
@@ -168,7 +168,7 @@ def fetch(client: Client, shop: Shop, window: Window, spool: Spool) -> Spool:
     )
 
 
-def _pass(client: Client, shop: Shop, window: Window, spool: Spool, counts: Counter[str]) -> None:
+def _pass(client: Client, shop: Shop, window: Window, spool: WindowSpool, counts: Counter[str]) -> None:
     course = Course()
     while spool.at.next is not None:
         request = Request(**spool.at.next)

@@ -1,4 +1,4 @@
--- ahead: one row: how many lines DuckDB cannot read, and how many have an updated_at behind a limit
+-- future_updates: one row: how many lines DuckDB cannot read, and how many have an updated_at later than a limit
 WITH head AS (
     SELECT CASE WHEN regexp_matches(line, '^[ \t\n\r]*\{') THEN TRY(json_transform(line, '{"updated_at": "JSON"}')) END AS json
     FROM line
@@ -6,5 +6,5 @@ WITH head AS (
 
 SELECT
     count(*) FILTER (json IS NULL) AS unreadable,
-    count(*) FILTER (instant(json.updated_at) > $limit) AS ahead
+    count(*) FILTER (instant(json.updated_at) > $limit) AS future_updates
 FROM head
