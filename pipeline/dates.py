@@ -1,6 +1,7 @@
 """Dates as ISO text: one, several, ranges; and which of them a run chooses."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
 
@@ -45,6 +46,14 @@ def fold_dates(dates: Iterable[str]) -> str:
         else:
             ranges.append([day, day])
     return ",".join(first if first == last else f"{first}..{last}" for first, last in ranges)
+
+
+@dataclass(frozen=True)
+class Range:
+    """The instants that a run is asked for, naive UTC: [since, until), from the start without since."""
+
+    since: datetime | None
+    until: datetime
 
 
 def chosen(dates: Iterable[str], since: datetime | None, until: datetime) -> list[str]:

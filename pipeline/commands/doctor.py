@@ -17,14 +17,14 @@ from luigi.cmdline_parser import CmdlineParser
 
 from pipeline import config
 from pipeline.commands.options import ROOT
-from pipeline.commands.reach import scheduler, source
+from pipeline.commands.reach import scheduler
 from pipeline.commands.settings import UNUSABLE, reason
 from pipeline.commands.settings import settings as examine_settings
 from pipeline.contract import STAGES
 from pipeline.engine.connection import EngineError, OpenEngine
 from pipeline.errors import PipelineError, UnusableWarehouse
 from pipeline.lake.files import Lake
-from pipeline.lake.run import Intent
+from pipeline.lake.run import Intent, Run
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis, show
 from pipeline.observe.integrity import Examination
 from pipeline.observe.leftovers import strays, unfinished
@@ -33,7 +33,7 @@ from pipeline.stages.seed import csv_rows, published, seeded
 from pipeline.tasks.base import open_engine, open_lake
 from pipeline.tasks.dims import sources, warehouse_path
 from pipeline.tasks.parameters import PROCESS_START
-from pipeline.tasks.source import is_api
+from pipeline.tasks.source import open_source
 from pipeline.terminal import printing
 from pipeline.warehouse.database import refused_views
 from pipeline.warehouse.views import are_outdated
@@ -78,7 +78,7 @@ def _examine(commands: Commands, engine: OpenEngine, *, quick: bool) -> list[Dia
     looks: dict[str, Callable[[], list[Diagnosis]]] = {
         "folders": _folders,
         "disk": _disk,
-        "source": lambda: source(as_of, engine),
+        "source": lambda: open_source().probe(Run(open_lake(), Intent(as_of), engine)),
         "scheduler": scheduler,
         "dimensions": lambda: _dimensions(commands),
         "lake": lambda: _lake(Intent(as_of), engine, commands, quick=quick),
@@ -140,7 +140,7 @@ def _existing(path: str) -> str:
 def _disk() -> list[Diagnosis]:
     """Free bytes against what the next run may need: the largest date anew, a dump laid out, a warehouse copied."""
     lake, warehouse = open_lake(), warehouse_path()
-    dump = 0 if is_api() else _bytes(config.orders_api().url)
+    dump = open_source().bytes_to_lay_out
     largest = _largest_date(lake) if lake.root.is_dir() else 0
     needs = {str(lake.root): largest + dump, os.path.dirname(warehouse): _bytes(warehouse)}
     by_disk: dict[int, tuple[str, int]] = {}

@@ -12,14 +12,14 @@ from pipeline.errors import BadSetting, CheckFailed, PipelineError
 from pipeline.lake.files import Lake
 from pipeline.lake.freshness import STALE
 from pipeline.lake.run import Intent, Run
-from pipeline.sources.dump.file import Dump
+from pipeline.sources.base import Source
 from pipeline.stages.erase import erase, refuse_broken
 from pipeline.stages.forget import forget
 from pipeline.stages.seed import is_in_csv
-from pipeline.stages.user import Held, in_dimension, in_dump, survey
+from pipeline.stages.user import Held, in_dimension, in_records, survey
 from pipeline.tasks.base import open_engine, open_lake
 from pipeline.tasks.dims import warehouse_path
-from pipeline.tasks.source import is_api, shape
+from pipeline.tasks.source import open_source
 
 SUMMARY = "remove one user's data from every layer"
 
@@ -43,7 +43,7 @@ def erase_user(user_id: str, intent: Intent, *, really: bool) -> None:
     if not user_id.strip():
         raise BadSetting("--user-id: it is blank; expected the user_id as the tables have it")
     lake = open_lake()
-    held = survey(lake, user_id, shape(), open_engine)
+    held = survey(lake, user_id, open_source().shape, open_engine)
     print(*_told(held, in_dimension(lake, user_id)), *_sources(user_id), sep="\n")
     refuse_broken(lake, held)
     if really:
@@ -54,11 +54,11 @@ def erase_user(user_id: str, intent: Intent, *, really: bool) -> None:
 
 def _erase(lake: Lake, user_id: str, intent: Intent) -> None:
     with lake.extracting():
-        dates = erase(Run(lake, intent, open_engine), user_id, shape())
+        dates = erase(Run(lake, intent, open_engine), user_id, open_source().shape)
         forget(lake, warehouse_path(), user_id)
         if dates or lake.read(STALE) is not None:
             rebuild("erase", dates, replace(intent, reprocess=True))
-    left = [date for date, part in survey(lake, user_id, shape(), open_engine).items() if part.in_all]
+    left = [date for date, part in survey(lake, user_id, open_source().shape, open_engine).items() if part.in_all]
     if left or in_dimension(lake, user_id):
         raise CheckFailed(
             f"something of the user is left, in {', '.join(left) or 'dim_user'}; expected nothing; "
@@ -84,7 +84,7 @@ def _told(held: dict[str, Held], in_dim_user: int) -> Iterator[str]:
 
 def _sources(user_id: str) -> Iterator[str]:
     """A line for each source that has the user still, or cannot say."""
-    yield from _in_api() if is_api() else _in_dump(user_id)
+    yield from _in_orders(open_source(), user_id)
     path = config.warehouse().users_csv
     try:
         if is_in_csv(path, user_id):
@@ -93,15 +93,16 @@ def _sources(user_id: str) -> Iterator[str]:
         yield f"{error}; so it is not known whether it still has the user"
 
 
-def _in_api() -> Iterator[str]:
-    url = config.orders_api().url
-    yield f"{url}: not asked; remove the user from the shop first, or the next extraction of a date brings records back"
-
-
-def _in_dump(user_id: str) -> Iterator[str]:
+def _in_orders(source: Source, user_id: str) -> Iterator[str]:
     url = config.orders_api().url
     try:
-        if count := in_dump(Dump.at(url), user_id, open_engine):
+        records = source.all_records()
+        if records is None:
+            yield (
+                f"{url}: not asked; remove the user from the shop first, or the next extraction of a date brings "
+                "records back"
+            )
+        elif count := in_records(records, user_id, open_engine):
             yield (
                 f"{url}: still has {count:,} record(s) of the user; make it without them, or they come back when "
                 "they are extracted: open dates, --force, and undated ones once the dump changes"

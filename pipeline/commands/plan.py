@@ -4,13 +4,10 @@ import argparse
 
 from pipeline.commands.options import RANGE, add_parameters, run_all
 from pipeline.contract import FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS_STAGE, RAW_STAGE
-from pipeline.dates import chosen
-from pipeline.lake.freshness import differs, dropped, missing
-from pipeline.sources.dump.file import Dump
-from pipeline.sources.dump.spool import Part, peek
+from pipeline.lake.freshness import dropped, missing
 from pipeline.tasks.base import open_lake
 from pipeline.tasks.run_all import RunAll
-from pipeline.tasks.source import open_source, windows
+from pipeline.tasks.source import dates_of, open_source
 
 VERBS = {RAW_STAGE: "fetch", NORMALIZED_STAGE: "normalize", FACT_ORDER_STAGE: "write", ORDER_ITEMS_STAGE: "write"}
 
@@ -31,18 +28,12 @@ def print_plan(options: argparse.Namespace, settings: list[str]) -> None:
 
 def plan(task: RunAll, *, everything: bool) -> list[str]:
     """A line a date that the run would build, or, with everything, a line a date; then a line that counts them."""
-    lake, intent = open_lake(), task.intent
-    dates, inventory = set(lake.dates()), None
-    source = None if task.reprocess else open_source()
-    if isinstance(source, Dump):
-        inventory = peek(task.this_run, source)
-        dates |= set(inventory.dates())
-    elif source is not None:
-        dates |= set(windows(task))
+    lake, intent, source = open_lake(), task.intent, open_source()
+    dates = dates_of(task, source, writes=False)
+    differing = set() if task.reprocess else set(source.differing(lake, dates))
     lines, skipped = [], 0
-    for date in chosen(dates, task.since, task.end):
+    for date in dates:
         why = {stage: reason for stage in VERBS if (reason := missing(lake, stage, date, intent))}
-        other = inventory is not None and differs(lake, date, inventory.parts.get(date, Part()).id)
         skipped += not why
         tombstone = dropped(lake, date)
         if why:
@@ -50,9 +41,9 @@ def plan(task: RunAll, *, everything: bool) -> list[str]:
             lines.append(f"{date}  {VERBS[first]:<9}  {reason}" + (f"; dropped: {tombstone}" if tombstone else ""))
         elif tombstone:
             lines.append(f"{date}  dropped    {tombstone}")
-        elif other:
+        elif date in differing:
             lines.append(f"{date}  skip       settled, complete; the source differs: --force extracts it again")
         elif everything:
             lines.append(f"{date}  skip       settled, complete")
-    built = len(chosen(dates, task.since, task.end)) - skipped
+    built = len(dates) - skipped
     return [*lines, f"{built} date(s) to build, {skipped} to skip"]

@@ -10,13 +10,13 @@ from pipeline.stages.normalize import normalize
 from pipeline.tasks.base import open_engine, open_lake
 from pipeline.tasks.dims import warehouse_path
 from pipeline.tasks.parameters import seconds_since_start
-from pipeline.tasks.source import shape
+from pipeline.tasks.source import open_source
 
 
 def rebuild(command: str, dates: list[str], intent: Intent) -> None:
     """Make of each date's raw partition what is not made of it yet. Raises RunFailed, after the summary."""
     run = Run(open_lake(), replace(intent, keep_going=True), open_engine)
-    normalize(run, dates, shape())
+    normalize(run, dates, open_source().shape)
     for stage in CURATED_STAGES:
         curate(run, stage, dates)
-    conclude(run, Ending(dates, warehouse_path(), False, {"command": command}, [], seconds_since_start))
+    conclude(run, Ending(dates, warehouse_path(), None, {"command": command}, [], seconds_since_start))

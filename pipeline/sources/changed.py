@@ -1,26 +1,11 @@
-"""Which dates a late update concerns: where an order is now, and where the lake has it."""
+"""From when on `--changed-since auto` looks for changes."""
 
-import os
-from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
 
-import pyarrow as pa
-
-from pipeline.contract import NORMALIZED_STAGE, ORDERS, RAW_STAGE, UNDATED
-from pipeline.engine.connection import Engine
-from pipeline.engine.lines import bind_lines, same_instant, split_lines
-from pipeline.errors import BadSetting
-from pipeline.events import emit
-from pipeline.lake.files import Lake, partition
-from pipeline.lake.freshness import answers_as_of, asked_at, differs, missing, moment
-from pipeline.lake.run import Intent, Run
-from pipeline.sources.dump.file import Dump
-from pipeline.sources.dump.land import learn
-from pipeline.sources.raw import blocks, order_ids
-from pipeline.sources.rest.client import Client
-from pipeline.sources.rest.shop import Shop, Window
-from pipeline.sources.rest.windows import FOLDER, WindowSpool, fetch
+from pipeline.contract import RAW_STAGE, UNDATED
+from pipeline.lake.files import Lake
+from pipeline.lake.freshness import answers_as_of, asked_at, moment
+from pipeline.lake.run import Run
 
 STATE = "raw/_changed_since.json"
 
@@ -56,52 +41,3 @@ def move_on(run: Run) -> None:
     with run.lake.locked():
         run.lake.write(STATE, {"as_of": run.intent.stamp})
         run.lake.sync_folders([STATE])
-
-
-def changed_dates(run: Run, source: Dump | Shop, since: datetime) -> dict[str, Any]:
-    """`dates`: those that hold, or held, an order updated since then, and those landed that are not complete anyway.
-
-    `api`: what asking took. A dump tells by its inventory which dates' records differ, whenever they changed.
-    """
-    landed = [date for date in run.lake.partitions("raw") if date != UNDATED]
-    incomplete = {date for date in landed if missing(run.lake, NORMALIZED_STAGE, date, run.intent)}
-    if isinstance(source, Dump):
-        inventory = learn(run, source)
-        ids = {date: part.id for date, part in inventory.parts.items() if date != UNDATED}
-        other = {date for date in landed if differs(run.lake, date, ids.get(date))}
-        return {"dates": sorted(incomplete | other | ids.keys() - set(landed)), "api": {}}
-    with run.lake.extracting(), run.open_engine() as engine:
-        window = Window("changed", since, None)
-        spool = fetch(Client(source), source, window, WindowSpool(run.lake, source, window, run.intent))
-        found = _dates(run.lake, engine, source, spool, run.intent)
-        spool.remove()
-        with suppress(OSError):
-            # unless a killed extraction left windows there, to be gone on with
-            os.rmdir(run.lake.path(FOLDER))
-    emit("changes_found", since=since.isoformat() + "Z", orders=spool.at.records, dates=len(found))
-    return {"dates": sorted(found | incomplete), "api": {"pages": spool.at.pages} | spool.at.counts}
-
-
-def _dates(lake: Lake, engine: Engine, shop: Shop, spool: WindowSpool, intent: Intent) -> set[str]:
-    dates: set[str] = set()
-    with open(spool.records, "rb") as file:
-        for block in blocks(file):
-            lines = split_lines(block)
-            nothing, now = pa.nulls(lines.size, pa.date32()), same_instant(intent.as_of, lines.size)
-            bind_lines(engine, lines, dates=nothing, extracted_at=now, fields=shop.fields)
-            dates.update(map(str, engine.query("landing")["date"].drop_null().unique().to_pylist()))
-        changed = pa.table({"order_id": pa.array(sorted(order_ids(engine, blocks(file), shop.fields)), pa.string())})
-    engine.bind(changed_order=changed)
-    whole = [date for date in lake.partitions("normalized") if lake.whole(lake.manifest(NORMALIZED_STAGE, date))]
-    files = {"files": [lake.path(partition("normalized", date, ORDERS.file)) for date in whole]}
-    held = engine.query("holding", files)["date"].to_pylist() if whole else []
-    return dates | set(map(str, held))
-
-
-def refuse_unknowing(shop: Shop) -> None:
-    """Raises BadSetting for an API that cannot be asked for updates."""
-    if not shop.updated_since_param:
-        raise BadSetting(
-            "--changed-since: [orders_api] updated_since_param is empty, so this API cannot be asked for updates; "
-            "expected the name of its parameter; without one, --force extracts chosen dates again"
-        )

@@ -11,16 +11,17 @@ from pipeline.engine.connection import EngineError
 from pipeline.errors import CheckFailed, PipelineError, RunFailed
 from pipeline.events import emit
 from pipeline.lake.files import Lake
-from pipeline.lake.freshness import differs, newest_settled, settled
+from pipeline.lake.freshness import newest_settled, settled
 from pipeline.lake.outcome import by_text, error_text
 from pipeline.lake.run import Run
 from pipeline.observe.checks import Breaches, late_arriving, run_checks
 from pipeline.observe.counts import PartitionCounts, failed_dates, partition_counts, touched, undated
 from pipeline.observe.history import summary_name
+from pipeline.observe.rotten import disown_rotten
 from pipeline.observe.summary import show, summarize
-from pipeline.sources.dump.spool import Part, read_inventory, remove_dump_spool
+from pipeline.sources.base import Source
+from pipeline.sources.dump.spool import remove_dump_spool
 from pipeline.sources.rest.windows import remove_window_spools
-from pipeline.stages.rotten import disown_rotten
 from pipeline.stages.seed import disown_unreadable
 from pipeline.warehouse.views import refresh_views
 
@@ -32,12 +33,12 @@ UNCHECKED = "curated/_unchecked.json"
 class Ending:
     """What is known at the end of a run: its dates, its options for the summary, and what has failed so far.
 
-    `elapsed` tells the seconds since the run began.
+    `source` is None where none was asked; `elapsed` tells the seconds since the run began.
     """
 
     dates: list[str]
     warehouse: str
-    from_dump: bool
+    source: Source | None
     options: dict[str, Any]
     errors: list[PipelineError]
     elapsed: Callable[[], float]
@@ -55,7 +56,7 @@ def conclude(run: Run, ending: Ending) -> None:
         partitions = [partition_counts(run.lake, date, run.intent) for date in dates]
         failed = {part.date: RunFailed(part.error) for part in partitions if part.error}
         errors = [*ending.errors, *_unseen(run.lake, ending.warehouse), *by_text(failed), *broken]
-        differing = _differing(run, partitions, from_dump=ending.from_dump)
+        differing = _differing(run, partitions, ending.source)
         summary = summarize(
             partitions,
             undated=undated(run.lake, run.intent),
@@ -153,10 +154,7 @@ def _log(partitions: list[PartitionCounts], differing: list[str]) -> None:
         emit("source_differs", level=logging.WARNING, dates=fold_dates(differing), advice="--force extracts them again")
 
 
-def _differing(run: Run, partitions: list[PartitionCounts], *, from_dump: bool) -> list[str]:
-    """Settled dates whose landed records are not those of the dump now, and that no error has named already."""
-    inventory = read_inventory(run.lake) if from_dump and not run.intent.reprocess else None
-    if inventory is None:
-        return []
+def _differing(run: Run, partitions: list[PartitionCounts], source: Source | None) -> list[str]:
+    """Settled dates of which the source has other records, and that no error has named already."""
     quiet = [part.date for part in partitions if not part.error and settled(run.lake, part.date, run.intent)]
-    return [date for date in quiet if differs(run.lake, date, inventory.parts.get(date, Part()).id)]
+    return source.differing(run.lake, quiet) if source is not None else []

@@ -36,8 +36,8 @@ from pipeline.lake.freshness import STALE, missing, stale
 from pipeline.lake.outcome import Outcome
 from pipeline.lake.parquet import write_table
 from pipeline.lake.run import Run
+from pipeline.observe.rotten import disown_rotten
 from pipeline.stages.publishing_order import publishing_order
-from pipeline.stages.rotten import disown_rotten
 from pipeline.stages.staging import staged
 
 BATCH_BYTES = 16 << 20

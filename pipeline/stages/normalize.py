@@ -27,9 +27,9 @@ from pipeline.lake.manifests import is_raw
 from pipeline.lake.outcome import Outcome, corrupt
 from pipeline.lake.parquet import write_table
 from pipeline.lake.run import Run
+from pipeline.observe.rotten import disown_rotten
 from pipeline.prefetching import prefetched
 from pipeline.sources.raw import Shape, fields_of
-from pipeline.stages.rotten import disown_rotten
 from pipeline.stages.staging import staged
 
 BATCH_BYTES = 24 << 20

@@ -1,7 +1,7 @@
 """What the lake and its sources hold of one user."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,6 @@ from pipeline.engine.lines import Lines, bind_lines, split_lines
 from pipeline.errors import CorruptPartition
 from pipeline.fields import FieldMap
 from pipeline.lake.files import Lake, partition
-from pipeline.sources.dump.file import Dump
 from pipeline.sources.raw import Shape, fields_of, raw_name
 
 Maps = Sequence[FieldMap | None]
@@ -103,10 +102,10 @@ def names_user(record: bytes, user_id: str) -> bool:
     return any(json.dumps(user_id, ensure_ascii=ascii_only).encode() in record for ascii_only in (True, False))
 
 
-def in_dump(dump: Dump, user_id: str, open_engine: OpenEngine) -> int:
-    """How many records of the user a dump has. Raises UnreadableDump and SourceUnreadable."""
+def in_records(records: Iterator[bytes], user_id: str, open_engine: OpenEngine) -> int:
+    """How many records of the user are in buffers of a source's lines. Raises what reading them raises."""
     with open_engine() as engine:
-        return sum(_counts(engine, data, user_id, [None])[0] for data, _ in dump.records())
+        return sum(_counts(engine, data, user_id, [None])[0] for data in records)
 
 
 def in_dimension(lake: Lake, user_id: str) -> int:

@@ -7,7 +7,7 @@ from pipeline.stages.curate import curate
 from pipeline.stages.normalize import normalize
 from pipeline.stages.raw import land
 from pipeline.tasks.base import PartitionTask
-from pipeline.tasks.source import open_source, shape
+from pipeline.tasks.source import open_source
 
 
 class FetchOrders(PartitionTask):
@@ -16,7 +16,7 @@ class FetchOrders(PartitionTask):
     stage = RAW_STAGE
 
     def run(self) -> None:
-        land(self.this_run, open_source, list(self.date))
+        land(self.this_run, open_source(), list(self.date))
 
 
 class NormalizeOrders(PartitionTask):
@@ -28,7 +28,7 @@ class NormalizeOrders(PartitionTask):
         return self.clone(FetchOrders)
 
     def run(self) -> None:
-        normalize(self.this_run, list(self.date), shape())
+        normalize(self.this_run, list(self.date), open_source().shape)
 
 
 class WriteFactOrder(PartitionTask):

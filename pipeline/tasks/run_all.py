@@ -10,12 +10,12 @@ from pipeline import config
 from pipeline.dates import chosen, grouped
 from pipeline.errors import BadSetting, PipelineError, RunFailed
 from pipeline.events import emit
-from pipeline.lake.files import Lake
 from pipeline.lake.outcome import forget_failed_try
 from pipeline.lake.run import Run
 from pipeline.observe.history import summary, summary_name
 from pipeline.observe.settings import unknown
 from pipeline.settings.setting import Instant, InstantOrAuto
+from pipeline.sources.base import Source
 from pipeline.sources.changed import move_on
 from pipeline.stages.conclude import Ending, conclude
 from pipeline.stages.curate import curate_stale
@@ -24,7 +24,7 @@ from pipeline.tasks.base import LakeTask, PartitionTask, open_lake, refuse_if_do
 from pipeline.tasks.dims import SeedDims, warehouse_path
 from pipeline.tasks.parameters import seconds_since_start
 from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
-from pipeline.tasks.source import changes_name, dates_of, is_api, shown
+from pipeline.tasks.source import changes_name, dates_of, open_source, shown
 from pipeline.tasks.status import show_outcome
 from pipeline.tasks.targets import SummaryTarget
 
@@ -82,16 +82,17 @@ class RunAll(LakeTask):
 
     def run(self) -> Iterator[Any]:
         lake = open_lake()
-        dates = dates_of(self, lake)
+        source = open_source()
+        dates = dates_of(self, source)
         groups = grouped(dates, config.run().dates_per_task)
-        if is_api() and not self.reprocess and dates:
+        if source.lands_together and not self.reprocess and dates:
             # one task for all dates, since it asks for several windows at a time
             yield self._part(FetchOrders, dates)
         yield [self._part(NormalizeOrders, group) for group in groups]
         yield [self._part(table, group) for table in (WriteFactOrder, WriteOrderItems) for group in groups]
         curate_stale(self._going_on)
         try:
-            self._conclude(lake, dates)
+            self._conclude(source, dates)
         finally:
             show_outcome(self, summary(lake, self.output().name))
         if (lake.read(changes_name(self.stamp)) or {}).get("moves_on"):
@@ -114,7 +115,8 @@ class RunAll(LakeTask):
         """This run, for what notes a failed date and goes on with the others."""
         return replace(self.this_run, intent=replace(self.intent, keep_going=True))
 
-    def _conclude(self, lake: Lake, dates: list[str]) -> None:
+    def _conclude(self, source: Source, dates: list[str]) -> None:
+        lake = open_lake()
         failed = lake.read(self._dimensions().failure())
         options = {
             "since": shown(self.since),
@@ -125,5 +127,7 @@ class RunAll(LakeTask):
             "changes": lake.read(changes_name(self.stamp)),
         }
         errors: list[PipelineError] = [RunFailed(failed["error"])] if failed else []
-        ending = Ending(dates, warehouse_path(), not is_api(), options, errors, seconds_since_start)
+        ending = Ending(
+            dates, warehouse_path(), None if self.reprocess else source, options, errors, seconds_since_start
+        )
         conclude(self.this_run, ending)

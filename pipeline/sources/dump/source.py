@@ -1,0 +1,83 @@
+"""A JSON dump as a source of orders."""
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+
+from pipeline.contract import RAW_STAGE
+from pipeline.dates import Range
+from pipeline.lake.files import Lake
+from pipeline.lake.freshness import differs, missing
+from pipeline.lake.outcome import Outcome
+from pipeline.lake.run import Run
+from pipeline.observe.diagnosis import ERROR, OK, WARNING, Diagnosis
+from pipeline.sources.base import Changes
+from pipeline.sources.dump.file import Dump
+from pipeline.sources.dump.land import land, learn
+from pipeline.sources.dump.spool import Inventory, peek, read_inventory
+from pipeline.sources.raw import Shape
+
+
+class DumpSource:
+    """The dump at a path, as it is whenever it is asked."""
+
+    lands_together = False
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._inventory: Inventory | None = None
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(self._path, None)
+
+    @property
+    def bytes_to_lay_out(self) -> int:
+        return os.path.getsize(self._path) if os.path.isfile(self._path) else 0
+
+    def dates(self, run: Run, asked: Range, *, writes: bool = True) -> list[str]:
+        self._inventory = (learn if writes else peek)(run, Dump.at(self._path))
+        return self._inventory.dates()
+
+    def land(self, run: Run, dates: list[str]) -> None:
+        outcome = Outcome(RAW_STAGE)
+        with run.lake.locked():
+            todo = {date: reason for date in dates if (reason := missing(run.lake, RAW_STAGE, date, run.intent))}
+            if todo:
+                land(run, Dump.at(self._path), todo, outcome)
+            outcome.close(run.lake, run.intent)
+
+    def changed(self, run: Run, since: datetime, asked: Range) -> Changes:
+        """The dates whose records are others than the landed ones, whenever they changed; `since` does not matter."""
+        inventory = learn(run, Dump.at(self._path))
+        return Changes({*_differing(run.lake, inventory, run.lake.dates()), *inventory.dates()} - _same(run, inventory))
+
+    def differing(self, lake: Lake, dates: list[str]) -> list[str]:
+        """By the inventory that was read last; none before there is one."""
+        inventory = self._inventory or read_inventory(lake)
+        return _differing(lake, inventory, dates) if inventory is not None else []
+
+    def probe(self, run: Run) -> list[Diagnosis]:
+        dump = Dump.at(self._path)
+        try:
+            with open(dump.path, "rb") as file:
+                file.read(1)
+        except OSError as error:
+            mend = "mend: let this user read it, or see [orders_api] url"
+            return [Diagnosis(ERROR, "source", f"{dump.path}: {error.strerror}", mend)]
+        if not dump.size:
+            return [Diagnosis(WARNING, "source", f"{dump.path}: an empty file", "mend: see what writes the dump")]
+        return [Diagnosis(OK, "source", f"{dump.path}: {dump.size:,} bytes")]
+
+    def all_records(self) -> Iterator[bytes]:
+        return (buffer for buffer, _ in Dump.at(self._path).records())
+
+
+def _differing(lake: Lake, inventory: Inventory, dates: list[str]) -> list[str]:
+    return [date for date in dates if differs(lake, date, inventory.part(date).id)]
+
+
+def _same(run: Run, inventory: Inventory) -> set[str]:
+    """The dates that are landed with the records that the dump has of them."""
+    landed = [date for date in inventory.dates() if run.lake.manifest(RAW_STAGE, date) is not None]
+    return {date for date in landed if not differs(run.lake, date, inventory.part(date).id)}

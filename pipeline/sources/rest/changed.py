@@ -1,0 +1,70 @@
+"""Which dates a late update concerns: where an order is now, and where the lake has it."""
+
+import os
+from contextlib import suppress
+from datetime import datetime
+
+import pyarrow as pa
+
+from pipeline.contract import NORMALIZED_STAGE, ORDERS
+from pipeline.engine.connection import Engine, EngineError
+from pipeline.engine.lines import bind_lines, same_instant, split_lines
+from pipeline.errors import BadSetting
+from pipeline.events import emit
+from pipeline.lake.files import partition
+from pipeline.lake.run import Run
+from pipeline.observe.rotten import disown_rotten
+from pipeline.sources.base import Changes
+from pipeline.sources.raw import blocks, order_ids
+from pipeline.sources.rest.client import Client
+from pipeline.sources.rest.shop import Shop, Window
+from pipeline.sources.rest.windows import FOLDER, WindowSpool, fetch
+
+
+def changed_dates(run: Run, shop: Shop, since: datetime) -> Changes:
+    """The dates that hold, or held, an order that the API gives as updated since an instant. Raises BadSetting."""
+    if not shop.updated_since_param:
+        raise BadSetting(
+            "--changed-since: [orders_api] updated_since_param is empty, so this API cannot be asked for updates; "
+            "expected the name of its parameter; without one, --force extracts chosen dates again"
+        )
+    with run.lake.extracting(), run.open_engine() as engine:
+        window = Window("changed", since, None)
+        spool = fetch(Client(shop), shop, window, WindowSpool(run.lake, shop, window, run.intent))
+        found = _dates(run, engine, shop, spool)
+        spool.remove()
+        with suppress(OSError):
+            # unless a killed extraction left windows there, to be gone on with
+            os.rmdir(run.lake.path(FOLDER))
+    emit("changes_found", since=since.isoformat() + "Z", orders=spool.at.records, dates=len(found))
+    return Changes(found, {"pages": spool.at.pages} | spool.at.counts)
+
+
+def _dates(run: Run, engine: Engine, shop: Shop, spool: WindowSpool) -> set[str]:
+    dates: set[str] = set()
+    with open(spool.records, "rb") as file:
+        for block in blocks(file):
+            lines = split_lines(block)
+            nothing, now = pa.nulls(lines.size, pa.date32()), same_instant(run.intent.as_of, lines.size)
+            bind_lines(engine, lines, dates=nothing, extracted_at=now, fields=shop.fields)
+            dates.update(map(str, engine.query("landing")["date"].drop_null().unique().to_pylist()))
+        changed = pa.table({"order_id": pa.array(sorted(order_ids(engine, blocks(file), shop.fields)), pa.string())})
+    engine.bind(changed_order=changed)
+    return dates | _holding(run, engine)
+
+
+def _holding(run: Run, engine: Engine) -> set[str]:
+    """The dates whose normalized partitions hold a changed order, and those whose partitions cannot be read."""
+    lake = run.lake
+    whole = [date for date in lake.partitions("normalized") if lake.whole(lake.manifest(NORMALIZED_STAGE, date))]
+    if not whole:
+        return set()
+    files = {"files": [lake.path(partition("normalized", date, ORDERS.file)) for date in whole]}
+    try:
+        return set(map(str, engine.query("holding", files)["date"].to_pylist()))
+    except EngineError:
+        with lake.locked():
+            rotten = disown_rotten(lake, NORMALIZED_STAGE, whole)
+        if not rotten:
+            raise
+        return set(rotten) | _holding(run, engine)

@@ -1,0 +1,99 @@
+"""A shop's REST API as a source of orders."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.contract import RAW_STAGE
+from pipeline.dates import Range, days_between
+from pipeline.engine.lines import same_instant, split_lines
+from pipeline.engine.normalizing import normalized
+from pipeline.errors import BadSetting, SourceUnreadable
+from pipeline.fields import FieldMap
+from pipeline.lake.files import Lake
+from pipeline.lake.run import Run
+from pipeline.observe.diagnosis import ERROR, OK, WARNING, Diagnosis
+from pipeline.sources.base import Changes
+from pipeline.sources.raw import Shape
+from pipeline.sources.rest.changed import changed_dates
+from pipeline.sources.rest.client import Client
+from pipeline.sources.rest.extract import extract
+from pipeline.sources.rest.pages import Course, Page
+from pipeline.sources.rest.shop import Shop, Window
+
+
+class ShopSource:
+    """The API of [orders_api]. Its secrets are read when it is asked for the first time."""
+
+    lands_together = True
+    bytes_to_lay_out = 0
+
+    def __init__(self, settings: Mapping[str, Any], fields: FieldMap | None) -> None:
+        self._settings, self._fields = settings, fields
+
+    @cached_property
+    def _shop(self) -> Shop:
+        return Shop(self._settings, self._fields)
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(self._settings["url"], self._fields)
+
+    def dates(self, run: Run, asked: Range, *, writes: bool = True) -> list[str]:
+        """Every date from the start to the end of the range, or to now: an API does not tell which dates it has."""
+        start = self._start(asked)
+        if start is None:
+            raise BadSetting(
+                "--since is not given and [orders_api] start_date is not set; an API does not tell which dates it "
+                "has: expected one of them, such as --since 2025-01-15"
+            )
+        return days_between(start, min(asked.until, run.intent.as_of))
+
+    def _start(self, asked: Range) -> datetime | None:
+        return asked.since or self._settings["start_date"]
+
+    def land(self, run: Run, dates: list[str]) -> None:
+        extract(run, self._shop, dates)
+
+    def changed(self, run: Run, since: datetime, asked: Range) -> Changes:
+        found = changed_dates(run, self._shop, since)
+        windows = self.dates(run, asked) if self._start(asked) is not None else []
+        never_landed = {date for date in windows if run.lake.manifest(RAW_STAGE, date) is None}
+        return Changes(found.dates | never_landed, found.api)
+
+    def differing(self, lake: Lake, dates: list[str]) -> list[str]:
+        return []
+
+    def all_records(self) -> None:
+        return None
+
+    def probe(self, run: Run) -> list[Diagnosis]:
+        """What the API gives for the newest window, the date of now, when it is asked once, for one page."""
+        shop = Shop({**self._settings, "attempts": 1}, self._fields)
+        window = Window.of(str(run.intent.as_of.date()))
+        counts: Counter[str] = Counter()
+        try:
+            page = Client(shop).page(window, shop.first(window), Course(), 0, counts)
+        except SourceUnreadable as error:
+            mend = "mend: that setting, or the API, or the way to it; then ask again"
+            return [Diagnosis(ERROR, "source", str(error), mend)]
+        text = f"{shop.url}: a page of {page.count:,} order(s) of {window.name}, auth = {shop.auth}"
+        reasons = _reasons(run, shop, page, window)
+        if not reasons:
+            return [Diagnosis(OK, "source", text)]
+        discarded = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
+        mend = "mend: see [orders_fields], or of outside_window [orders_api] since_param, until_param, time_format"
+        return [Diagnosis(WARNING, "source", f"{text}, of which would be discarded: {discarded}", mend)]
+
+
+def _reasons(run: Run, shop: Shop, page: Page, window: Window) -> Counter[str]:
+    """Why records of the page would be discarded: with a wrong map of the fields, all of them."""
+    lines = split_lines(page.records)
+    dates = pa.repeat(pa.scalar(window.since.date(), pa.date32()), lines.size)
+    with run.open_engine() as engine:
+        rows = normalized(engine, lines, dates, same_instant(run.intent.as_of, lines.size), shop.fields)
+    return Counter(rows.discarded["reason"].to_pylist())
