@@ -1,24 +1,20 @@
 """The lake on local disk: where files lie, how they are published whole, their manifests, and the one lock."""
 
-import fcntl
 import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from pipeline.contract import STAGES, UNDATED, Stage
 from pipeline.dates import is_date
-from pipeline.errors import LakeBusy, StorageUnusable
 from pipeline.events import emit
 from pipeline.lake import manifests
+from pipeline.lake.work import Work
 
 Manifest = dict[str, Any]
 
@@ -38,17 +34,12 @@ class Publication:
 
 
 @dataclass(frozen=True)
-class Lake:
+class Lake(Work):
     """The folder `root` that holds every layer. All names are relative to it, with forward slashes."""
 
-    root: Path
-    lock_timeout_seconds: float = 600
     fsync: bool = True
     # for how long a record without a date is kept that no dump holds any more
     undated_days: float = 90
-
-    def path(self, name: str) -> str:
-        return f"{self.root}/{name}"
 
     def partitions(self, layer: str) -> list[str]:
         """The partition values present in a layer, sorted; the undated partition included.
@@ -124,95 +115,6 @@ class Lake:
             return os.stat(self.path(name)).st_size
         except OSError:
             return None
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the lake's lock. Under it nobody else publishes, so anything staged before is a killed run's litter.
-
-        Raises LakeBusy after lock_timeout_seconds and StorageUnusable when the root cannot be written.
-        """
-        with self._held(".lock", "the lake's lock"), self._usable():
-            try:
-                shutil.rmtree(self.path(".staging"), ignore_errors=True)
-                os.mkdir(self.path(".staging"))
-                yield
-            finally:
-                shutil.rmtree(self.path(".staging"), ignore_errors=True)
-
-    @contextmanager
-    def extracting(self) -> Iterator[None]:
-        """Hold the right to ask an API for this lake, for minutes or hours; publishing goes on meanwhile.
-
-        Raises LakeBusy and StorageUnusable as locked() does.
-        """
-        with self._held(".extracting", "the right to ask the API"):
-            yield
-
-    @contextmanager
-    def extracting_if_free(self) -> Iterator[bool]:
-        """Whether nobody asked an API for this lake, and now nobody can; waits for nobody."""
-        lock = FileLock(self.path(".extracting"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
-
-    def in_use(self, name: str) -> bool:
-        """Whether a run holds .lock or .extracting now. Nothing is written, and nobody is made to wait.
-
-        A shared lock that is let go at once finds out, as other containers' processes are in no list of locks here.
-        """
-        try:
-            handle = os.open(self.path(name), os.O_RDONLY)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(handle)
-        return False
-
-    @contextmanager
-    def _held(self, name: str, what: str) -> Iterator[None]:
-        with self._usable():
-            self.root.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path(name))
-            self._acquire(lock, what)
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def _acquire(self, lock: FileLock, what: str) -> None:
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            emit("lock_waiting", lock=lock.lock_file, timeout_seconds=self.lock_timeout_seconds)
-            try:
-                lock.acquire(timeout=self.lock_timeout_seconds)
-            except Timeout:
-                raise LakeBusy(
-                    f"{lock.lock_file}: another run held {what} for over {self.lock_timeout_seconds:g} s "
-                    "([storage] lock_timeout_seconds); nothing was published by this task, run it again"
-                ) from None
-
-    @contextmanager
-    def _usable(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            where = f" ({error.filename})" if error.filename else ""
-            raise StorageUnusable(
-                f"[storage] root = {self.root}: {error.strerror or error}{where}; "
-                "expected a folder that this user can write, with room on its disk"
-            ) from error
 
     def stage(self, name: str) -> str:
         """The path at which a file is written before it is published under `name`."""

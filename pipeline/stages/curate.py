@@ -5,11 +5,9 @@ import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -23,7 +21,6 @@ from pipeline.contract import (
     ORDER_ITEMS,
     ORDER_ITEMS_STAGE,
     ORDERS,
-    UNDATED,
     Stage,
 )
 from pipeline.engine.connection import BAD_DATE, Engine, EngineError
@@ -31,7 +28,7 @@ from pipeline.engine.facts import fact_order
 from pipeline.engine.normalizing import by_date
 from pipeline.errors import CorruptPartition
 from pipeline.events import emit
-from pipeline.lake.files import Lake, Publication, partition
+from pipeline.lake.files import Publication, partition
 from pipeline.lake.freshness import STALE, missing, stale
 from pipeline.lake.outcome import Outcome
 from pipeline.lake.parquet import write_table
@@ -39,6 +36,7 @@ from pipeline.lake.run import Run
 from pipeline.observe.rotten import disown_rotten
 from pipeline.stages.publishing_order import publishing_order
 from pipeline.stages.staging import staged
+from pipeline.stages.unsound import held_back, unsound
 
 BATCH_BYTES = 16 << 20
 
@@ -91,16 +89,6 @@ def _jobs(run: Run, stage: Stage, dates: list[str]) -> Jobs:
     return jobs
 
 
-def unsound(lake: Lake) -> list[str]:
-    """The dates that are normalized or curated, but whose normalized partition is not whole."""
-    dates = {*lake.partitions("normalized"), *lake.partitions("curated")} - {UNDATED}
-    return [date for date in sorted(dates) if not lake.whole(lake.manifest(NORMALIZED_STAGE, date))]
-
-
-def _first(date: str) -> str:
-    return f"run `luigi --module pipeline NormalizeOrders --date {date}` first"
-
-
 @dataclass
 class _Build:
     """One pass over the partitions to curate: staged first, then published, those that lose orders first."""
@@ -138,41 +126,16 @@ class _Build:
             self.winners[date] = {str(day) for day in rows["winner"].unique().to_pylist()}
 
     def _refuse_unsound(self) -> None:
-        """Fail the dates whose orders may be in a partition that is not whole, in a version that nobody can see.
-
-        Such a partition is represented by its curated files: readers find the orders that are there.
-        """
-        broken = unsound(self.run.lake)
-        for date in set(broken).intersection(self.jobs):
-            name = partition("normalized", date, NORMALIZED_STAGE.manifest)
-            self._fail(date, CorruptPartition(f"{name}: not whole; {_first(date)}"))
-        held = {date: ids for date in broken if (ids := self._curated_order_ids(date))}
-        if not held or not self.jobs:
-            return
-        dates = np.repeat(np.array(list(held), "datetime64[D]"), [len(ids) for ids in held.values()])
-        self.engine.bind(held=pa.table({"order_id": [id_ for ids in held.values() for id_ in ids], "date": dates}))
-        for row in self._shared_with_held().to_pylist():
-            date, other = str(row["date"]), str(row["other"])
-            cause = f"normalized/date={other}: not whole, and curated/date={other} holds {row['orders']:,} order(s)"
-            self._fail(date, CorruptPartition(f"{cause} that date={date} holds as well; {_first(other)}"))
-
-    def _shared_with_held(self) -> pa.Table:
+        """Fail the dates whose orders may be in a partition that is not whole."""
         dates = sorted(self.jobs)
         try:
-            return self.engine.query("shared_with_held", {"files": [self._file(date, ORDERS.file) for date in dates]})
+            refused = held_back(self.run.lake, self.engine, dates)
         except EngineError:
             if not self._disown_rotten(dates):
                 raise
-            return self._shared_with_held()
-
-    def _curated_order_ids(self, date: str) -> list[str]:
-        """The orders that readers find in a date's curated files, as far as these can be read."""
-        found: set[str] = set()
-        for table in (FACT_ORDER, ORDER_ITEMS):
-            with suppress(EngineError):
-                files = {"files": [self.run.lake.path(partition("curated", date, table.file))]}
-                found.update(self.engine.query("held_order_id", files)["order_id"].to_pylist())
-        return sorted(found)
+            return self._refuse_unsound()
+        for date, error in refused.items():
+            self._fail(date, error)
 
     def _disown_rotten(self, dates: list[str]) -> bool:
         """Whether normalized partitions among these could not be read; their dates have failed then."""

@@ -9,7 +9,7 @@ from pipeline.lake.files import Lake, Publication, partition
 from pipeline.lake.freshness import dropped
 from pipeline.lake.outcome import Outcome
 from pipeline.lake.run import Run
-from pipeline.sources.dump.spool import Part
+from pipeline.sources.dump.inventory import Part
 from pipeline.sources.raw import publication, raw_name
 
 

@@ -14,16 +14,13 @@ from pipeline.lake.freshness import is_open, shown
 from pipeline.lake.outcome import Outcome
 from pipeline.lake.run import Run
 from pipeline.sources.dump.file import Dump
+from pipeline.sources.dump.inventory import INVENTORY, Inventory, Part, read_inventory
 from pipeline.sources.dump.spool import (
-    INVENTORY,
-    Inventory,
-    Part,
     SpoolDamaged,
     copy_part,
     folder,
     part_bytes,
     read_dump,
-    read_inventory,
     refuse_damaged,
     remove_dump_spool,
 )

@@ -13,8 +13,9 @@ from pipeline.lake.run import Run
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Diagnosis
 from pipeline.sources.base import Changes
 from pipeline.sources.dump.file import Dump
+from pipeline.sources.dump.inventory import Inventory, read_inventory
 from pipeline.sources.dump.land import land, learn
-from pipeline.sources.dump.spool import Inventory, peek, read_inventory
+from pipeline.sources.dump.spool import peek
 from pipeline.sources.raw import Shape
 
 

@@ -25,7 +25,8 @@ from pipeline.lake.manifests import EMPTY_ID
 from pipeline.lake.parquet import write_table
 from pipeline.lake.run import AS_OF_FORMAT, Run
 from pipeline.sources.dump.file import Dump
-from pipeline.sources.dump.spool import Inventory, part_bytes
+from pipeline.sources.dump.inventory import Inventory
+from pipeline.sources.dump.spool import part_bytes
 from pipeline.sources.raw import publication, raw_name
 
 QUARANTINE = partition("quarantine", UNDATED, "orders.parquet")

@@ -1,0 +1,168 @@
+"""Splits a dump by date, in one pass, into one file; counts what each date has."""
+
+import hashlib
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.contract import FUTURE_TOLERANCE, LOGIC_VERSION, UNDATED
+from pipeline.engine.connection import Engine, OpenEngine
+from pipeline.engine.exact_json import NotJson, NotText, rewrite
+from pipeline.engine.lines import Lines, bind_lines, same_instant, split_lines
+from pipeline.errors import UnreadableDump
+from pipeline.events import emit
+from pipeline.lake.freshness import shown
+from pipeline.lake.manifests import raw_id
+from pipeline.lake.run import AS_OF_FORMAT, Intent
+from pipeline.prefetching import prefetched
+from pipeline.progress import progress
+from pipeline.sources.dump.file import Dump
+from pipeline.sources.dump.inventory import Inventory, Part, spoken_for
+
+UNDATED_DAY = np.iinfo(np.int32).max
+
+
+def laid_out(dump: Dump, path: str, intent: Intent, open_engine: OpenEngine) -> Inventory:
+    """The dump, split by date into the file at path.
+
+    By the mtime of a copied or unpacked file most of its records may be in the future. Then the mtime is not when the
+    dump was written, and the dump is read once more as if it were written now.
+    """
+    answer = spoken_for(dump, intent)
+    splitter = _read_into(dump, path, answer, open_engine)
+    is_believed = answer == intent.as_of or 2 * splitter.future <= splitter.dated
+    if not is_believed:
+        emit(
+            "mtime_not_believed",
+            level=logging.WARNING,
+            dump=dump.path,
+            written_at=shown(answer.strftime(AS_OF_FORMAT)),
+            reason=f"{splitter.future:,} of its {splitter.dated:,} dated records are later; it counts as written now",
+            advice="touch it when it is written",
+        )
+        splitter = _read_into(dump, path, intent.as_of, open_engine)
+    return splitter.inventory(dump, intent, is_believed=is_believed)
+
+
+def _read_into(dump: Dump, path: str, answer: datetime, open_engine: OpenEngine) -> "_Splitter":
+    splitter = _Splitter(answer)
+    with open(path, "wb") as spool, open_engine() as engine:
+        splitter.read(engine, dump, spool)
+    return splitter
+
+
+class _Splitter:
+    """Sorts buffers of lines by date, and keeps count of what each date holds."""
+
+    def __init__(self, answers_as_of: datetime) -> None:
+        self._answers_as_of = answers_as_of
+        self._parts: dict[str, Part] = {}
+        self._digests: dict[str, Any] = {}
+        self._future_updates: dict[str, int] = {}
+        # records with a created_at that is a timestamp, and those of them that are in the future
+        self.dated = self.future = 0
+
+    def read(self, engine: Engine, dump: Dump, spool: BinaryIO) -> None:
+        """Judge every line and append it to the spool; a buffer is appended while the next one is judged."""
+        buffers = ((split_lines(buffer), is_array) for buffer, is_array in dump.records())
+        with ThreadPoolExecutor(1) as writer, progress("reading MB of dump", dump.size >> 20) as advance:
+            pending: Future[None] | None = None
+            for lines, is_array in prefetched(buffers):
+                judged = self._judge(engine, lines, array_in=dump.path if is_array else None)
+                if pending is not None:
+                    pending.result()
+                pending = writer.submit(self._append, spool, lines, *judged, keep_blank=is_array)
+                advance(lines.buffer.size >> 20)
+            if pending is not None:
+                pending.result()
+
+    def _append(
+        self,
+        spool: BinaryIO,
+        lines: Lines,
+        days: np.ndarray,
+        future: np.ndarray,
+        exact: np.ndarray,
+        *,
+        keep_blank: bool,
+    ) -> None:
+        """Append one buffer's lines to the spool, sorted by date."""
+        order = np.argsort(days, kind="stable")
+        if not keep_blank:
+            order = order[~_blank(lines, order, days)]
+        data = lines.array().take(pa.array(order))
+        ends = np.frombuffer(data.buffers()[1], np.int64)
+        content = memoryview(data.buffers()[2] or b"")
+        found, firsts = np.unique(days[order], return_index=True)
+        lasts = [*firsts[1:], len(order)] if len(order) else []
+        for day, first, last in zip(found, firsts, lasts, strict=True):
+            date = UNDATED if day == UNDATED_DAY else str(np.datetime64(int(day), "D"))
+            part = self._parts.setdefault(date, Part(plain_by=LOGIC_VERSION))
+            start, end = int(ends[first]), int(ends[last])
+            part.segments.append((spool.tell() + start, end - start))
+            part.count += int(last - first)
+            if exact[order[first:last]].any():
+                part.plain_by = None
+            self._digests.setdefault(date, hashlib.sha256()).update(content[start:end])
+            self._future_updates[date] = self._future_updates.get(date, 0) + int(future[order[first:last]].sum())
+        spool.write(content)
+
+    def _judge(self, engine: Engine, lines: Lines, *, array_in: str | None) -> tuple[np.ndarray, ...]:
+        """Each line's day since 1970 (UNDATED_DAY without one), and whether its updated_at is in the future.
+
+        And whether it is to be read exactly. In an array every line must be JSON.
+        """
+        exactly = bind_lines(
+            engine,
+            lines,
+            dates=pa.nulls(lines.size, pa.date32()),
+            extracted_at=same_instant(self._answers_as_of, lines.size),
+        )
+        if array_in is not None:
+            _refuse_syntax_errors(engine, lines, array_in)
+        landing = engine.query("landing")
+        days = np.full(lines.size, UNDATED_DAY, np.int32)
+        has_future_update, exact = np.zeros((2, lines.size), bool)
+        exact[exactly] = True
+        limit = np.datetime64(self._answers_as_of + FUTURE_TOLERANCE, "us")
+        positions = landing["position"].to_numpy()
+        days[positions] = landing["date"].cast(pa.int32()).fill_null(UNDATED_DAY).to_numpy()
+        self.dated += lines.size - landing["created_at"].null_count
+        self.future += int((landing["created_at"].to_numpy() > limit).sum())
+        has_future_update[positions] = landing["updated_at"].to_numpy() > limit
+        return days, has_future_update, exact
+
+    def inventory(self, dump: Dump, intent: Intent, *, is_believed: bool) -> Inventory:
+        for date, part in self._parts.items():
+            future = self._future_updates[date] if date != UNDATED else 0
+            part.id = raw_id(self._digests[date].hexdigest(), future)
+        answer = self._answers_as_of.strftime(AS_OF_FORMAT)
+        return Inventory(asdict(dump), intent.stamp, answer, is_believed, self._parts)
+
+
+def _blank(lines: Lines, rows: np.ndarray, days: np.ndarray) -> np.ndarray:
+    """Which of the rows are blank lines; only an undated one can be."""
+    blank = np.zeros(len(rows), bool)
+    array = lines.array()
+    for place in np.flatnonzero(days[rows] == UNDATED_DAY):
+        blank[place] = not array[int(rows[place])].as_py().strip()
+    return blank
+
+
+def _refuse_syntax_errors(engine: Engine, lines: Lines, path: str) -> None:
+    array = lines.array()
+    for position in engine.query("not_json")["position"].to_pylist():
+        try:
+            rewrite(array[position].as_py())
+        except NotText:
+            continue
+        except NotJson as error:
+            raise UnreadableDump(
+                f"{path}: an element of the array is {error} of that element; expected JSON throughout; "
+                "nothing was published"
+            ) from None
