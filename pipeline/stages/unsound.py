@@ -25,9 +25,7 @@ def held_back(lake: Lake, engine: Engine, dates: list[str]) -> dict[str, Corrupt
     cannot be read.
     """
     broken = unsound(lake)
-    found = {
-        date: CorruptPartition(f"{_manifest(date)}: not whole; {_first(date)}") for date in dates if date in broken
-    }
+    found = {date: _not_whole(date) for date in dates if date in broken}
     held = {date: ids for date in broken if (ids := _curated_order_ids(lake, engine, date))}
     whole = [date for date in dates if date not in broken]
     if not held or not whole:
