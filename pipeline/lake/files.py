@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from pipeline.contract import STAGES, UNDATED, Stage
+from pipeline.contract import STAGES, UNDATED, Stage, Table
 from pipeline.dates import is_date
 from pipeline.errors import LakeBusy, StorageUnusable
 from pipeline.events import emit
@@ -49,6 +49,10 @@ class Lake:
 
     def path(self, name: str) -> str:
         return f"{self.root}/{name}"
+
+    def table_paths(self, table: Table, dates: Iterable[str]) -> list[str]:
+        """The paths of a table's files, one a date."""
+        return [self.path(partition(table.layer, date, table.file)) for date in dates]
 
     def partitions(self, layer: str) -> list[str]:
         """The partition values present in a layer, sorted; the undated partition included.

@@ -12,7 +12,7 @@ from pipeline.engine.connection import Engine, OpenEngine
 from pipeline.engine.lines import bind_lines, same_instant, split_lines
 from pipeline.errors import BadSetting
 from pipeline.events import emit
-from pipeline.lake.files import Lake, partition
+from pipeline.lake.files import Lake
 from pipeline.lake.freshness import Intent, answers_as_of, asked_at, differs, missing, moment
 from pipeline.sources.dump.file import Dump
 from pipeline.sources.dump.land import learn
@@ -94,9 +94,8 @@ def _dates(lake: Lake, engine: Engine, shop: Shop, spool: Spool, intent: Intent)
         changed = pa.table({"order_id": pa.array(sorted(order_ids(engine, blocks(file), shop.fields)), pa.string())})
     engine.bind(changed_order=changed)
     whole = [date for date in lake.partitions("normalized") if lake.whole(lake.manifest(NORMALIZED_STAGE, date))]
-    files = {"files": [lake.path(partition("normalized", date, ORDERS.file)) for date in whole]}
-    held = engine.query("holding", files)["date"].to_pylist() if whole else []
-    return dates | set(map(str, held))
+    engine.register_files(ORDERS, lake.table_paths(ORDERS, whole))
+    return dates.union(map(str, engine.query("holding")["date"].to_pylist()))
 
 
 def refuse_unknowing(shop: Shop) -> None:

@@ -5,7 +5,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +24,7 @@ from pipeline.contract import (
     ORDERS,
     UNDATED,
     Stage,
+    Table,
 )
 from pipeline.engine.connection import BAD_DATE, Engine, EngineError, OpenEngine
 from pipeline.engine.facts import fact_order
@@ -35,6 +35,7 @@ from pipeline.lake.files import Lake, Publication, partition
 from pipeline.lake.freshness import STALE, Intent, missing, stale
 from pipeline.lake.outcome import Outcome
 from pipeline.lake.parquet import write_table
+from pipeline.sources.raw import made_order_ids
 from pipeline.stages.publishing_order import publishing_order
 from pipeline.stages.rotten import disown_rotten
 from pipeline.stages.staging import staged
@@ -121,7 +122,8 @@ class _Build:
         if not dates:
             return
         try:
-            self.engine.keep("key", {"files": [self._file(date, ORDERS.file) for date in dates]})
+            self._register(ORDERS, dates)
+            self.engine.keep("key")
         except EngineError:
             if not self._disown_rotten(dates):
                 raise
@@ -153,7 +155,8 @@ class _Build:
     def _shared_with_held(self) -> pa.Table:
         dates = sorted(self.jobs)
         try:
-            return self.engine.query("shared_with_held", {"files": [self._file(date, ORDERS.file) for date in dates]})
+            self._register(ORDERS, dates)
+            return self.engine.query("shared_with_held")
         except EngineError:
             if not self._disown_rotten(dates):
                 raise
@@ -161,12 +164,8 @@ class _Build:
 
     def _curated_order_ids(self, date: str) -> list[str]:
         """The orders that readers find in a date's curated files, as far as these can be read."""
-        found: set[str] = set()
-        for table in (FACT_ORDER, ORDER_ITEMS):
-            with suppress(EngineError):
-                files = {"files": [self.lake.path(partition("curated", date, table.file))]}
-                found.update(self.engine.query("held_order_id", files)["order_id"].to_pylist())
-        return sorted(found)
+        made = [made_order_ids(self.lake, self.engine, table, date) for table in (FACT_ORDER, ORDER_ITEMS)]
+        return sorted(set().union(*made))
 
     def _disown_rotten(self, dates: list[str]) -> bool:
         """Whether normalized partitions among these could not be read; their dates have failed then."""
@@ -184,6 +183,9 @@ class _Build:
 
     def _manifest(self, date: str) -> dict[str, Any]:
         return self.lake.manifest(NORMALIZED_STAGE, date) or {"neighbours": [], "id": None, "counts": {}}
+
+    def _register(self, table: Table, dates: list[str]) -> None:
+        self.engine.register_files(table, self.lake.table_paths(table, dates))
 
     def _file(self, date: str, file: str) -> str:
         return self.lake.path(partition("normalized", date, file))
@@ -218,10 +220,11 @@ class _Build:
         """The rows of fact_order, and the order lines that they are made from, by date."""
         if not dates:
             return {}, {}
-        headers = self.engine.query("order_header", {"files": [self._file(date, ORDERS.file) for date in dates]})
-        lines = self.engine.query("order_line", {"files": [self._file(date, ITEMS.file) for date in dates]})
-        lines = self._kept(lines)
-        return by_date(fact_order(self._kept(headers), lines)), by_date(lines)
+        self._register(ORDERS, dates)
+        self._register(ITEMS, dates)
+        headers = self._kept(self.engine.query("order_header"))
+        lines = self._kept(self.engine.query("order_line"))
+        return by_date(fact_order(headers, lines)), by_date(lines)
 
     def _kept(self, rows: pa.Table) -> pa.Table:
         """The rows, ordered by date, without the orders that their date loses."""
