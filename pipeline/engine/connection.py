@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pipeline.contract import Table
 
-MACROS = ("text", "identifier", "instant", "money", "whole_number", "from_epoch", "from_hundredths")
+MACROS = ("json_fields", "text", "identifier", "instant", "money", "whole_number", "from_epoch", "from_hundredths")
 ROWS_PER_SCAN = 8192
 
 # Arrow's own pool gives large buffers back to the system at once and takes them anew, a page fault for each 4 KiB:
