@@ -98,11 +98,16 @@ class NotingEngine(Engine):
     def __init__(self, noted: set[str]) -> None:
         super().__init__(**IN_MEMORY)
         self.noted = noted
+        self.registered: list[str] = []
 
-    def query(self, name: str, params: Any = None, values: Any = None) -> Any:
+    def register_files(self, table: Any, paths: Any, name: Any = None) -> None:
+        self.registered = re.findall(r"date=([\d-]+)", str(paths))
+        super().register_files(table, paths, name)
+
+    def query(self, name: str, values: Any = None) -> Any:
         if name == "report/date_figures":
-            self.noted |= set(re.findall(r"date=([\d-]+)", str(params)))
-        return super().query(name, params, values)
+            self.noted |= set(self.registered)
+        return super().query(name, values)
 
 
 class Opened:

@@ -1,7 +1,7 @@
 """Runs the SQL of pipeline/engine/sql on DuckDB, in memory, and hands over Arrow tables."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -10,7 +10,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-MACROS = ("text", "identifier", "instant", "money", "whole_number", "from_epoch", "from_hundredths")
+from pipeline.contract import Table
+
+MACROS = ("json_fields", "text", "identifier", "instant", "money", "whole_number", "from_epoch", "from_hundredths")
 ROWS_PER_SCAN = 8192
 
 # Arrow's own pool gives large buffers back to the system at once and takes them anew, a page fault for each 4 KiB:
@@ -21,7 +23,6 @@ EngineError = duckdb.Error
 # what a bad file or record may raise, so that its date fails and the others do not
 BAD_DATE = (OSError, ValueError, EngineError, pa.ArrowException)
 
-Files = Mapping[str, Sequence[str]]
 OpenEngine = Callable[[], "Engine"]
 
 
@@ -59,22 +60,36 @@ class Engine:
             batches = table.to_batches(max_chunksize=ROWS_PER_SCAN)
             self._connection.register(name, pa.Table.from_batches(batches, schema=table.schema))
 
-    def keep(self, name: str, params: Files | None = None) -> None:
-        """Run sql/<name>.sql over files and keep its rows as the temporary table <name>."""
-        self._connection.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {sql(name)}', _literal(params))
+    def register_files(self, table: Table, paths: Iterable[str], name: str | None = None) -> None:
+        """Give Parquet files of a table the name by which the SQL reads them: the table's own, unless another is given.
 
-    def query(self, name: str, params: Files | None = None, values: Mapping[str, Any] | None = None) -> pa.Table:
-        """The rows of sql/<name>.sql over files, with other values bound as well."""
-        return self._connection.sql(sql(name), params=_literal(params) | dict(values or {})).to_arrow_table()
+        The rows keep the order of the paths and of the rows in each file; a column `filename` holds their path. Without
+        paths the relation has no rows. The first file is opened now and the others by the query, so both may raise
+        EngineError. The first file's columns count for all: DuckDB's union by name opens the footer of every file
+        beforehand, which makes a query over 365 files take twice as long, and the contract gives all the same columns.
+        """
+        name = name or table.name
+        files = ", ".join(map(literal, paths))
+        if not files:
+            self.bind(**{name: table.schema.append(pa.field("filename", pa.string())).empty_table()})
+            return
+        self._connection.execute(
+            f'CREATE OR REPLACE TEMP VIEW "{name}" AS '
+            f"FROM read_parquet([{files}], filename = true, hive_partitioning = false)"
+        )
+
+    def keep(self, name: str) -> None:
+        """Run sql/<name>.sql and keep its rows as the temporary table <name>."""
+        self._connection.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {sql(name)}')
+
+    def query(self, name: str, values: Mapping[str, Any] | None = None) -> pa.Table:
+        """The rows of sql/<name>.sql, with these values bound."""
+        return self._connection.sql(sql(name), params=values or {}).to_arrow_table()
 
 
-def _literal(files: Files | None) -> dict[str, Any]:
-    return {name: [no_pattern(path) for path in paths] for name, paths in (files or {}).items()}
-
-
-def no_pattern(path: str) -> str:
-    """The path for DuckDB, which would take *, ? and [ in it for a pattern and read other folders' files."""
-    return re.sub(r"([*?\[])", r"[\1]", path)
+def literal(path: str) -> str:
+    """The path in SQL. DuckDB would take *, ? and [ in it for a pattern and read other folders' files."""
+    return "'" + re.sub(r"([*?\[])", r"[\1]", path).replace("'", "''") + "'"
 
 
 @cache

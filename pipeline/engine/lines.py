@@ -93,7 +93,7 @@ def bind_lines(
     rest = plain.filter(pa.array(ordinary))
     if fields is not None:
         engine.bind(line=rest)
-        rest = engine.query("mapped_line", values=fields.bound).cast(SCHEMA)
+        rest = engine.query("mapped_line", fields.bound).cast(SCHEMA)
     engine.bind(line=pa.concat_tables([rest, rewritten]))
     return positions
 

@@ -4,13 +4,13 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.contract import STAGES, UNDATED, Stage
+from pipeline.contract import STAGES, UNDATED, Stage, Table
 from pipeline.dates import is_date
 from pipeline.events import emit
 from pipeline.lake import manifests
@@ -40,6 +40,10 @@ class Lake(Work):
     fsync: bool = True
     # for how long a record without a date is kept that no dump holds any more
     undated_days: float = 90
+
+    def table_paths(self, table: Table, dates: Iterable[str]) -> list[str]:
+        """The paths of a table's files, one a date."""
+        return [self.path(partition(table.layer, date, table.file)) for date in dates]
 
     def partitions(self, layer: str) -> list[str]:
         """The partition values present in a layer, sorted; the undated partition included.

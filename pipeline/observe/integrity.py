@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -10,12 +10,9 @@ import pyarrow as pa
 
 from pipeline.contract import (
     CURATED_STAGES,
-    FACT_ORDER,
     FACT_ORDER_STAGE,
     NORMALIZED_STAGE,
-    ORDER_ITEMS,
     ORDER_ITEMS_STAGE,
-    ORDERS,
     RAW_STAGE,
     STAGES,
     UNDATED,
@@ -170,9 +167,10 @@ class Examination:
             return
         try:
             with open_engine() as engine:
-                alone = breaches(engine, self._files(facts, items, []), [], only=ALONE)
+                alone = breaches(engine, self.lake, {"fact_order": facts, "order_items": items}, [], only=ALONE)
                 counted = [partition_counts(self.lake, date, self.intent) for date in sound]
-                between = breaches(engine, self._files(sound, sound, sound), counted)
+                compared = {"fact_order": sound, "order_items": sound, "orders": sound}
+                between = breaches(engine, self.lake, compared, counted)
         except (EngineError, OSError) as error:
             text = str(error).splitlines()[0]
             yield Diagnosis(ERROR, "checks", f"cannot be made: {text}", f"mend: {self.commands.rebuild(facts)}")
@@ -184,18 +182,6 @@ class Examination:
                 yield Diagnosis(ERROR, name, text, f"mend: {self.commands.rebuild(dates_of(rows) or facts)}")
         if not any(rows.num_rows for rows in found.values()):
             yield Diagnosis(OK, "checks", f"{', '.join(sorted(found))}: hold on {len(facts):,} date(s)")
-
-    def _files(self, facts: list[str], items: list[str], orders: list[str]) -> dict[str, list[str]]:
-        def of(layer: str, dates: Iterable[str], file: str) -> list[str]:
-            return [self.lake.path(partition(layer, date, file)) for date in dates]
-
-        return {
-            "fact_order": of("curated", facts, FACT_ORDER.file),
-            "order_items": of("curated", items, ORDER_ITEMS.file),
-            "orders": of("normalized", orders, ORDERS.file),
-            # DuckDB reads no empty list of files; a partition beside itself shares no order with another date
-            "other_fact_order": of("curated", facts[:1], FACT_ORDER.file),
-        }
 
 
 def shortened(dates: list[str]) -> str:

@@ -5,12 +5,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from pipeline.contract import DIM_PRODUCT, DIM_USER, FACT_ORDER, ORDERS, Table
+from pipeline.contract import DIM_PRODUCT, DIM_USER, FACT_ORDER, ORDERS
 from pipeline.engine.connection import Engine, EngineError, OpenEngine
-from pipeline.lake.files import Lake, partition
+from pipeline.lake.files import Lake
 from pipeline.report.partitions import Partition
 
 # four weeks, so that each day of the week counts alike
@@ -67,7 +64,8 @@ def _of_dates(lake: Lake, engine: Engine, dates: list[str]) -> dict[str, Rows | 
 def _date_figures(lake: Lake, engine: Engine, dates: list[str]) -> dict[str, Rows | None]:
     """By date; a date with an unreadable file is None, and found by halving."""
     try:
-        rows = engine.query("report/date_figures", _files(lake, dates)).to_pylist()
+        _register(lake, engine, dates)
+        rows = engine.query("report/date_figures").to_pylist()
     except EngineError:
         if len(dates) == 1:
             return {dates[0]: None}
@@ -82,21 +80,16 @@ def _date_figures(lake: Lake, engine: Engine, dates: list[str]) -> dict[str, Row
 def _sales(lake: Lake, engine: Engine, dates: list[str]) -> Rows:
     if not dates:
         return []
-    engine.bind(dim_user=_dimension(lake, DIM_USER), dim_product=_dimension(lake, DIM_PRODUCT))
-    engine.keep("report/sold_line", _files(lake, dates))
-    rows: Rows = engine.query("report/sales", values={"named": NAMED}).to_pylist()
+    _register(lake, engine, dates)
+    for table in (DIM_USER, DIM_PRODUCT):
+        name = f"{table.layer}/{table.file}"
+        # without rows where there is none yet
+        engine.register_files(table, [lake.path(name)] if lake.has(name) else [])
+    engine.keep("report/sold_line")
+    rows: Rows = engine.query("report/sales", {"named": NAMED}).to_pylist()
     return rows
 
 
-def _dimension(lake: Lake, table: Table) -> pa.Table:
-    """The dimension, without rows where there is none yet."""
-    name = f"curated/{table.file}"
-    # not read_table: it would load pyarrow.dataset, half a second
-    return pq.ParquetFile(lake.path(name)).read() if lake.has(name) else table.schema.empty_table()
-
-
-def _files(lake: Lake, dates: list[str]) -> dict[str, list[str]]:
-    return {
-        table.name: [lake.path(partition(table.layer, date, table.file)) for date in dates]
-        for table in (ORDERS, FACT_ORDER)
-    }
+def _register(lake: Lake, engine: Engine, dates: list[str]) -> None:
+    for table in (ORDERS, FACT_ORDER):
+        engine.register_files(table, lake.table_paths(table, dates))

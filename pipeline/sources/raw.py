@@ -100,15 +100,15 @@ def landed_order_ids(lake: Lake, engine: Engine, date: str) -> set[str]:
         size = path.stat().st_size
         if manifest.get("id") is None or manifest["files"].get(raw_name(date)) == size:
             return found
-    return found.union(*(_made_order_ids(lake, engine, table, date) for table in (ORDERS, FACT_ORDER)))
+    return found.union(*(made_order_ids(lake, engine, table, date) for table in (ORDERS, FACT_ORDER)))
 
 
-def _made_order_ids(lake: Lake, engine: Engine, table: Table, date: str) -> list[str]:
+def made_order_ids(lake: Lake, engine: Engine, table: Table, date: str) -> list[str]:
     """The order_ids of a date's Parquet file; none when it is not there or cannot be read."""
-    path = lake.path(partition(table.layer, date, table.file))
     found: list[str] = []
     with suppress(EngineError):
-        found = engine.query("held_order_id", {"files": [path]})["order_id"].to_pylist()
+        engine.register_files(table, lake.table_paths(table, [date]), "published")
+        found = engine.query("held_order_id")["order_id"].to_pylist()
     return found
 
 
@@ -137,7 +137,7 @@ def _counted(
 ) -> dict[str, int]:
     nothing = {"dates": pa.nulls(lines.size, pa.date32()), "extracted_at": pa.nulls(lines.size, INSTANT)}
     bind_lines(engine, lines, **nothing, fields=fields, known_plain=known_plain)
-    counted: dict[str, int] = engine.query("future_updates", values={"limit": at + FUTURE_TOLERANCE}).to_pylist()[0]
+    counted: dict[str, int] = engine.query("future_updates", {"limit": at + FUTURE_TOLERANCE}).to_pylist()[0]
     return counted
 
 

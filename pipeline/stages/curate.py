@@ -22,6 +22,7 @@ from pipeline.contract import (
     ORDER_ITEMS_STAGE,
     ORDERS,
     Stage,
+    Table,
 )
 from pipeline.engine.connection import BAD_DATE, Engine, EngineError
 from pipeline.engine.facts import fact_order
@@ -115,7 +116,8 @@ class _Build:
         if not dates:
             return
         try:
-            self.engine.keep("key", {"files": [self._file(date, ORDERS.file) for date in dates]})
+            self._register(ORDERS, dates)
+            self.engine.keep("key")
         except EngineError:
             if not self._disown_rotten(dates):
                 raise
@@ -154,6 +156,9 @@ class _Build:
     def _manifest(self, date: str) -> dict[str, Any]:
         return self.run.lake.manifest(NORMALIZED_STAGE, date) or {"neighbours": [], "id": None, "counts": {}}
 
+    def _register(self, table: Table, dates: list[str]) -> None:
+        self.engine.register_files(table, self.run.lake.table_paths(table, dates))
+
     def _file(self, date: str, file: str) -> str:
         return self.run.lake.path(partition("normalized", date, file))
 
@@ -187,10 +192,11 @@ class _Build:
         """The rows of fact_order, and the order lines that they are made from, by date."""
         if not dates:
             return {}, {}
-        headers = self.engine.query("order_header", {"files": [self._file(date, ORDERS.file) for date in dates]})
-        lines = self.engine.query("order_line", {"files": [self._file(date, ITEMS.file) for date in dates]})
-        lines = self._kept(lines)
-        return by_date(fact_order(self._kept(headers), lines)), by_date(lines)
+        self._register(ORDERS, dates)
+        self._register(ITEMS, dates)
+        headers = self._kept(self.engine.query("order_header"))
+        lines = self._kept(self.engine.query("order_line"))
+        return by_date(fact_order(headers, lines)), by_date(lines)
 
     def _kept(self, rows: pa.Table) -> pa.Table:
         """The rows, ordered by date, without the orders that their date loses."""

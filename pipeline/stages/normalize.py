@@ -223,9 +223,10 @@ class _Build:
 
     def _sharing(self, built: dict[str, str], others: dict[str, str]) -> pa.Table:
         """The rows of shared_order. Partitions that cannot be read fail and are left out."""
-        files = {"all_files": [*built.values(), *others.values()], "built_files": list(built.values())}
         try:
-            return self.engine.query("shared_order", files)
+            self.engine.register_files(ORDERS, [*built.values(), *others.values()])
+            self.engine.register_files(ORDERS, built.values(), "built_orders")
+            return self.engine.query("shared_order")
         except EngineError:
             rotten = disown_rotten(self.run.lake, NORMALIZED_STAGE, others)
             if not rotten:

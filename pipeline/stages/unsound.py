@@ -1,14 +1,13 @@
 """Partitions whose normalized files are not whole: their orders may have moved, and nobody can see where to."""
 
-from contextlib import suppress
-
 import numpy as np
 import pyarrow as pa
 
 from pipeline.contract import FACT_ORDER, NORMALIZED_STAGE, ORDER_ITEMS, ORDERS, UNDATED
-from pipeline.engine.connection import Engine, EngineError
+from pipeline.engine.connection import Engine
 from pipeline.errors import CorruptPartition
 from pipeline.lake.files import Lake, partition
+from pipeline.sources.raw import made_order_ids
 
 
 def unsound(lake: Lake) -> list[str]:
@@ -32,8 +31,8 @@ def held_back(lake: Lake, engine: Engine, dates: list[str]) -> dict[str, Corrupt
         return found
     days = np.repeat(np.array(list(held), "datetime64[D]"), [len(ids) for ids in held.values()])
     engine.bind(held=pa.table({"order_id": [id_ for ids in held.values() for id_ in ids], "date": days}))
-    files = {"files": [lake.path(partition("normalized", date, ORDERS.file)) for date in whole]}
-    for row in engine.query("shared_with_held", files).to_pylist():
+    engine.register_files(ORDERS, lake.table_paths(ORDERS, whole))
+    for row in engine.query("shared_with_held").to_pylist():
         date, other = str(row["date"]), str(row["other"])
         cause = f"normalized/date={other}: not whole, and curated/date={other} holds {row['orders']:,} order(s)"
         found[date] = CorruptPartition(f"{cause} that date={date} holds as well; {_first(other)}")
@@ -42,12 +41,8 @@ def held_back(lake: Lake, engine: Engine, dates: list[str]) -> dict[str, Corrupt
 
 def _curated_order_ids(lake: Lake, engine: Engine, date: str) -> list[str]:
     """The orders that readers find in a date's curated files, as far as these can be read."""
-    found: set[str] = set()
-    for table in (FACT_ORDER, ORDER_ITEMS):
-        with suppress(EngineError):
-            files = {"files": [lake.path(partition("curated", date, table.file))]}
-            found.update(engine.query("held_order_id", files)["order_id"].to_pylist())
-    return sorted(found)
+    made = [made_order_ids(lake, engine, table, date) for table in (FACT_ORDER, ORDER_ITEMS)]
+    return sorted(set().union(*made))
 
 
 def _not_whole(date: str) -> CorruptPartition:

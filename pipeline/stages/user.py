@@ -90,7 +90,7 @@ def is_of_user(engine: Engine, lines: Lines, user_id: str, maps: Maps) -> np.nda
     for fields in maps:
         nothing = {"dates": pa.nulls(lines.size, pa.date32()), "extracted_at": pa.nulls(lines.size, UTC_MICROSECONDS)}
         bind_lines(engine, lines, **nothing, fields=fields)
-        rows = engine.query("line_of_user", values={"user_id": user_id})
+        rows = engine.query("line_of_user", {"user_id": user_id})
         is_theirs[rows.filter(rows["is_record"])["position"].to_numpy()] = True
         malformed = rows.filter(pc.invert(rows["is_record"]))["position"].to_numpy()
         is_theirs[malformed[_names(lines, malformed, user_id)]] = True
@@ -139,8 +139,7 @@ def _quarantined(lake: Lake, date: str) -> bytes:
 def _rows(lake: Lake, engine: Engine, user_id: str, table: Table, stage: Stage) -> dict[str, int]:
     """By date, the user's rows of a table, in those of its files that are whole: the others are made anew."""
     dates = [date for date in lake.partitions(table.layer) if lake.whole(lake.manifest(stage, date))]
-    files = {"files": [lake.path(partition(table.layer, date, table.file)) for date in dates if date != UNDATED]}
-    if not files["files"]:
-        return {}
-    rows = engine.query("row_of_user", files, {"user_id": user_id})
+    paths = lake.table_paths(table, (date for date in dates if date != UNDATED))
+    engine.register_files(table, paths, "published")
+    rows = engine.query("row_of_user", {"user_id": user_id})
     return {str(row["date"]): row["rows"] for row in rows.to_pylist()}

@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from pipeline.contract import DIM_PRODUCT, DIM_USER, FACT_ORDER, ORDER_ITEMS, ORDERS, Table
-from pipeline.engine.connection import no_pattern, sql
+from pipeline.engine.connection import literal, sql
 from pipeline.errors import UnusableWarehouse
 
 TABLES = {
@@ -98,19 +98,15 @@ def _refusal(connection: duckdb.DuckDBPyConnection, table: Table, root: str) -> 
         return str(error).splitlines()[0]
     row = connection.execute("SELECT sql FROM duckdb_views() WHERE view_name = ?", [table.name]).fetchone()
     reads = row[0] if row else ""
-    return "it reads another lake" if "read_parquet" in reads and _literal(root) not in reads else None
-
-
-def _literal(root: str) -> str:
-    return "'" + no_pattern(root).replace("'", "''") + "'"
+    return "it reads another lake" if "read_parquet" in reads and literal(root) not in reads else None
 
 
 def _compact(path: str) -> None:
     """Copy all of a database, whatever people have made in it, into a new file in its place."""
     with duckdb.connect() as connection:
         for name, file in (("old", path), ("new", f"{path}.compact")):
-            literal = file.replace("'", "''")
-            connection.execute(f"ATTACH '{literal}' AS {name}")
+            quoted = file.replace("'", "''")
+            connection.execute(f"ATTACH '{quoted}' AS {name}")
         connection.execute("COPY FROM DATABASE old TO new")
     os.replace(f"{path}.compact", path)
 
@@ -138,10 +134,10 @@ def view_definitions(root: str, present: set[str]) -> dict[str, str]:
     DuckDB binds no parameter in a view, so the path is put in as a quoted literal. A view over files that are not
     there cannot be created: tables not present get a view of the same columns without rows.
     """
-    literal = _literal(root)
+    quoted = literal(root)
     return {
         table.name: f"CREATE OR REPLACE VIEW {table.name} AS "
-        + (Template(sql(f"views/{table.name}")).substitute(root=literal) if table.name in present else _no_rows(table))
+        + (Template(sql(f"views/{table.name}")).substitute(root=quoted) if table.name in present else _no_rows(table))
         for table in VIEWS
     }
 

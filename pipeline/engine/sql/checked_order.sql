@@ -5,5 +5,5 @@ SELECT
     any_value(order_id) AS order_id,
     date,
     sum(amount) AS shares
-FROM read_parquet($fact_order, hive_partitioning = false)
+FROM fact_order
 GROUP BY key, order_key, date

@@ -1,6 +1,6 @@
 -- future_updates: one row: how many lines DuckDB cannot read, and how many have an updated_at later than a limit
 WITH head AS (
-    SELECT CASE WHEN regexp_matches(line, '^[ \t\n\r]*\{') THEN TRY(json_transform(line, '{"updated_at": "JSON"}')) END AS json
+    SELECT json_fields(line, '{"updated_at": "JSON"}') AS json
     FROM line
 )
 

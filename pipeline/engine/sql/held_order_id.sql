@@ -1,3 +1,3 @@
--- held_order_id: one row per order_id of the given normalized or curated files
+-- held_order_id: one row per order_id of published, the rows of a table that has orders
 SELECT DISTINCT order_id
-FROM read_parquet($files, hive_partitioning = false)
+FROM published

@@ -1,4 +1,4 @@
--- holding: one row per normalized partition, of the given ones, that holds an order of changed_order
+-- holding: one row per partition of orders that holds an order of changed_order
 SELECT DISTINCT date
-FROM read_parquet($files, hive_partitioning = false)
+FROM orders
 SEMI JOIN changed_order USING (order_id)

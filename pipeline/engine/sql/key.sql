@@ -1,3 +1,3 @@
--- key: one row per order of the given normalized partitions: its version there
+-- key: one row per row of orders: an order's version in a partition
 SELECT order_id, date, coalesce(updated_at, created_at) AS version, created_at
-FROM read_parquet($files, hive_partitioning = false)
+FROM orders

@@ -3,9 +3,7 @@ WITH head AS (
     SELECT
         position,
         extracted_at,
-        CASE WHEN regexp_matches(line, '^[ \t\n\r]*\{') THEN TRY(json_transform(
-            line, '{"created_at": "JSON", "updated_at": "JSON"}'
-        )) END AS json
+        json_fields(line, '{"created_at": "JSON", "updated_at": "JSON"}') AS json
     FROM line
 ),
 

@@ -1,8 +1,6 @@
 -- line_of_user: one row per line that is a record of the user, or no JSON object (is_record: false), whoever's it is
 WITH field AS (
-    SELECT
-        position,
-        CASE WHEN regexp_matches(line, '^[ \t\n\r]*\{') THEN TRY(json_transform(line, '{"user_id": "JSON"}')) END AS json
+    SELECT position, json_fields(line, '{"user_id": "JSON"}') AS json
     FROM line
 )
 

@@ -1,3 +1,3 @@
--- order_header: one row per order of the given normalized partitions, in the order of files and rows
+-- order_header: one row per row of orders, in its order
 SELECT order_id, user_id, amount, created_at, date
-FROM read_parquet($files, hive_partitioning = false)
+FROM orders

@@ -1,3 +1,3 @@
--- order_line: one row per order line of the given normalized partitions, in the order of files and rows
+-- order_line: one row per row of items, in its order
 SELECT order_id, line_number, sku, qty, price, date
-FROM read_parquet($files, hive_partitioning = false)
+FROM items

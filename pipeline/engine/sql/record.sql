@@ -8,11 +8,11 @@ WITH field AS (
         exact,
         exact_metadata,
         dropped_items,
-        CASE WHEN regexp_matches(line, '^[ \t\n\r]*\{') THEN TRY(json_transform(
+        json_fields(
             line,
             '{"order_id": "JSON", "user_id": "JSON", "amount": "JSON", "currency": "JSON", "created_at": "JSON",
               "updated_at": "JSON", "metadata": "JSON", "items": [{"sku": "JSON", "qty": "JSON", "price": "JSON"}]}'
-        )) END AS json
+        ) AS json
     FROM line
 ),
 

@@ -1,5 +1,5 @@
--- row_of_user: one row per date of the given files that have rows of the user, and how many
+-- row_of_user: one row per date on which published, the rows of a table, has rows of the user, and how many
 SELECT date, count(*) AS rows
-FROM read_parquet($files, hive_partitioning = false)
+FROM published
 WHERE user_id = $user_id
 GROUP BY date

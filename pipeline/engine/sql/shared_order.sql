@@ -1,5 +1,5 @@
--- shared_order: one row per two partitions, the first among those being built, that hold a same order_id
+-- shared_order: one row per two partitions of orders, the first among those of built_orders, that hold a same order_id
 SELECT DISTINCT built.date AS date, other.date AS neighbour
-FROM read_parquet($all_files, hive_partitioning = false) AS other
-JOIN read_parquet($built_files, hive_partitioning = false) AS built USING (order_id)
+FROM orders AS other
+JOIN built_orders AS built USING (order_id)
 WHERE built.date <> other.date

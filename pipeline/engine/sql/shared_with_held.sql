@@ -1,7 +1,7 @@
--- shared_with_held: one row per date of the given normalized files and date of held that have orders in common, and
+-- shared_with_held: one row per date of orders and date of held that have orders in common, and
 -- how many
 SELECT ours.date AS date, held.date AS other, count(DISTINCT order_id) AS orders
-FROM read_parquet($files, hive_partitioning = false) AS ours
+FROM orders AS ours
 JOIN held USING (order_id)
 GROUP BY ours.date, held.date
 ORDER BY ours.date, held.date

@@ -11,7 +11,6 @@ from pipeline.engine.connection import Engine, EngineError
 from pipeline.engine.lines import bind_lines, same_instant, split_lines
 from pipeline.errors import BadSetting
 from pipeline.events import emit
-from pipeline.lake.files import partition
 from pipeline.lake.run import Run
 from pipeline.observe.rotten import disown_rotten
 from pipeline.sources.base import Changes
@@ -57,11 +56,9 @@ def _holding(run: Run, engine: Engine) -> set[str]:
     """The dates whose normalized partitions hold a changed order, and those whose partitions cannot be read."""
     lake = run.lake
     whole = [date for date in lake.partitions("normalized") if lake.whole(lake.manifest(NORMALIZED_STAGE, date))]
-    if not whole:
-        return set()
-    files = {"files": [lake.path(partition("normalized", date, ORDERS.file)) for date in whole]}
     try:
-        return set(map(str, engine.query("holding", files)["date"].to_pylist()))
+        engine.register_files(ORDERS, lake.table_paths(ORDERS, whole))
+        return set(map(str, engine.query("holding")["date"].to_pylist()))
     except EngineError:
         with lake.locked():
             rotten = disown_rotten(lake, NORMALIZED_STAGE, whole)

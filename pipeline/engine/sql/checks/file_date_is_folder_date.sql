@@ -2,10 +2,10 @@
 SELECT filename, min(date) AS first_date, max(date) AS last_date, count(*) AS rows
 FROM (
     SELECT filename, date
-    FROM read_parquet($fact_order, filename = true, hive_partitioning = false)
+    FROM fact_order
     UNION ALL
     SELECT filename, date
-    FROM read_parquet($order_items, filename = true, hive_partitioning = false)
+    FROM order_items
 )
 WHERE date IS DISTINCT FROM TRY_CAST(regexp_extract(filename, 'date=([^/]+)/[^/]+$', 1) AS DATE)
 GROUP BY filename

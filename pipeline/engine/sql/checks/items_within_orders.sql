@@ -1,7 +1,7 @@
 -- items_within_orders: one row per order_id of order_items that fact_order's partition does not hold
 WITH item AS (
     SELECT hash(order_id, date) AS key, order_id, date
-    FROM read_parquet($order_items, hive_partitioning = false)
+    FROM order_items
 )
 
 SELECT order_id, date, count(*) AS lines

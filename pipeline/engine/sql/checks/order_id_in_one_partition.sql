@@ -8,7 +8,7 @@ WITH repeated AS (
 
 elsewhere AS (
     SELECT other.order_id, other.date
-    FROM read_parquet($other_fact_order, hive_partitioning = false) AS other
+    FROM other_fact_order AS other
     SEMI JOIN (SELECT order_id FROM checked_order) AS checked USING (order_id)
 ),
 

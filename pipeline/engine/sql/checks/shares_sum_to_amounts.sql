@@ -1,7 +1,7 @@
 -- shares_sum_to_amounts: one row per order whose shares in fact_order do not add up to its amount
 WITH header AS (
     SELECT hash(order_id, date) AS key, amount
-    FROM read_parquet($orders, hive_partitioning = false)
+    FROM orders
 )
 
 SELECT order_id, date, shares, amount

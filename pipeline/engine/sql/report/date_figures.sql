@@ -1,4 +1,4 @@
--- date_figures: one row per date and currency of the given partitions: the orders that their date keeps, their amount,
+-- date_figures: one row per date and currency of orders: the orders that their date keeps, their amount,
 -- and how many of them were updated after their date was over
 SELECT
     CAST(date AS VARCHAR) AS date,
@@ -6,7 +6,7 @@ SELECT
     count(*) AS orders,
     CAST(sum(amount) AS VARCHAR) AS amount,
     count(*) FILTER (updated_at >= date + INTERVAL 1 DAY) AS late
-FROM read_parquet($orders, hive_partitioning = false)
-SEMI JOIN read_parquet($fact_order, hive_partitioning = false) AS kept USING (order_id, date)
+FROM orders
+SEMI JOIN fact_order AS kept USING (order_id, date)
 GROUP BY ALL
 ORDER BY ALL

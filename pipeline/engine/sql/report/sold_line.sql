@@ -1,4 +1,4 @@
--- sold_line: one row per row of fact_order of the given partitions, with its order's currency, the user's country and the
+-- sold_line: one row per row of fact_order, with its order's currency, the user's country and the
 -- product's category; these are null where they are not known
 SELECT
     fact.order_id,
@@ -8,7 +8,7 @@ SELECT
     fact.qty,
     dim_user.country,
     dim_product.category
-FROM read_parquet($fact_order, hive_partitioning = false) AS fact
-JOIN read_parquet($orders, hive_partitioning = false) AS header USING (order_id, date)
+FROM fact_order AS fact
+JOIN orders AS header USING (order_id, date)
 LEFT JOIN dim_user ON dim_user.user_id = fact.user_id
 LEFT JOIN dim_product ON dim_product.sku = fact.sku
