@@ -14,7 +14,7 @@ PACKAGING = pyproject.toml setup.cfg constraints.txt
 PARALLEL = -n auto --dist loadfile --no-loadscope-reorder
 PIP_INSTALL = python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test check test-cron test-image test-all bench bench-api clean $(PYTHON_VERSIONS:%=test-%)
+.PHONY: help run test check test-cron test-image test-all bench bench-api house clean $(PYTHON_VERSIONS:%=test-%)
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench: $(STAMP)  ## set up, then the benchmarks (many minutes)
 
 bench-api: $(STAMP)  ## set up, then the benchmarks of the REST source (minutes)
 	$(IN_VENV)/python benchmarks/bench_api.py $(ARGS)
+
+house: $(STAMP)  ## set up, then the figures of the code that docs/DESIGN.md speaks of
+	$(IN_VENV)/python benchmarks/house.py
 
 clean:  ## remove what set-up and tools made; output/ and duckdb_db/ stay
 	rm -rf .venv .venv-* build *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -1,10 +1,9 @@
-"""`make house`: the figures of the house that docs/DESIGN.md sets limits to; exits with 1 where one is exceeded.
+"""`make house`: figures of the code, each beside the limit that it should keep.
 
 Lines are non-blank lines of Python. A module's fan-out is the number of modules of its own package that it imports.
 """
 
 import ast
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median, quantiles
@@ -81,10 +80,8 @@ def figures() -> list[tuple[str, float, float]]:
 
 
 def main() -> None:
-    found = figures()
-    for what, figure, limit in found:
-        print(f"{what:<42}{figure:>8,g}   at most {limit:,g}{'' if figure <= limit else '   EXCEEDED'}")
-    sys.exit(any(figure > limit for _, figure, limit in found))
+    for what, figure, limit in figures():
+        print(f"{what:<42}{figure:>8,g}   at most {limit:,g}{'' if figure <= limit else '   exceeded'}")
 
 
 if __name__ == "__main__":
