@@ -115,7 +115,7 @@ def test_sql_and_the_exact_reader_map_a_record_alike(record: dict) -> None:
         for exactly in ((), (0,)):
             lines = split_lines(line)
             now = pa.array([dt.datetime(2199, 1, 1)], UTC_MICROSECONDS)
-            bind_lines(engine, lines, dates=pa.nulls(1, pa.date32()), extracted_at=now, fields=FIELDS, exactly=exactly)
+            bind_lines(engine, lines, dates=pa.nulls(1, pa.date32()), answers_as_of=now, fields=FIELDS, exactly=exactly)
             (row,) = engine.query("record").drop_columns(["exact"]).to_pylist()
             typed.append(row | {"items": row["items"] or []})
     assert typed[0] == typed[1]

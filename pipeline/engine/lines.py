@@ -8,6 +8,7 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 
+from pipeline.contract import UTC_MICROSECONDS
 from pipeline.engine.connection import Engine
 from pipeline.engine.exact_json import AS_THE_CONTRACT, NotJson, NotText, rewrite
 from pipeline.fields import FieldMap
@@ -16,7 +17,7 @@ SCHEMA = pa.schema(
     [
         ("position", pa.int64()),
         ("date", pa.date32()),
-        ("extracted_at", pa.timestamp("us")),
+        ("answers_as_of", UTC_MICROSECONDS),
         ("line", pa.large_string()),
         ("exact", pa.bool_()),
         ("exact_metadata", pa.string()),
@@ -57,31 +58,21 @@ def bind_lines(
     engine: Engine,
     lines: Lines,
     *,
-    dates: pa.Array,
-    extracted_at: pa.Array,
+    dates: pa.Array | None = None,
+    answers_as_of: pa.Array | None = None,
     fields: FieldMap | None = None,
     exactly: Iterable[int] = (),
     known_plain: bool = False,
 ) -> np.ndarray:
     """Bind the table `line`; the records at `exactly`, and those that look suspicious, are read exactly.
 
-    Returns the positions of all of these. Lines that are known to be plain are not looked through for suspicious ones.
-    With a map of fields, the records are a shop's and bound as the contract would have them.
+    Each line may have the date that it was landed under, and the moment by which it is judged (null: neither matters).
+    Returns the positions of what is read exactly. Lines that are known to be plain are not looked through for
+    suspicious ones. With a map of fields, the records are a shop's and bound as the contract would have them.
     """
     array = lines.array()
     text, unreadable = _as_text(array)
-    plain = pa.table(
-        {
-            "position": pa.array(np.arange(lines.size)),
-            "date": dates,
-            "extracted_at": extracted_at,
-            "line": text,
-            "exact": pa.repeat(False, lines.size),
-            "exact_metadata": pa.nulls(lines.size, pa.string()),
-            "dropped_items": pa.repeat(pa.scalar(0, pa.int64()), lines.size),
-        },
-        schema=SCHEMA,
-    )
+    plain = _plain(text, dates, answers_as_of)
     engine.bind(line=plain)
     suspicious = [] if known_plain else engine.query("suspicious")["position"].to_pylist()
     positions = np.array(sorted({*suspicious, *unreadable, *exactly}), np.int64)
@@ -96,6 +87,21 @@ def bind_lines(
         rest = engine.query("mapped_line", fields.bound).cast(SCHEMA)
     engine.bind(line=pa.concat_tables([rest, rewritten]))
     return positions
+
+
+def _plain(text: pa.Array, dates: pa.Array | None, answers_as_of: pa.Array | None) -> pa.Table:
+    """The rows of `line` for lines that are read as they are."""
+    size = len(text)
+    columns = {
+        "position": pa.array(np.arange(size)),
+        "date": pa.nulls(size, pa.date32()) if dates is None else dates,
+        "answers_as_of": pa.nulls(size, UTC_MICROSECONDS) if answers_as_of is None else answers_as_of,
+        "line": text,
+        "exact": pa.repeat(False, size),
+        "exact_metadata": pa.nulls(size, pa.string()),
+        "dropped_items": pa.repeat(pa.scalar(0, pa.int64()), size),
+    }
+    return pa.table(columns, schema=SCHEMA)
 
 
 def _as_text(array: pa.LargeBinaryArray) -> tuple[pa.Array, list[int]]:

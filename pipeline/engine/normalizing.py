@@ -26,7 +26,7 @@ def normalized(
     engine: Engine,
     lines: Lines,
     dates: pa.Array,
-    extracted_at: pa.Array,
+    answers_as_of: pa.Array,
     fields: FieldMap | None = None,
     *,
     known_plain: bool = False,
@@ -35,7 +35,7 @@ def normalized(
 
     Lines of one date are adjacent. Without dates the lines are one partition. See bind_lines for `known_plain`.
     """
-    record = _records(engine, lines, dates, extracted_at, fields, known_plain=known_plain)
+    record = _records(engine, lines, dates, answers_as_of, fields, known_plain=known_plain)
     stays = pc.is_null(record["reason"])
     day = pc.coalesce(record["partition_date"], pa.scalar(0, pa.date32()))
     version = record.select(["position", "order_id", "created_at", "updated_at"]).append_column("partition_date", day)
@@ -53,16 +53,21 @@ def _records(
     engine: Engine,
     lines: Lines,
     dates: pa.Array,
-    extracted_at: pa.Array,
+    answers_as_of: pa.Array,
     fields: FieldMap | None,
     *,
     known_plain: bool,
 ) -> pa.Table:
     """The lines typed, in their order. An item without sku, qty and price may be no object: then read exactly."""
-    bound: dict[str, Any] = {"dates": dates, "extracted_at": extracted_at, "fields": fields, "known_plain": known_plain}
+    bound: dict[str, Any] = {
+        "dates": dates,
+        "answers_as_of": answers_as_of,
+        "fields": fields,
+        "known_plain": known_plain,
+    }
     exactly: list[int] = []
     while True:
-        bind_lines(engine, lines, exactly=exactly, **bound)
+        bind_lines(engine, lines, exactly=exactly, known_plain=known_plain, **bound)
         record = engine.query("record")
         if exactly or not (exactly := _shapeless(record)):
             return record.take(pc.sort_indices(record["position"])) if pc.any(record["exact"]).as_py() else record

@@ -7,10 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-import pyarrow as pa
-
 from pipeline.contract import FACT_ORDER, FUTURE_TOLERANCE, ORDERS, RAW_STAGE, Table
-from pipeline.contract import UTC_MICROSECONDS as INSTANT
 from pipeline.engine.connection import Engine, EngineError
 from pipeline.engine.lines import Lines, bind_lines, split_lines
 from pipeline.errors import ShrunkDate
@@ -63,7 +60,7 @@ def keep(run: Run, date: str, *, because: str) -> None:
 
 def _note_asked(run: Run, date: str, because: str, extra: Manifest) -> None:
     landed = run.lake.manifest(RAW_STAGE, date) or {}
-    known = {name: value for name, value in landed.items() if name != "extracted_at"}
+    known = {name: value for name, value in landed.items() if name != "answers_as_of"}
     asked = {"asked_at": run.intent.stamp, "as_of": run.intent.stamp, "because": because}
     run.lake.write(partition("raw", date, RAW_STAGE.manifest), known | asked | extra)
 
@@ -117,8 +114,7 @@ def order_ids(engine: Engine, pieces: Iterable[bytes], fields: FieldMap | None) 
     found: set[str] = set()
     for data in pieces:
         lines = split_lines(data)
-        nothing = {"dates": pa.nulls(lines.size, pa.date32()), "extracted_at": pa.nulls(lines.size, INSTANT)}
-        bind_lines(engine, lines, **nothing, fields=fields)
+        bind_lines(engine, lines, fields=fields)
         found.update(engine.query("order_ids")["order_id"].to_pylist())
     return found
 
@@ -135,8 +131,7 @@ def future_updates(engine: Engine, lines: Lines, at: datetime, fields: FieldMap 
 def _counted(
     engine: Engine, lines: Lines, at: datetime, fields: FieldMap | None, *, known_plain: bool
 ) -> dict[str, int]:
-    nothing = {"dates": pa.nulls(lines.size, pa.date32()), "extracted_at": pa.nulls(lines.size, INSTANT)}
-    bind_lines(engine, lines, **nothing, fields=fields, known_plain=known_plain)
+    bind_lines(engine, lines, fields=fields, known_plain=known_plain)
     counted: dict[str, int] = engine.query("future_updates", {"limit": at + FUTURE_TOLERANCE}).to_pylist()[0]
     return counted
 

@@ -18,7 +18,6 @@ from pipeline.contract import (
     ORDERS,
     RAW_STAGE,
     UNDATED,
-    UTC_MICROSECONDS,
     Stage,
     Table,
 )
@@ -88,8 +87,7 @@ def is_of_user(engine: Engine, lines: Lines, user_id: str, maps: Maps) -> np.nda
     """Which of the lines are records with this user_id, or are no records and hold it as a JSON string."""
     is_theirs = np.zeros(lines.size, bool)
     for fields in maps:
-        nothing = {"dates": pa.nulls(lines.size, pa.date32()), "extracted_at": pa.nulls(lines.size, UTC_MICROSECONDS)}
-        bind_lines(engine, lines, **nothing, fields=fields)
+        bind_lines(engine, lines, fields=fields)
         rows = engine.query("line_of_user", {"user_id": user_id})
         is_theirs[rows.filter(rows["is_record"])["position"].to_numpy()] = True
         malformed = rows.filter(pc.invert(rows["is_record"]))["position"].to_numpy()

@@ -2,19 +2,19 @@
 WITH head AS (
     SELECT
         position,
-        extracted_at,
+        answers_as_of,
         json_fields(line, '{"created_at": "JSON", "updated_at": "JSON"}') AS json
     FROM line
 ),
 
 typed AS (
-    SELECT position, extracted_at, instant(json.created_at) AS created_at, instant(json.updated_at) AS updated_at
+    SELECT position, answers_as_of, instant(json.created_at) AS created_at, instant(json.updated_at) AS updated_at
     FROM head
 )
 
 SELECT
     position,
-    CASE WHEN created_at <= extracted_at + INTERVAL 1 DAY THEN CAST(created_at AS DATE) END AS date,
+    CASE WHEN created_at <= answers_as_of + INTERVAL 1 DAY THEN CAST(created_at AS DATE) END AS date,
     created_at,
     updated_at
 FROM typed

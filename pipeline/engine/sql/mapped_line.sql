@@ -13,7 +13,7 @@ WITH field AS (
 SELECT
     position,
     date,
-    extracted_at,
+    answers_as_of,
     CASE WHEN json IS NULL THEN line ELSE CAST(to_json({
         'order_id': json[1],
         'user_id': json[2],

@@ -4,7 +4,7 @@ WITH field AS (
     SELECT
         position,
         date AS partition_date,
-        extracted_at,
+        answers_as_of,
         exact,
         exact_metadata,
         dropped_items,
@@ -20,7 +20,7 @@ typed AS (
     SELECT
         position,
         partition_date,
-        extracted_at,
+        answers_as_of,
         exact,
         exact_metadata,
         dropped_items,
@@ -41,7 +41,7 @@ SELECT
             json.created_at IS NULL OR trim(text(json.created_at), e' \t\n\r\f\x0B') = ''
         ) THEN 'missing_created_at'
         WHEN created_at IS NULL THEN 'invalid_created_at'
-        WHEN created_at > extracted_at + INTERVAL 1 DAY THEN 'future_created_at'
+        WHEN created_at > answers_as_of + INTERVAL 1 DAY THEN 'future_created_at'
         WHEN CAST(created_at AS DATE) <> partition_date THEN 'outside_window'
     END AS reason,
     order_id,
@@ -49,7 +49,7 @@ SELECT
     money(json.amount) AS amount,
     text(json.currency) AS currency,
     created_at,
-    CASE WHEN updated_at <= extracted_at + INTERVAL 1 DAY THEN updated_at END AS updated_at,
+    CASE WHEN updated_at <= answers_as_of + INTERVAL 1 DAY THEN updated_at END AS updated_at,
     json.user_id IS NOT NULL AS user_id_present,
     json.updated_at IS NOT NULL AS updated_at_present,
     CASE WHEN exact THEN exact_metadata ELSE CAST(json.metadata AS VARCHAR) END AS metadata,

@@ -120,8 +120,7 @@ class _Splitter:
         exactly = bind_lines(
             engine,
             lines,
-            dates=pa.nulls(lines.size, pa.date32()),
-            extracted_at=same_instant(self._answers_as_of, lines.size),
+            answers_as_of=same_instant(self._answers_as_of, lines.size),
         )
         if array_in is not None:
             _refuse_syntax_errors(engine, lines, array_in)

@@ -224,7 +224,7 @@ def _dated(lake: Lake, dump: Dump, inventory: Inventory, lines: list[bytes], eng
     of_date: dict[str, set[bytes]] = {}
     bound = split_lines(b"".join(lines))
     at = same_instant(moment(inventory.answers_as_of), bound.size)
-    bind_lines(engine, bound, dates=pa.nulls(bound.size, pa.date32()), extracted_at=at)
+    bind_lines(engine, bound, answers_as_of=at)
     for row in engine.query("landing").to_pylist():
         date = str(row["date"])
         if date in inventory.parts:

@@ -44,8 +44,8 @@ def _dates(run: Run, engine: Engine, shop: Shop, spool: WindowSpool) -> set[str]
     with open(spool.records, "rb") as file:
         for block in blocks(file):
             lines = split_lines(block)
-            nothing, now = pa.nulls(lines.size, pa.date32()), same_instant(run.intent.as_of, lines.size)
-            bind_lines(engine, lines, dates=nothing, extracted_at=now, fields=shop.fields)
+            now = same_instant(run.intent.as_of, lines.size)
+            bind_lines(engine, lines, answers_as_of=now, fields=shop.fields)
             dates.update(map(str, engine.query("landing")["date"].drop_null().unique().to_pylist()))
         changed = pa.table({"order_id": pa.array(sorted(order_ids(engine, blocks(file), shop.fields)), pa.string())})
     engine.bind(changed_order=changed)
