@@ -199,3 +199,10 @@ def test_auto_loads_the_dates_that_a_first_load_did_not_come_to(lake: LakeUnderT
         assert lake.run_date(FetchOrders, dt.date(2025, 1, 14), None, dt.datetime(2025, 1, 16, 1)), lake.errors
         assert lake.run(None, dt.datetime(2025, 1, 16, 9), changed_since="auto"), lake.errors
     assert amounts(lake) == [1, 2, 3]
+
+
+def test_auto_is_refused_when_the_last_such_run_is_later_than_this_one(lake: LakeUnderTest) -> None:
+    order = b'{"order_id": "o_1", "created_at": "2025-01-15T10:00:00Z"}'
+    assert lake.run([order], dt.datetime(2025, 3, 1), changed_since="auto"), lake.errors
+    assert not lake.run([order], dt.datetime(2025, 2, 1), changed_since="auto")
+    assert "--changed-since auto: the last such run was as of 2025-03-01T00:00:00.000000Z, later" in lake.errors[0]

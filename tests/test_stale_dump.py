@@ -130,3 +130,13 @@ def test_a_dump_of_before_in_a_lake_of_before_is_taken_on(lake: LakeUnderTest) -
     written = lake.written()
     assert lake.run(None, LATER)
     assert lake.written() == written
+
+
+def test_a_dump_whose_mtime_is_not_believed_is_read_once_if_nothing_in_it_is_in_the_future(
+    lake: LakeUnderTest, caplog
+) -> None:
+    lake.write_dump([on(14, "o_0"), on(15, "o_1")], dt.datetime(1980, 1, 1))
+    assert lake.run(None, READ)
+    caplog.clear()
+    assert lake.run(None, LATER)
+    assert not [message for message in caplog.messages if "event=dump_read" in message or "not_believed" in message]

@@ -186,3 +186,64 @@ def test_a_lake_of_before_keeps_its_undated_records(lake: LakeUnderTest) -> None
     assert lake.written() == written
     assert lake.run([GOOD, NEVER], FIRST + 2 * HOUR)
     assert undated(lake) == [("invalid_created_at", SOON), ("missing_created_at", NEVER)]
+
+
+UNDATED_FILES = (f"raw/date={UNDATED}/orders_raw.json", f"quarantine/date={UNDATED}/orders.parquet")
+
+
+def damage(path: Path) -> None:
+    path.write_bytes(b"x" * path.stat().st_size)
+
+
+@pytest.mark.parametrize("content", [None, '{"id": 5}', "{"])
+def test_undated_records_stay_when_their_manifest_is_lost(lake: LakeUnderTest, content: str | None) -> None:
+    ahead = order("o_4", created_at="2025-02-04T10:00:00Z")
+    lake.write_dump([GOOD, SOON, ahead], FIRST)
+    assert lake.run(None, FIRST)
+    manifest = lake.root / f"raw/date={UNDATED}/_raw.json"
+    manifest.unlink() if content is None else manifest.write_text(content)
+    lake.write_dump([GOOD], FIRST + 9 * DAY)
+    assert lake.run(None, FIRST + 9 * DAY), lake.errors
+    assert undated(lake) == [("invalid_created_at", SOON), ("future_created_at", ahead)]
+
+
+def test_undated_records_are_not_dropped_in_silence_when_one_file_is_damaged_and_the_other_gone(
+    lake: LakeUnderTest,
+) -> None:
+    assert lake.run([GOOD, SOON], FIRST)
+    raw, quarantine = (lake.root / name for name in UNDATED_FILES)
+    damage(raw)
+    quarantine.unlink()
+    assert not lake.run([GOOD, NEVER], FIRST + HOUR)
+    assert "delete both and run again" in lake.errors[0]
+    raw.unlink()
+    assert lake.run(None, FIRST + 2 * HOUR), lake.errors
+    assert undated(lake) == [("missing_created_at", NEVER)]
+
+
+@pytest.mark.parametrize("lost", UNDATED_FILES)
+def test_dropped_undated_records_do_not_come_back_because_a_file_is_lost(lake: LakeUnderTest, lost: str) -> None:
+    assert lake.run([GOOD, SOON], FIRST)
+    with lake.configured():
+        drop_undated("tests", RunAll(stamp=FIRST + HOUR).intent)
+    (lake.root / lost).unlink(missing_ok=True)
+    assert lake.run(None, FIRST + 2 * HOUR), lake.errors
+    assert undated(lake) == []
+
+
+def test_a_damaged_undated_file_of_the_right_size_is_made_anew_by_force(lake: LakeUnderTest) -> None:
+    assert lake.run([GOOD, SOON], FIRST)
+    before = lake.files()
+    damage(lake.root / UNDATED_FILES[0])
+    assert lake.run(None, FIRST + HOUR, force=True), lake.errors
+    assert lake.files() == before
+
+
+def test_undated_records_that_cannot_be_taken_in_stop_no_date(lake: LakeUnderTest) -> None:
+    assert lake.run([GOOD, SOON], FIRST)
+    for name in UNDATED_FILES:
+        damage(lake.root / name)
+    more = order("o_9", created_at="2025-01-16T10:00:00Z")
+    assert not lake.run([GOOD, more, NEVER], FIRST + HOUR)
+    assert sorted(map(str, lake.curated("fact_order"))) == ["2025-01-15", "2025-01-16"]
+    assert any("its bytes are not those that were landed" in error for error in lake.summary(FIRST + HOUR)["errors"])

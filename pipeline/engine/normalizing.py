@@ -59,12 +59,7 @@ def _records(
     known_plain: bool,
 ) -> pa.Table:
     """The lines typed, in their order. An item without sku, qty and price may be no object: then read exactly."""
-    bound: dict[str, Any] = {
-        "dates": dates,
-        "answers_as_of": answers_as_of,
-        "fields": fields,
-        "known_plain": known_plain,
-    }
+    bound: dict[str, Any] = {"dates": dates, "answers_as_of": answers_as_of, "fields": fields}
     exactly: list[int] = []
     while True:
         bind_lines(engine, lines, exactly=exactly, known_plain=known_plain, **bound)

@@ -20,6 +20,7 @@ Manifest = dict[str, Any]
 
 FSYNC_THREADS = 8
 _seen: dict[str, tuple[tuple[int, int, int], Manifest | None]] = {}
+_judged: dict[str, tuple[Manifest, str | None]] = {}
 _named: set[str] = set()
 
 
@@ -87,9 +88,15 @@ class Lake(Work):
         """
         name = partition(stage.layer, date, stage.manifest)
         content = self.read(name)
-        fault = None if content is None else manifests.fault(stage.name, content)
-        if fault is not None:
-            _warn_of(self.path(name), f"{fault}; it counts as absent")
+        if content is None:
+            return None
+        path = self.path(name)
+        judged = _judged.get(path)
+        # a content that has been read once is the same object until the file changes
+        if judged is None or judged[0] is not content:
+            judged = _judged[path] = (content, manifests.fault(stage.name, content))
+        if judged[1] is not None:
+            _warn_of(path, f"{judged[1]}; it counts as absent")
             return None
         return content
 

@@ -33,6 +33,20 @@ def moment(stamp: str) -> datetime:
     return datetime.strptime(stamp, AS_OF_FORMAT)
 
 
+def may_be_stale(lake: Lake) -> bool:
+    """Whether an order may be in two curated partitions, or in none, until what is stale is curated.
+
+    A mark that waits for partitions which are not whole counts once one of them is.
+    """
+    mark = lake.read(STALE)
+    if mark is None:
+        return False
+    waits_for = mark.get("waits_for")
+    if not isinstance(waits_for, list):
+        return True
+    return any(lake.whole(lake.manifest(NORMALIZED_STAGE, str(date))) for date in waits_for)
+
+
 @cache
 def settled_at(date: str, settle: timedelta) -> str:
     """The stamp from which on an answer for the date is final."""

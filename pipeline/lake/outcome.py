@@ -48,10 +48,22 @@ class Outcome:
         if intent.keep_going:
             for date, error in self.failed.items():
                 stage = self.at_fault.get(date, self.stage)
-                note = {"stage": stage.name, "date": date, "error": str(error), "kind": type(error).__name__}
-                lake.write(failure(stage, date, intent), note | {"api": self.api.get(date, {})})
+                name = failure(stage, date, intent)
+                _write_failure(lake, name, stage, date, error, api=self.api.get(date, {}))
         elif self.failed:
             raise RunFailed(error_text(by_text(self.failed)))
+
+
+def note_failure(lake: Lake, name: str, stage: Stage, date: str, error: Exception) -> None:
+    """Say that a stage of a date, or of the undated records, failed in a run that goes on. Call it under the lock."""
+    emit("date_failed", level=logging.ERROR, stage=stage.name, error=str(error))
+    _write_failure(lake, name, stage, date, error, api={})
+
+
+def _write_failure(lake: Lake, name: str, stage: Stage, date: str, error: Exception, *, api: Mapping[str, int]) -> None:
+    text = str(error) if "date=" in str(error) else f"{stage.name} date={date}: {error}; mend that and run again"
+    note = {"stage": stage.name, "date": date, "error": text, "kind": type(error).__name__, "api": dict(api)}
+    lake.write(name, note)
 
 
 def forget_failed_try(lake: Lake, summary: str, intent: Intent) -> None:

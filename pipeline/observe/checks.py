@@ -81,11 +81,11 @@ def late_arriving(lake: Lake, engine: Engine, touched: list[PartitionCounts]) ->
 
 
 def _dates(lake: Lake, touched: list[PartitionCounts]) -> dict[str, list[str]]:
-    def committed(date: str, *stages: Stage) -> bool:
-        return all((lake.manifest(stage, date) or {}).get("id") is not None for stage in stages)
+    def whole(date: str, *stages: Stage) -> bool:
+        return all(lake.whole(lake.manifest(stage, date)) for stage in stages)
 
     stages = (NORMALIZED_STAGE, *CURATED_STAGES)
-    dates = [counts.date for counts in touched if not counts.error and committed(counts.date, *stages)]
+    dates = [counts.date for counts in touched if not counts.error and whole(counts.date, *stages)]
     elsewhere = sorted(set(lake.partitions("curated")).difference(dates))
     others = [date for date in elsewhere if lake.whole(lake.manifest(FACT_ORDER_STAGE, date))]
     return {"fact_order": dates, "order_items": dates, "orders": dates, "other_fact_order": others}

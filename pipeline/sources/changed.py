@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from pipeline.contract import RAW_STAGE, UNDATED
+from pipeline.errors import BadSetting
 from pipeline.lake.files import Lake
 from pipeline.lake.freshness import answers_as_of, asked_at, moment
 from pipeline.lake.run import Run
@@ -10,15 +11,21 @@ from pipeline.lake.run import Run
 STATE = "raw/_changed_since.json"
 
 
-def start_of(lake: Lake, asked: datetime | str, overlap_minutes: float) -> datetime | None:
+def start_of(run: Run, asked: datetime | str, overlap_minutes: float) -> datetime | None:
     """The instant from which on updates are asked for.
 
     With `auto` it is when the last such run started, or, if a partition that was asked for later speaks for an earlier
     moment, that moment; before there was such a run, the moment of the oldest answer. None when nothing is landed.
+    Raises BadSetting when the last such run was later than this one.
     """
     if isinstance(asked, datetime):
         return asked
-    known = _last_run(lake)
+    lake, known = run.lake, _last_run(run.lake)
+    if known is not None and known > run.intent.stamp:
+        raise BadSetting(
+            f"--changed-since auto: the last such run was as of {known}, later than this one as of {run.intent.stamp}; "
+            "expected an earlier one; give --changed-since a time"
+        )
     manifests = [lake.manifest(RAW_STAGE, date) or {} for date in lake.partitions("raw") if date != UNDATED]
     landed = [manifest for manifest in manifests if manifest.get("id") is not None and "dropped" not in manifest]
     later = [answers_as_of(manifest) for manifest in landed if known is None or asked_at(manifest) > known]

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.contract import CURATED_STAGES, NORMALIZED_STAGE
-from pipeline.dates import fold_dates
+from pipeline.contract import CURATED_STAGES, NORMALIZED_STAGE, RAW_STAGE, UNDATED
+from pipeline.dates import fold_dates, is_date
 from pipeline.engine.connection import EngineError
 from pipeline.errors import CheckFailed, PipelineError, RunFailed
 from pipeline.events import emit
 from pipeline.lake.files import Lake
-from pipeline.lake.freshness import newest_settled, settled
+from pipeline.lake.freshness import failure, newest_settled, settled
 from pipeline.lake.outcome import by_text, error_text
 from pipeline.lake.run import Run
 from pipeline.observe.checks import Breaches, late_arriving, run_checks
@@ -50,12 +50,12 @@ def conclude(run: Run, ending: Ending) -> None:
     Raises RunFailed for the errors of the ending and all found here.
     """
     with run.lake.locked():
-        checks, unknown, broken = _checked(run)
-        built = len(touched(run.lake, run.intent))
+        built = touched(run.lake, run.intent)
+        checks, unknown, broken = _checked(run, built)
         dates = sorted({*ending.dates, *failed_dates(run.lake, run.intent)})
         partitions = [partition_counts(run.lake, date, run.intent) for date in dates]
         failed = {part.date: RunFailed(part.error) for part in partitions if part.error}
-        errors = [*ending.errors, *_unseen(run.lake, ending.warehouse), *by_text(failed), *broken]
+        errors = [*ending.errors, *_unseen(run.lake, ending.warehouse), *by_text(failed), *_undated(run), *broken]
         differing = _differing(run, partitions, ending.source)
         summary = summarize(
             partitions,
@@ -74,9 +74,15 @@ def conclude(run: Run, ending: Ending) -> None:
     show(partitions, summary, path)
     _log(partitions, differing)
     level = logging.ERROR if errors else logging.INFO
-    emit("run_end", level=level, as_of=run.intent.stamp, built=built, failed=len(errors), summary=path)
+    emit("run_end", level=level, as_of=run.intent.stamp, built=len(built), failed=len(errors), summary=path)
     if errors:
         raise RunFailed(f"{error_text(errors)}; summary: {path}")
+
+
+def _undated(run: Run) -> list[PipelineError]:
+    """Why the records without a date could not be taken in."""
+    failed = run.lake.read(failure(RAW_STAGE, UNDATED, run.intent))
+    return [RunFailed(failed["error"])] if failed else []
 
 
 def _said(run: Run, ending: Ending, errors: list[PipelineError]) -> dict[str, Any]:
@@ -90,10 +96,10 @@ def _said(run: Run, ending: Ending, errors: list[PipelineError]) -> dict[str, An
     }
 
 
-def _checked(run: Run) -> tuple[dict[str, Breaches], dict[str, int], list[PipelineError]]:
+def _checked(run: Run, built: list[PartitionCounts]) -> tuple[dict[str, Breaches], dict[str, int], list[PipelineError]]:
     """What the checks find in the partitions that this run has made, and in those whose last check did not pass."""
-    made = {counts.date: counts for counts in touched(run.lake, run.intent)}
-    marked = set((run.lake.read(UNCHECKED) or {}).get("dates", [])).intersection(run.lake.partitions("curated"))
+    made = {counts.date: counts for counts in built}
+    marked = _marked(run.lake).intersection(run.lake.partitions("curated"))
     curated = [*made.values(), *(partition_counts(run.lake, date, run.intent) for date in sorted(marked - made.keys()))]
     if not curated:
         return {}, {}, []
@@ -103,6 +109,12 @@ def _checked(run: Run) -> tuple[dict[str, Breaches], dict[str, int], list[Pipeli
     if not errors:
         run.lake.remove(UNCHECKED)
     return checks, unknown, errors
+
+
+def _marked(lake: Lake) -> set[str]:
+    """The dates whose last check did not pass."""
+    dates = (lake.read(UNCHECKED) or {}).get("dates")
+    return set(filter(is_date, map(str, dates))) if isinstance(dates, list) else set()
 
 
 def _check(run: Run, curated: list[PartitionCounts]) -> tuple[dict[str, Breaches], dict[str, int], list[PipelineError]]:

@@ -29,15 +29,15 @@ from pipeline.engine.facts import fact_order
 from pipeline.engine.normalizing import by_date
 from pipeline.errors import CorruptPartition
 from pipeline.events import emit
-from pipeline.lake.files import Publication, partition
-from pipeline.lake.freshness import STALE, missing, stale
+from pipeline.lake.files import Lake, Publication, partition
+from pipeline.lake.freshness import STALE, may_be_stale, missing, stale
 from pipeline.lake.outcome import Outcome
 from pipeline.lake.parquet import write_table
 from pipeline.lake.run import Run
 from pipeline.observe.rotten import disown_rotten
 from pipeline.stages.publishing_order import publishing_order
 from pipeline.stages.staging import staged
-from pipeline.stages.unsound import held_back, unsound
+from pipeline.stages.unsound import doubled, held_back, unsound
 
 BATCH_BYTES = 16 << 20
 
@@ -57,22 +57,33 @@ def curate(run: Run, stage: Stage, dates: list[str]) -> None:
         with run.open_engine() as engine:
             build = _Build(run, engine, outcome, _jobs(run, stage, dates))
             build.stage()
+            build.drop_held_back()
             outcome.fail_all(run.lake.publish(build.in_order()))
-        # what is not whole may hold orders that have moved, once it is
-        if not outcome.failed and not unsound(run.lake):
-            run.lake.remove(STALE)
+            for date, error in doubled(run.lake, engine).items():
+                outcome.fail(date, error)
+        if not outcome.failed:
+            _settle(run.lake)
         outcome.close(run.lake, run.intent)
     build.report(time.monotonic() - started)
 
 
+def _settle(lake: Lake) -> None:
+    """Take the stale mark away, or let it wait for partitions that are not whole: their orders may have moved."""
+    waits_for = unsound(lake)
+    if not waits_for:
+        lake.remove(STALE)
+    elif lake.read(STALE) is not None:
+        lake.write(STALE, {"waits_for": waits_for})
+
+
 def curate_stale(run: Run) -> None:
     """Publish both tables of every stale partition of the lake, if an order may be in two of them. Raises as curate."""
-    if run.lake.read(STALE) is not None:
+    if may_be_stale(run.lake):
         curate(run, FACT_ORDER_STAGE, [])
 
 
 def _due(run: Run, stage: Stage, dates: list[str]) -> bool:
-    return run.lake.read(STALE) is not None or any(missing(run.lake, stage, date, run.intent) for date in dates)
+    return may_be_stale(run.lake) or any(missing(run.lake, stage, date, run.intent) for date in dates)
 
 
 def _jobs(run: Run, stage: Stage, dates: list[str]) -> Jobs:
@@ -101,11 +112,22 @@ class _Build:
     publications: dict[str, list[Publication]] = field(default_factory=dict)
     losers: dict[str, pa.Table] = field(default_factory=dict)
     winners: dict[str, set[str]] = field(default_factory=dict)
+    # whether a normalized partition turned out to be unreadable
+    is_less: bool = False
 
     def stage(self) -> None:
         """Write every file where it can be published from; a batch is written while the next one is made."""
         self._find_losers()
         self.publications = staged("curating dates", len(self.jobs), self._batches(), self._stage_batch, self.outcome)
+
+    def drop_held_back(self) -> None:
+        """Publish nothing of a date that shares orders with a partition which turned out not to be whole meanwhile."""
+        failed = sorted(self.outcome.failed)
+        if not self._disown_rotten(failed) and not self.is_less:
+            return
+        for date, error in held_back(self.run.lake, self.engine, sorted(self.publications)).items():
+            self.outcome.fail(date, error)
+            del self.publications[date]
 
     def _find_losers(self) -> None:
         """Only partitions that share an order, as normalizing has noted, can hold one in different versions."""
@@ -144,6 +166,8 @@ class _Build:
         rotten = disown_rotten(self.run.lake, NORMALIZED_STAGE, dates)
         for date, error in rotten.items():
             self._fail(date, error, at_fault=NORMALIZED_STAGE)
+            self.publications.pop(date, None)
+        self.is_less = self.is_less or bool(rotten)
         return bool(rotten)
 
     def _fail(self, date: str, error: CorruptPartition, *, at_fault: Stage | None = None) -> None:
@@ -225,15 +249,15 @@ class _Build:
     def _write_order_items(self, date: str, items: pa.Table | None) -> Publication:
         """Without orders to leave out, the normalized items are the curated ones to the byte, so they are copied.
 
-        The items that are kept are read here, unless they have been for fact_order.
+        The items are read here, unless they have been for fact_order: a file that cannot be read is not copied.
         """
         target = self.run.lake.stage(partition("curated", date, ORDER_ITEMS.file))
         source = self._file(date, ITEMS.file)
+        if items is None:
+            items = self._kept_of_date(date, pq.read_table(source, partitioning=None))
         if date not in self.losers:
             shutil.copyfile(source, target)
             return self._publication(ORDER_ITEMS_STAGE, date, self._manifest(date)["counts"]["lines"])
-        if items is None:
-            items = self._kept_of_date(date, pq.read_table(source, partitioning=None))
         write_table(ORDER_ITEMS, items, target)
         return self._publication(ORDER_ITEMS_STAGE, date, items.num_rows)
 

@@ -80,7 +80,9 @@ class _Erasure:
     def publication(self, date: str) -> Publication | None:
         """What publishes the date without the user; None when it holds nothing of them and is whole."""
         manifest = self.run.lake.manifest(RAW_STAGE, date) or {}
-        data = undated.landed_records(self.run.lake).content if date == UNDATED else raw_bytes(self.run.lake, date)
+        data = (
+            undated.landed_records(self.run.lake).records.content if date == UNDATED else raw_bytes(self.run.lake, date)
+        )
         is_whole = manifest["id"] is not None
         if is_whole and not may_hold(data, self._user_id):
             return None
@@ -95,6 +97,10 @@ class _Erasure:
             self._dated(date, manifest, lines, ~is_theirs) if date != UNDATED else self._undated(manifest, ~is_theirs)
         )
 
+    def _landed(self, date: str) -> bytes:
+        is_undated = date == UNDATED
+        return undated.landed_records(self.run.lake).records.content if is_undated else raw_bytes(self.run.lake, date)
+
     def _dated(self, date: str, manifest: Manifest, lines: Lines, stays: np.ndarray) -> Publication:
         kept = split_lines(_content(lines, stays))
         Path(self.run.lake.stage(raw_name(date))).write_bytes(kept.buffer)
@@ -108,7 +114,7 @@ class _Erasure:
 
     def _undated(self, manifest: Manifest, stays: np.ndarray) -> Publication:
         """Its records are all discarded, here and now."""
-        kept = undated.landed_records(self.run.lake).only(list(stays))
+        kept = undated.landed_records(self.run.lake).records.only(list(stays))
         made = undated.staged(self.run, self._engine, kept, because="erased", extra={})
         made.body["counts"].pop("reasons")
         made.body = self._body(manifest) | {name: made.body[name] for name in ("id", "counts", "segments")}

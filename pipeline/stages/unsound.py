@@ -3,40 +3,82 @@
 import numpy as np
 import pyarrow as pa
 
-from pipeline.contract import FACT_ORDER, NORMALIZED_STAGE, ORDER_ITEMS, ORDERS, UNDATED
-from pipeline.engine.connection import Engine
+from pipeline.contract import FACT_ORDER, FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS, ORDERS, STAGES, UNDATED
+from pipeline.engine.connection import Engine, EngineError
 from pipeline.errors import CorruptPartition
 from pipeline.lake.files import Lake, partition
 from pipeline.sources.raw import made_order_ids
 
 
 def unsound(lake: Lake) -> list[str]:
-    """The dates that are normalized or curated, but whose normalized partition is not whole."""
+    """The dates that were normalized or curated, but whose normalized partition is not whole."""
     dates = {*lake.partitions("normalized"), *lake.partitions("curated")} - {UNDATED}
-    return [date for date in sorted(dates) if not lake.whole(lake.manifest(NORMALIZED_STAGE, date))]
+    return [date for date in sorted(dates) if not _is_whole(lake, date) and _is_known(lake, date)]
+
+
+def _is_whole(lake: Lake, date: str) -> bool:
+    return lake.whole(lake.manifest(NORMALIZED_STAGE, date))
+
+
+def _is_known(lake: Lake, date: str) -> bool:
+    """Whether anything of the date is there, and not only an empty folder."""
+    names = [partition(stage.layer, date, name) for stage in STAGES[1:] for name in (stage.manifest, *stage.files)]
+    return any(map(lake.has, names))
 
 
 def held_back(lake: Lake, engine: Engine, dates: list[str]) -> dict[str, CorruptPartition]:
     """Of the dates to curate, those that cannot be, and why.
 
-    A partition that is not whole is represented by its curated files: readers find the orders that are there, so a date
-    that has one of them would make a second place for it. Raises EngineError for a normalized file of the dates that
-    cannot be read.
+    A date may share an order with a partition that is not whole: nobody knows which version that one holds. Its curated
+    files say which orders readers find in it. Raises EngineError when a normalized file of the dates cannot be read.
     """
     broken = unsound(lake)
+    if not broken:
+        return {}
     found = {date: _not_whole(date) for date in dates if date in broken}
-    held = {date: ids for date in broken if (ids := _curated_order_ids(lake, engine, date))}
     whole = [date for date in dates if date not in broken]
-    if not held or not whole:
-        return found
+    engine.register_files(ORDERS, lake.table_paths(ORDERS, whole))
+    shared = _shared(lake, engine, broken, "shared_with_held") if whole else []
+    for date, other, orders in shared:
+        found[date] = CorruptPartition(
+            f"normalized/date={other}: not whole, and {orders:,} order(s) are in curated/date={other} and in "
+            f"date={date}, so they could end up in both; {_first(other)}"
+        )
+    return found
+
+
+def doubled(lake: Lake, engine: Engine) -> dict[str, CorruptPartition]:
+    """The dates whose curated orders are also in the curated files of a partition that is not whole.
+
+    Partitions whose files cannot be read are left out: the data checks find these.
+    """
+    broken = unsound(lake)
+    if not broken:
+        return {}
+    dates = [date for date in lake.partitions("curated") if date not in broken]
+    whole = [date for date in dates if lake.whole(lake.manifest(FACT_ORDER_STAGE, date))]
+    try:
+        engine.register_files(FACT_ORDER, lake.table_paths(FACT_ORDER, whole))
+        shared = _shared(lake, engine, broken, "curated_with_held") if whole else []
+    except EngineError:
+        return {}
+    return {
+        date: CorruptPartition(
+            f"curated/date={date} and curated/date={other} both hold {orders:,} order(s), and normalized/date={other} "
+            f"is not whole; {_first(other)}"
+        )
+        for date, other, orders in shared
+    }
+
+
+def _shared(lake: Lake, engine: Engine, broken: list[str], query: str) -> list[tuple[str, str, int]]:
+    """The rows of a query over what the curated files of broken partitions hold: a date, such a partition, orders."""
+    held = {date: ids for date in broken if (ids := _curated_order_ids(lake, engine, date))}
+    if not held:
+        return []
     days = np.repeat(np.array(list(held), "datetime64[D]"), [len(ids) for ids in held.values()])
     engine.bind(held=pa.table({"order_id": [id_ for ids in held.values() for id_ in ids], "date": days}))
-    engine.register_files(ORDERS, lake.table_paths(ORDERS, whole))
-    for row in engine.query("shared_with_held").to_pylist():
-        date, other = str(row["date"]), str(row["other"])
-        cause = f"normalized/date={other}: not whole, and curated/date={other} holds {row['orders']:,} order(s)"
-        found[date] = CorruptPartition(f"{cause} that date={date} holds as well; {_first(other)}")
-    return found
+    return [(str(row["date"]), str(row["other"]), row["orders"]) for row in engine.query(query).to_pylist()]
 
 
 def _curated_order_ids(lake: Lake, engine: Engine, date: str) -> list[str]:

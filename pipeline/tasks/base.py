@@ -10,7 +10,7 @@ from typing import Any
 import luigi
 
 from pipeline import config
-from pipeline.contract import Stage
+from pipeline.contract import RAW_STAGE, Stage
 from pipeline.engine.connection import Engine
 from pipeline.errors import BadSetting, PipelineError
 from pipeline.lake.files import Lake
@@ -114,7 +114,12 @@ def refuse_if_done_later(dates: Iterable[str], intent: Intent) -> None:
         return
     date, stamp = later
     flag = "--force" if intent.force else "--reprocess"
-    mend = "remove [run] as_of, or set a later one" if as_of is not None else "set this host's clock right"
+    mend = "remove [run] as_of, or set a later one"
+    if as_of is None:
+        mend = (
+            "set this host's clock right; if it was ahead when that run was made, delete "
+            f"raw/date={date}/{RAW_STAGE.manifest} and run RunAll without {flag}"
+        )
     raise BadSetting(
         f"{flag}: date={date} was made by a run as of {stamp}, later than this one as of {intent.stamp}, so nothing "
         f"would be done; expected a later as_of; {mend}"

@@ -6,7 +6,6 @@ from typing import Any
 from pipeline import config
 from pipeline.contract import NORMALIZED_STAGE, UNDATED
 from pipeline.dates import Range, chosen
-from pipeline.lake.files import Lake
 from pipeline.lake.freshness import missing
 from pipeline.lake.run import run_name
 from pipeline.settings.setting import AUTO
@@ -48,8 +47,8 @@ def _changed(task: Any, source: Source, asked: Range) -> list[str] | None:
     lake, name = task.this_run.lake, changes_name(task.stamp)
     known = lake.read(name)
     if known is None:
-        since = start_of(lake, task.changed_since, config.api()["overlap_minutes"])
-        known = {"since": shown(since), "moves_on": _moves_on(task, lake, since), "dates": None}
+        since = start_of(task.this_run, task.changed_since, config.api()["overlap_minutes"])
+        known = {"since": shown(since), "moves_on": _moves_on(task, since), "dates": None}
         if since is not None:
             found = source.changed(task.this_run, since, asked)
             known |= {"dates": sorted(found.dates | _incomplete(task)), "api": found.api}
@@ -66,11 +65,12 @@ def _incomplete(task: Any) -> set[str]:
     return {date for date in landed if missing(run.lake, NORMALIZED_STAGE, date, run.intent)}
 
 
-def _moves_on(task: Any, lake: Lake, since: datetime | None) -> bool:
+def _moves_on(task: Any, since: datetime | None) -> bool:
     """Whether `auto` may go on from this run: it looks at all dates, and from no later than `auto` would."""
-    behind = start_of(lake, AUTO, config.api()["overlap_minutes"])
-    caught_up = since is None or (behind is not None and since <= behind)
-    return task.since is None and task.until is None and caught_up
+    if task.since is not None or task.until is not None:
+        return False
+    behind = start_of(task.this_run, AUTO, config.api()["overlap_minutes"])
+    return since is None or (behind is not None and since <= behind)
 
 
 def changes_name(as_of: datetime) -> str:

@@ -4,7 +4,7 @@ import luigi
 
 from pipeline.contract import CURATED_STAGES, Stage
 from pipeline.lake.files import Lake
-from pipeline.lake.freshness import STALE, missing
+from pipeline.lake.freshness import may_be_stale, missing
 from pipeline.lake.run import Intent
 from pipeline.observe.history import summary
 
@@ -24,7 +24,7 @@ class PartitionTarget(luigi.Target):
         RunAll (keep_going) curates what is stale itself, after its tasks, whether or not some of them failed.
         """
         writes = self.stage in CURATED_STAGES and not self.intent.keep_going
-        return writes and self.lake.read(STALE) is not None
+        return writes and may_be_stale(self.lake)
 
     def __str__(self) -> str:
         return f"{self.stage.layer}/date={self.date}/{', '.join(self.stage.files)}"
@@ -38,7 +38,7 @@ class SummaryTarget(luigi.Target):
 
     def exists(self) -> bool:
         found = summary(self.lake, self.name)
-        return found is not None and found["errors"] == []
+        return found is not None and found.get("errors") == []
 
     def __str__(self) -> str:
         return self.name

@@ -47,16 +47,20 @@ class Inventory:
     as_of: str
     answers_as_of: str
     is_believed: bool
+    # whether a created_at or updated_at is in the future
+    has_future: bool
     parts: dict[str, Part]
 
-    def holds(self, dump: Dump, intent: Intent) -> bool:
-        """Whether it tells what reading the dump in this run would tell."""
-        answer = spoken_for(dump, intent) if self.is_believed else intent.as_of
-        return (
-            self.dump == asdict(dump)
-            and self.answers_as_of == answer.strftime(AS_OF_FORMAT)
-            and not (intent.force and self.as_of < intent.stamp)
-        )
+    def of_run(self, dump: Dump, intent: Intent) -> "Inventory | None":
+        """What reading the dump in this run would tell; None when it has to be read for that.
+
+        If nothing in the dump is in the future of one moment, nothing is in that of a later one.
+        """
+        answer = (spoken_for(dump, intent) if self.is_believed else intent.as_of).strftime(AS_OF_FORMAT)
+        is_same = self.answers_as_of == answer or (not self.has_future and self.answers_as_of < answer)
+        if self.dump != asdict(dump) or not is_same or (intent.force and self.as_of < intent.stamp):
+            return None
+        return replace(self, answers_as_of=answer)
 
     def part(self, date: str) -> Part:
         """What the dump holds of a date; nothing, if it has no record of it."""
@@ -77,6 +81,12 @@ class Inventory:
 def spoken_for(dump: Dump, intent: Intent) -> datetime:
     """The moment that a dump speaks for: when it was written, and no later than the run that reads it. Naive UTC."""
     return min(intent.as_of, dump.written_at)
+
+
+def known_inventory(lake: Lake, dump: Dump, intent: Intent) -> Inventory | None:
+    """What was read of this very dump before, if that is what reading it in this run would tell."""
+    inventory = read_inventory(lake)
+    return inventory.of_run(dump, intent) if inventory is not None else None
 
 
 def read_inventory(lake: Lake, name: str = INVENTORY) -> Inventory | None:

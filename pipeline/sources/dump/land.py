@@ -5,16 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.contract import RAW_STAGE
+from pipeline.contract import RAW_STAGE, UNDATED
 from pipeline.dates import fold_dates
 from pipeline.engine.connection import Engine
+from pipeline.errors import CorruptPartition, RunFailed
 from pipeline.events import emit
 from pipeline.lake.files import Publication
-from pipeline.lake.freshness import is_open, shown
-from pipeline.lake.outcome import Outcome
+from pipeline.lake.freshness import failure, is_open, shown
+from pipeline.lake.outcome import Outcome, note_failure
 from pipeline.lake.run import Run
 from pipeline.sources.dump.file import Dump
-from pipeline.sources.dump.inventory import INVENTORY, Inventory, Part, read_inventory
+from pipeline.sources.dump.inventory import INVENTORY, Inventory, Part, known_inventory
 from pipeline.sources.dump.spool import (
     SpoolDamaged,
     copy_part,
@@ -47,22 +48,31 @@ def learn(run: Run, dump: Dump) -> Inventory:
 
     Reading it publishes the undated partition and the inventory. Raises UnreadableDump and SourceUnreadable.
     """
-    inventory = read_inventory(run.lake)
-    if inventory is not None and inventory.holds(dump, run.intent) and is_taken_in(run.lake, inventory):
+    inventory = known_inventory(run.lake, dump, run.intent)
+    if inventory is not None and is_taken_in(run.lake, inventory):
         return inventory
     with run.lake.locked():
         return _read(run, dump)
 
 
 def _read(run: Run, dump: Dump) -> Inventory:
+    """The dump's inventory with its spool at hand. Undated records that cannot be taken in stop no date."""
     spooled = read_dump(run, dump)
-    if read_inventory(run.lake) != spooled.without_segments() or not is_taken_in(run.lake, spooled):
+    if known_inventory(run.lake, dump, run.intent) != spooled.without_segments() or not is_taken_in(run.lake, spooled):
         try:
-            take_in(run, dump, spooled)
-        except SpoolDamaged as error:
-            spooled = _read_anew(run, dump, error)
-            take_in(run, dump, spooled)
+            spooled = _take_in(run, dump, spooled)
+        except (CorruptPartition, OSError) as error:
+            note_failure(run.lake, failure(RAW_STAGE, UNDATED, run.intent), RAW_STAGE, UNDATED, error)
         run.lake.write(INVENTORY, spooled.without_segments().as_json())
+    return spooled
+
+
+def _take_in(run: Run, dump: Dump, spooled: Inventory) -> Inventory:
+    try:
+        take_in(run, dump, spooled)
+    except SpoolDamaged as error:
+        spooled = _read_anew(run, dump, error)
+        take_in(run, dump, spooled)
     return spooled
 
 
@@ -78,9 +88,7 @@ def land(run: Run, dump: Dump, todo: dict[str, str], outcome: Outcome) -> None:
 
     Dates that failed are in `outcome`. Raises UnreadableDump and SourceUnreadable.
     """
-    inventory = read_inventory(run.lake)
-    if inventory is None or not inventory.holds(dump, run.intent):
-        inventory = _read(run, dump)
+    inventory = known_inventory(run.lake, dump, run.intent) or _read(run, dump)
     extra = {"made_from": dump.path, "fields": None, "api": None, "answers_as_of": inventory.answers_as_of}
     unchanged = [date for date in todo if is_intact(run.lake, date, inventory.part(date).id)]
     answer = inventory.answers_as_of
@@ -101,6 +109,9 @@ def land(run: Run, dump: Dump, todo: dict[str, str], outcome: Outcome) -> None:
         confirm(run, date, because=todo[date], extra=extra)
     for date in kept:
         keep(run, date, because=todo[date])
+    undated = run.lake.read(failure(RAW_STAGE, UNDATED, run.intent))
+    if undated is not None and not run.intent.keep_going:
+        outcome.fail(UNDATED, RunFailed(undated["error"]))
     landed = [date for date in todo if date not in outcome.failed]
     records = sum(inventory.part(date).count for date in landed)
     emit("extracted", dates=len(landed), unchanged=len(unchanged) + len(kept), records=records)

@@ -18,7 +18,7 @@ from pipeline.errors import UnreadableDump
 from pipeline.events import emit
 from pipeline.lake.freshness import shown
 from pipeline.lake.manifests import raw_id
-from pipeline.lake.run import AS_OF_FORMAT, Intent
+from pipeline.lake.run import AS_OF_FORMAT, Intent, Run
 from pipeline.prefetching import prefetched
 from pipeline.progress import progress
 from pipeline.sources.dump.file import Dump
@@ -27,16 +27,16 @@ from pipeline.sources.dump.inventory import Inventory, Part, spoken_for
 UNDATED_DAY = np.iinfo(np.int32).max
 
 
-def laid_out(dump: Dump, path: str, intent: Intent, open_engine: OpenEngine) -> Inventory:
-    """The dump, split by date into the file at path.
+def laid_out(dump: Dump, path: str, run: Run, is_believed: bool) -> Inventory:
+    """The dump, split by date into the file at path. `is_believed`: whether its mtime may be when it was written.
 
-    By the mtime of a copied or unpacked file most of its records may be in the future. Then the mtime is not when the
-    dump was written, and the dump is read once more as if it were written now.
+    By the mtime of a copied or unpacked file most of its records may be in the future. Then the dump is read once more
+    as if it were written now.
     """
-    answer = spoken_for(dump, intent)
-    splitter = _read_into(dump, path, answer, open_engine)
-    is_believed = answer == intent.as_of or 2 * splitter.future <= splitter.dated
-    if not is_believed:
+    answer = spoken_for(dump, run.intent) if is_believed else run.intent.as_of
+    splitter = _read_into(dump, path, answer, run.open_engine)
+    if answer < run.intent.as_of and 2 * splitter.future > splitter.dated:
+        is_believed = False
         emit(
             "mtime_not_believed",
             level=logging.WARNING,
@@ -45,8 +45,8 @@ def laid_out(dump: Dump, path: str, intent: Intent, open_engine: OpenEngine) -> 
             reason=f"{splitter.future:,} of its {splitter.dated:,} dated records are later; it counts as written now",
             advice="touch it when it is written",
         )
-        splitter = _read_into(dump, path, intent.as_of, open_engine)
-    return splitter.inventory(dump, intent, is_believed=is_believed)
+        splitter = _read_into(dump, path, run.intent.as_of, run.open_engine)
+    return splitter.inventory(dump, run.intent, is_believed=is_believed)
 
 
 def _read_into(dump: Dump, path: str, answer: datetime, open_engine: OpenEngine) -> "_Splitter":
@@ -141,7 +141,8 @@ class _Splitter:
             future = self._future_updates[date] if date != UNDATED else 0
             part.id = raw_id(self._digests[date].hexdigest(), future)
         answer = self._answers_as_of.strftime(AS_OF_FORMAT)
-        return Inventory(asdict(dump), intent.stamp, answer, is_believed, self._parts)
+        has_future = bool(self.future or any(self._future_updates.values()))
+        return Inventory(asdict(dump), intent.stamp, answer, is_believed, has_future, self._parts)
 
 
 def _blank(lines: Lines, rows: np.ndarray, days: np.ndarray) -> np.ndarray:

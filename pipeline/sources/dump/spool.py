@@ -12,7 +12,7 @@ from pipeline.lake.files import Lake
 from pipeline.lake.manifests import is_id_of
 from pipeline.lake.run import Run
 from pipeline.sources.dump.file import Dump
-from pipeline.sources.dump.inventory import Inventory, Part, read_inventory
+from pipeline.sources.dump.inventory import Inventory, Part, known_inventory, read_inventory
 from pipeline.sources.dump.splitting import laid_out
 
 
@@ -29,17 +29,15 @@ def folder(dump: Dump) -> str:
 def read_dump(run: Run, dump: Dump) -> Inventory:
     """The dump's inventory with its spool at hand; reads the dump unless both are. Call it under the lake's lock."""
     spooled = read_inventory(run.lake, f"{folder(dump)}/inventory.json")
-    if spooled is None or not spooled.holds(dump, run.intent):
-        spooled = split(run, dump)
-    return spooled
+    return (spooled.of_run(dump, run.intent) if spooled is not None else None) or split(run, dump)
 
 
 def peek(run: Run, dump: Dump) -> Inventory:
     """What the dump holds, without writing anything."""
-    known = read_inventory(run.lake)
-    if known is not None and known.holds(dump, run.intent):
+    known = known_inventory(run.lake, dump, run.intent)
+    if known is not None:
         return known
-    return laid_out(dump, os.devnull, run.intent, run.open_engine)
+    return laid_out(dump, os.devnull, run, _was_believed(run, dump))
 
 
 def split(run: Run, dump: Dump) -> Inventory:
@@ -49,7 +47,7 @@ def split(run: Run, dump: Dump) -> Inventory:
     """
     staged = run.lake.stage("spool")
     os.mkdir(staged)
-    inventory = laid_out(dump, f"{staged}/records", run.intent, run.open_engine)
+    inventory = laid_out(dump, f"{staged}/records", run, _was_believed(run, dump))
     with open(f"{staged}/inventory.json", "w", encoding="utf-8") as file:
         file.write(json.dumps(inventory.as_json()))
     shutil.rmtree(run.lake.path(".spool"), ignore_errors=True)
@@ -58,6 +56,12 @@ def split(run: Run, dump: Dump) -> Inventory:
     records = sum(part.count for part in inventory.parts.values())
     emit("dump_read", dump=dump.path, records=records, dates=len(inventory.dates()))
     return inventory
+
+
+def _was_believed(run: Run, dump: Dump) -> bool:
+    """Whether this dump's mtime was believed, or the dump was never read."""
+    inventory = read_inventory(run.lake)
+    return inventory is None or inventory.is_believed or inventory.dump != asdict(dump)
 
 
 def copy_part(lake: Lake, dump: Dump, part: Part, target: str) -> None:

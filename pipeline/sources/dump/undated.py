@@ -4,13 +4,12 @@ import hashlib
 import logging
 from collections import Counter
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.contract import DISCARDED, RAW_STAGE, UNDATED
@@ -32,6 +31,7 @@ from pipeline.sources.raw import publication, raw_name
 QUARANTINE = partition("quarantine", UNDATED, "orders.parquet")
 MANIFEST = partition("raw", UNDATED, RAW_STAGE.manifest)
 BATCH_LINES = 1 << 17
+FUTURE = "future_created_at"
 
 # neighbouring records that came with one dump: how many, and the moment that it speaks for
 Segment = dict[str, Any]
@@ -54,7 +54,7 @@ class Undated:
 
     @property
     def segments(self) -> list[Segment]:
-        """The lengths of the runs of equal moments."""
+        """How many neighbouring records share a moment, from the first to the last."""
         found: list[Segment] = []
         for at in self.moments:
             if not found or found[-1]["answers_as_of"] != at:
@@ -68,27 +68,38 @@ class Undated:
         return Undated([line for line, _ in kept], [at for _, at in kept])
 
 
+@dataclass(frozen=True)
+class Landed:
+    """The records of the partition, and where they were found."""
+
+    records: Undated
+    # whether the raw file is the one that the manifest commits to
+    is_intact: bool = False
+    # whether records that the manifest counts are nowhere any more
+    is_lost: bool = False
+
+
 def is_taken_in(lake: Lake, inventory: Inventory) -> bool:
     """Whether the undated records of a dump have been taken in, also if they have left the partition since."""
     landed, part = lake.manifest(RAW_STAGE, UNDATED), inventory.part(UNDATED)
     if landed is None:
-        return not part.count
+        return not part.count and not lake.has(raw_name(UNDATED)) and not lake.has(QUARANTINE)
     return lake.whole(landed) and part.id in _taken_in(landed)
 
 
 def take_in(run: Run, dump: Dump, inventory: Inventory) -> None:
     """Publish the union of what is landed undated and of a dump's undated records. Call it under the lake's lock.
 
-    Records that the dump holds with a date leave, and those that came more than `undated_days` ago, unless it still
-    holds them. A part that was taken in before is not merged again except by --force. Raises SpoolDamaged, OSError,
-    and CorruptPartition when the landed records are nowhere whole.
+    Records leave that the dump holds with a date, and those whose moment is more than `undated_days` ago, unless the
+    dump still holds them. A part that was taken in before is not merged again except by --force, or if records were
+    lost. Raises SpoolDamaged, OSError, and CorruptPartition when the landed records cannot be read.
     """
-    landed, part = run.lake.manifest(RAW_STAGE, UNDATED), inventory.part(UNDATED)
-    if landed is None and not part.count:
+    if is_taken_in(run.lake, inventory) and run.lake.manifest(RAW_STAGE, UNDATED) is None:
         return
-    before, arriving = landed_records(run.lake), _split(part_bytes(run.lake, dump, part))
-    known = _taken_in(landed or {})
-    is_merged = run.lake.whole(landed) and part.id in known and not run.intent.force
+    manifest, part = run.lake.manifest(RAW_STAGE, UNDATED) or {}, inventory.part(UNDATED)
+    landed, arriving = landed_records(run.lake), _split(part_bytes(run.lake, dump, part))
+    before, known = landed.records, _taken_in(manifest)
+    is_merged = part.id in known and not run.intent.force and not landed.is_lost
     with run.open_engine() as engine:
         dated = _dated(run.lake, dump, inventory, before.lines, engine)
         expired = _expired(run, before, set(arriving))
@@ -97,50 +108,65 @@ def take_in(run: Run, dump: Dump, inventory: Inventory) -> None:
         added = [] if is_merged else [line for line in arriving if line not in held]
         now = Undated(kept.lines + added, kept.moments + [inventory.answers_as_of] * len(added))
         body = {
-            "answers_as_of": max(_moment_of(landed or {}), inventory.answers_as_of),
+            "answers_as_of": max(_moment_of(manifest), inventory.answers_as_of),
             "taken_in": _recent(run, known) | {part.id: inventory.answers_as_of},
             "made_from": dump.path,
         }
-        if run.lake.whole(landed) and landed is not None and now.lines == before.lines:
-            run.lake.write(MANIFEST, landed | body | {"segments": {landed["id"]: now.segments}})
+        if landed.is_intact and run.lake.whole(manifest) and now.lines == before.lines:
+            run.lake.write(MANIFEST, manifest | body | {"segments": {manifest["id"]: now.segments}})
             return
         made = staged(run, engine, now, because="dump read", extra=body)
-    reasons = made.body["counts"].pop("reasons")
-    came = Counter(reasons[len(kept.lines) :])
-    gone = int((expired & ~dated).sum())
-    made.body["changes"] = {"added": came, "dated": int(dated.sum()), "expired": gone}
+    _publish_changes(run, made, len(kept.lines), dated, expired & ~dated)
+
+
+def _publish_changes(run: Run, made: Publication, kept: int, dated: np.ndarray, expired: np.ndarray) -> None:
+    """Publish, and tell what has come since the first `kept` records and what has left."""
+    came = Counter(made.body["counts"].pop("reasons")[kept:])
+    made.body["changes"] = {"added": came, "dated": int(dated.sum()), "expired": int(expired.sum())}
     publish(run.lake, made)
     emit("discarded", date=UNDATED, **came)
-    if gone:
-        emit("undated_expired", records=gone, after_days=run.lake.undated_days)
+    if expired.any():
+        emit("undated_expired", records=int(expired.sum()), after_days=run.lake.undated_days)
 
 
-def landed_records(lake: Lake) -> Undated:
+def landed_records(lake: Lake) -> Landed:
     """The records of the partition as it is; none when there is none.
 
-    If the raw file is lost or damaged they are those in quarantine. Raises CorruptPartition when neither is whole.
+    If the raw file is lost, damaged or without its manifest they are those in quarantine. Raises CorruptPartition when
+    neither file can be read.
     """
-    manifest = lake.manifest(RAW_STAGE, UNDATED)
-    path = Path(lake.path(raw_name(UNDATED)))
+    manifest, path = lake.manifest(RAW_STAGE, UNDATED), Path(lake.path(raw_name(UNDATED)))
     data = path.read_bytes() if path.is_file() else None
-    if manifest is None:
-        return Undated([], [])
-    by_content = _segments(manifest)
-    segments = by_content.get(hashlib.sha256(data).hexdigest()) if data is not None else None
+    digest = hashlib.sha256(data).hexdigest() if data is not None else ""
+    segments = _segments(manifest).get(digest) if manifest is not None else None
     if data is not None and segments is not None:
-        return Undated.of(_split(data), segments)
+        return Landed(Undated.of(_split(data), segments), is_intact=manifest is not None and manifest["id"] == digest)
     lines = _quarantined(lake)
-    if lines is None:
-        raise CorruptPartition(
-            f"{raw_name(UNDATED)}: its bytes are not those that were landed, and {QUARANTINE} cannot be read either; "
-            "restore one of them from a backup, or delete both and run again: then only what the dump has comes back"
-        )
-    if data is None and not lines and manifest.get("counts", {}).get("extracted"):
-        emit("undated_lost", level=logging.WARNING, reason=f"{raw_name(UNDATED)} and {QUARANTINE} are gone")
-    # a record that is in the future of any of the moments is in that of the oldest one, too
-    moments = (segment["answers_as_of"] for found in by_content.values() for segment in found)
-    oldest = min(moments, default=_moment_of(manifest))
-    return Undated(lines, [oldest] * len(lines))
+    if lines is None and manifest is None and data is not None:
+        # raw is replaced whole, so without a manifest it is what was landed last
+        lines = _split(data)
+    if lines is not None:
+        return Landed(Undated(lines, [_oldest_moment(manifest, path)] * len(lines)))
+    counted = (manifest or {}).get("counts", {}).get("extracted", 0)
+    if not counted or (data is None and not lake.has(QUARANTINE)):
+        if counted:
+            reason = f"{raw_name(UNDATED)} and {QUARANTINE} are gone; the records that no dump holds any more are lost"
+            emit("undated_lost", level=logging.WARNING, records=counted, reason=reason)
+        return Landed(Undated([], []), is_lost=bool(counted))
+    raise CorruptPartition(
+        f"{raw_name(UNDATED)}: its bytes are not those that were landed, and {QUARANTINE} cannot be read either; "
+        "restore one of them from a backup, or delete both and run again: then only what the dump has comes back"
+    )
+
+
+def _oldest_moment(manifest: Manifest | None, path: Path) -> str:
+    """The moment for records of which it is not known with which dump they came."""
+    if manifest is None:
+        files = [file for file in (path, *path.parent.glob("*")) if file.is_file()]
+        written_at = min((file.stat().st_mtime for file in files), default=0.0)
+        return datetime.fromtimestamp(written_at, UTC).strftime(AS_OF_FORMAT)
+    moments = (segment["answers_as_of"] for found in _segments(manifest).values() for segment in found)
+    return min(moments, default=_moment_of(manifest))
 
 
 def empty(run: Run, reason: str) -> int:
@@ -149,15 +175,14 @@ def empty(run: Run, reason: str) -> int:
     Raises StorageUnusable.
     """
     with run.lake.locked():
-        landed = run.lake.manifest(RAW_STAGE, UNDATED)
-        if landed is None:
-            return 0
-        extra = {"answers_as_of": _moment_of(landed), "taken_in": _taken_in(landed), "made_from": None}
+        landed = run.lake.manifest(RAW_STAGE, UNDATED) or {}
+        records = len(landed_records(run.lake).records.lines)
+        moment_now = _moment_of(landed) or run.intent.stamp
+        extra = {"answers_as_of": moment_now, "taken_in": _taken_in(landed), "made_from": None}
         with run.open_engine() as engine:
             made = staged(run, engine, Undated([], []), because="dropped", extra=extra)
         made.body["counts"].pop("reasons")
         publish(run.lake, made)
-    records: int = landed.get("counts", {}).get("extracted", 0)
     emit("dropped", dates="undated", records=records, reason=reason)
     return records
 
@@ -241,9 +266,7 @@ def _expired(run: Run, before: Undated, arriving: set[bytes]) -> np.ndarray:
 
 
 def _quarantined(lake: Lake) -> list[bytes] | None:
-    """The records in quarantine; None when their file cannot be read."""
-    if not lake.has(QUARANTINE):
-        return []
+    """The records in quarantine; None when their file is not there or cannot be read."""
     try:
         records: list[bytes] = pq.read_table(lake.path(QUARANTINE), partitioning=None)["record"].to_pylist()
     except (OSError, KeyError, pa.ArrowException):
@@ -255,14 +278,23 @@ def _quarantine(engine: Engine, now: Undated, target: str) -> list[str]:
     """Write every record with the reason to discard it; the reasons. Writes nothing when there are none."""
     pieces = []
     for start in range(0, len(now.lines), BATCH_LINES):
-        lines = split_lines(b"".join(now.lines[start : start + BATCH_LINES]))
+        chosen = now.lines[start : start + BATCH_LINES]
+        lines = split_lines(b"".join(chosen))
         moments = [moment(at) for at in now.moments[start : start + BATCH_LINES]]
         at = pa.array(np.array(moments, "datetime64[us]"))
         rows = normalized(engine, lines, pa.nulls(lines.size, pa.date32()), at).discarded
-        pieces.append(rows.set_column(0, "position", pc.add(rows["position"], start)))
+        reasons = dict(zip(rows["position"].to_pylist(), rows["reason"].to_pylist(), strict=True))
+        positions = range(lines.size)
+        columns = {
+            "position": [start + position for position in positions],
+            # an undated record whose created_at is acceptable can only have been in the future when it came
+            "reason": [reasons.get(position, FUTURE) for position in positions],
+            "record": chosen,
+        }
+        pieces.append(pa.table(columns, schema=DISCARDED.schema))
     if not pieces:
         return []
     table = pa.concat_tables(pieces)
     write_table(DISCARDED, table, target)
-    reasons: list[str] = table["reason"].to_pylist()
-    return reasons
+    found: list[str] = table["reason"].to_pylist()
+    return found

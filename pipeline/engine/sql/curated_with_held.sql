@@ -1,0 +1,7 @@
+-- curated_with_held: one row per date of orders and date of held that have orders in common, and
+-- how many
+SELECT ours.date AS date, held.date AS other, count(DISTINCT order_id) AS orders
+FROM fact_order AS ours
+JOIN held USING (order_id)
+GROUP BY ours.date, held.date
+ORDER BY ours.date, held.date
