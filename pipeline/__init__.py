@@ -6,7 +6,6 @@ with told_in_one_line():
     import luigi.tools.range  # noqa: F401  makes RangeDaily known to `luigi --module pipeline RangeDaily`
 
     from pipeline.engine.frames import dedupe, normalize_orders
-    from pipeline.events import configure_logging
     from pipeline.tasks.dims import SeedDims, init_database
     from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
     from pipeline.tasks.run_all import RunAll
@@ -22,5 +21,3 @@ __all__ = [
     "init_database",
     "normalize_orders",
 ]
-
-configure_logging()

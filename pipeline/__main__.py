@@ -13,6 +13,7 @@ from pipeline.commands import doctor, drop, erase, plan, quarantine, report, run
 from pipeline.commands.options import meaningless, perhaps
 from pipeline.errors import PipelineError
 from pipeline.events import one_line
+from pipeline.tasks.start import started_at
 
 COMMANDS = {
     "run": run,
@@ -70,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> None:
     """Run a command; exits with luigi's [retcode] codes, 2 for a mistake on the command line."""
+    started_at()
     argv = sys.argv[1:] if argv is None else argv
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
         argv = ["run", *argv]

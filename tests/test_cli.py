@@ -424,7 +424,9 @@ def test_a_bucket_or_nothing_in_luigi_cfg_is_one_line_and_nothing_is_created(
     said = Said(done)
     assert said.code == UNHANDLED
     assert len(said.errors) == 1, said.err
-    assert f"{option} {place or '(empty)'}: {PLACES[option]}" in said.errors[0]
+    section, key = {"--storage-root": ("storage", "root"), "--warehouse-path": ("warehouse", "path")}[option]
+    stated = f"{tmp_path}/other.cfg: [{section}] {key} = {place or '(empty)'}"
+    assert f"{stated}: {PLACES[option]}" in said.errors[0]
     assert tree(tmp_path) == before
 
 

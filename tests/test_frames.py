@@ -3,6 +3,8 @@
 import datetime as dt
 import json
 import math
+import subprocess
+import sys
 from decimal import Decimal
 
 import feeds
@@ -19,6 +21,29 @@ from pipeline.contract import ITEMS, ORDERS
 
 def order(order_id: object = "o_1", **fields: object) -> dict:
     return {"order_id": order_id, "created_at": "2025-01-15T10:00:00Z"} | fields
+
+
+IMPORT = """
+import logging, sys, warnings
+import luigi, pyarrow
+pool = pyarrow.default_memory_pool().backend_name
+from pipeline import normalize_orders
+from luigi.parameter import UnconsumedParameterWarning
+from pipeline.tasks.start import started_at
+if "used" in sys.argv:
+    normalize_orders([{"order_id": "o_1", "created_at": "2025-01-15"}])
+assert pyarrow.default_memory_pool().backend_name == pool != "system"
+assert [logging.getLogger(name).handlers for name in ("", "pipeline", "luigi-interface")] == [[], [], []]
+assert logging.getLogger("luigi-interface").filters == []
+assert not [kind for _, _, kind, _, _ in warnings.filters if kind is UnconsumedParameterWarning]
+assert started_at.cache_info().currsize == 0
+"""
+
+
+@pytest.mark.parametrize("how", ["imported", "used"])
+def test_a_program_that_has_normalize_orders_keeps_its_log_its_warnings_and_its_memory(how):
+    done = subprocess.run([sys.executable, "-c", IMPORT, how], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_an_order_becomes_a_row_of_orders_and_a_row_a_line_of_items():

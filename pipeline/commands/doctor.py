@@ -32,8 +32,8 @@ from pipeline.stages.seed import SETTINGS as CSV_SETTINGS
 from pipeline.stages.seed import csv_rows, published, seeded
 from pipeline.tasks.base import open_engine, open_lake
 from pipeline.tasks.dims import sources, warehouse_path
-from pipeline.tasks.parameters import PROCESS_START
 from pipeline.tasks.source import open_source
+from pipeline.tasks.start import started_at
 from pipeline.terminal import printing
 from pipeline.warehouse.database import refused_views
 from pipeline.warehouse.views import are_outdated
@@ -91,9 +91,9 @@ def _examine(commands: Commands, engine: OpenEngine, *, quick: bool) -> list[Dia
 
 def _as_of() -> datetime:
     try:
-        return config.run().as_of or PROCESS_START
+        return config.run().as_of or started_at()
     except UNUSABLE:
-        return PROCESS_START
+        return started_at()
 
 
 def _guarded(subject: str, look: Callable[[], list[Diagnosis]], known: set[str]) -> list[Diagnosis]:

@@ -9,8 +9,8 @@ from pipeline.stages.curate import curate
 from pipeline.stages.normalize import normalize
 from pipeline.tasks.base import open_engine, open_lake
 from pipeline.tasks.dims import warehouse_path
-from pipeline.tasks.parameters import seconds_since_start
 from pipeline.tasks.source import open_source
+from pipeline.tasks.start import seconds_since_start
 
 
 def rebuild(command: str, dates: list[str], intent: Intent) -> None:

@@ -18,7 +18,8 @@ from pipeline.lake.freshness import done_later
 from pipeline.lake.run import AS_OF_FORMAT, Intent, Run
 from pipeline.observe.settings import warn_of_no_file
 from pipeline.tasks.announce import announce_failure
-from pipeline.tasks.parameters import DatesParameter, StampParameter, now
+from pipeline.tasks.parameters import DatesParameter, StampParameter
+from pipeline.tasks.start import now, started_at
 from pipeline.tasks.status import watch
 from pipeline.tasks.targets import PartitionTarget
 
@@ -47,7 +48,11 @@ class LakeTask(luigi.Task):
     @classmethod
     @cache
     def get_params(cls) -> Any:
-        """luigi's own, remembered: it walks dir() at every call."""
+        """luigi's own, remembered: it walks dir() at every call.
+
+        Luigi asks for them before it reads its command line and before it makes a task: so the run starts here.
+        """
+        started_at()
         return super().get_params()
 
     @cached_property

@@ -1,28 +1,16 @@
 """The parameters of the tasks: dates, and the moment a run is as of."""
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any
 
 from pipeline.config import run
 from pipeline.dates import fold_dates, is_date, parse_dates
 from pipeline.errors import BadSetting
 from pipeline.settings.setting import Instant, Setting
-
-
-def now() -> datetime:
-    """This host's clock, in naive UTC."""
-    return datetime.now(UTC).replace(tzinfo=None)
-
-
-PROCESS_START = now()
+from pipeline.tasks.start import started_at
 
 Dates = tuple[str, ...]
 DATES_EXPECTED = "a date in 1970 to 2199 such as 2025-01-15, a range 2025-01-15..2025-01-31, or several with commas"
-
-
-def seconds_since_start() -> float:
-    """How long the process has been running, or the one that forked it."""
-    return (now() - PROCESS_START).total_seconds()
 
 
 class DatesParameter(Setting):
@@ -49,13 +37,13 @@ class DatesParameter(Setting):
 
 
 class StampParameter(Instant):
-    """When a run is as of: [run] as_of, or the start of the process."""
+    """When a run is as of: [run] as_of, or when the process started the run."""
 
     def has_task_value(self, task_name: str, param_name: str) -> bool:
         return True
 
     def task_value(self, task_name: str, param_name: str) -> datetime:
         as_of = run().as_of
-        if as_of is not None and as_of > PROCESS_START:
+        if as_of is not None and as_of > started_at():
             raise BadSetting(f"[run] as_of = {as_of.isoformat()}Z: expected a time that has passed")
-        return as_of or PROCESS_START
+        return as_of or started_at()

@@ -22,9 +22,9 @@ from pipeline.stages.curate import curate_stale
 from pipeline.tasks.announce import announce
 from pipeline.tasks.base import LakeTask, PartitionTask, open_lake, refuse_if_done_later
 from pipeline.tasks.dims import SeedDims, warehouse_path
-from pipeline.tasks.parameters import seconds_since_start
 from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
 from pipeline.tasks.source import changes_name, dates_of, open_source, shown
+from pipeline.tasks.start import seconds_since_start
 from pipeline.tasks.status import show_outcome
 from pipeline.tasks.targets import SummaryTarget
 
