@@ -295,7 +295,8 @@ class LakeMachine(RuleBasedStateMachine):
         self.check()
         self.check_curated(None, "fact_order", "order_items")
         self.check_summary(failed, written_at, differ=not flags.get("reprocess"))
-        assert self.lake.litter() == []
+        # what is not whole may hold orders that have moved, so the mark of that waits for it
+        assert set(self.lake.litter()) <= ({"curated/_stale.json"} if self.expected.lost_normalized else set())
         if rested and self.expected.normalized == before and not self.expected.lost_curated:
             unchanged = {
                 name: self.lake.written()[name] for name in written if "curated/date" in name or "normal" in name

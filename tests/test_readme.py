@@ -279,7 +279,7 @@ def test_the_columns_of_a_table_stand_in_the_readme_in_the_order_of_its_files(na
 
 
 def test_every_reason_to_discard_a_record_is_in_the_readme():
-    sql = (ROOT / "pipeline" / "sql" / "record.sql").read_text(encoding="utf-8")
+    sql = (ROOT / "pipeline" / "engine" / "sql" / "record.sql").read_text(encoding="utf-8")
     reasons = set(re.findall(r"THEN '(\w+)'", sql))
     assert reasons
     assert {reason for reason in reasons if f"`{reason}`" not in README.read_text(encoding="utf-8")} == set()

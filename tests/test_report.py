@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pipeline.engine.connection import Engine
 from pipeline.errors import ExtraMissing
 from pipeline.lake.files import Lake
-from pipeline.lake.run import Intent
+from pipeline.lake.run import Intent, Run
 from pipeline.report import drawing, write, write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -84,7 +84,8 @@ class Reporter:
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_bytes(self.kept_charts)
         self.read = set()
-        return Path(write_report(Lake(self.lake.root, fsync=False), lambda: NotingEngine(self.read), Intent(as_of)))
+        lake = Lake(self.lake.root, fsync=False)
+        return Path(write_report(Run(lake, Intent(as_of), lambda: NotingEngine(self.read))))
 
 
 @pytest.fixture

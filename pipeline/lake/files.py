@@ -39,7 +39,7 @@ class Lake(Work):
     """The folder `root` that holds every layer. All names are relative to it, with forward slashes."""
 
     fsync: bool = True
-    # for how long a record without a date is kept that no dump holds any more
+    # a record without a date leaves so long after the dump that first brought it, unless the dump still holds it
     undated_days: float = 90
 
     def table_paths(self, table: Table, dates: Iterable[str]) -> list[str]:

@@ -150,7 +150,7 @@ class _Build:
             self.winners[date] = {str(day) for day in rows["winner"].unique().to_pylist()}
 
     def _refuse_unsound(self) -> None:
-        """Fail the dates whose orders may be in a partition that is not whole."""
+        """Fail the dates that may share an order with a partition that is not whole."""
         dates = sorted(self.jobs)
         try:
             refused = held_back(self.run.lake, self.engine, dates)

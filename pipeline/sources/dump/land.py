@@ -207,6 +207,6 @@ def _warn_of_silence(dates: list[str]) -> None:
             "open_date_not_in_dump",
             level=logging.WARNING,
             dates=fold_dates(dates),
-            reason="the dump holds no record of these open dates; what is landed of them stays, open",
+            reason="the dump holds no record of these open dates; their landed records stay, and the dates stay open",
             advice="where each dump holds single days, set [orders_api] settle_hours = 0",
         )
