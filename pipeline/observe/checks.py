@@ -18,7 +18,7 @@ from pipeline.contract import (
     Stage,
 )
 from pipeline.engine.connection import Engine, check_names
-from pipeline.lake.files import Lake
+from pipeline.lake.files import Lake, partition
 from pipeline.observe.counts import PartitionCounts
 
 SHOWN_ROWS = 5
@@ -81,11 +81,14 @@ def late_arriving(lake: Lake, engine: Engine, touched: list[PartitionCounts]) ->
 
 
 def _dates(lake: Lake, touched: list[PartitionCounts]) -> dict[str, list[str]]:
-    def whole(date: str, *stages: Stage) -> bool:
-        return all(lake.whole(lake.manifest(stage, date)) for stage in stages)
+    def is_there(date: str, stage: Stage) -> bool:
+        is_committed = (lake.manifest(stage, date) or {}).get("id") is not None
+        return is_committed and all(lake.has(partition(stage.layer, date, file)) for file in stage.files)
 
     stages = (NORMALIZED_STAGE, *CURATED_STAGES)
-    dates = [counts.date for counts in touched if not counts.error and whole(counts.date, *stages)]
+    dates = [
+        counts.date for counts in touched if not counts.error and all(is_there(counts.date, stage) for stage in stages)
+    ]
     elsewhere = sorted(set(lake.partitions("curated")).difference(dates))
     others = [date for date in elsewhere if lake.whole(lake.manifest(FACT_ORDER_STAGE, date))]
     return {"fact_order": dates, "order_items": dates, "orders": dates, "other_fact_order": others}
