@@ -86,11 +86,10 @@ class Lake(Work):
 
         A WARNING names, once, a manifest of another shape.
         """
-        name = partition(stage.layer, date, stage.manifest)
-        content = self.read(name)
+        path = self.path(partition(stage.layer, date, stage.manifest))
+        content = _read(path)
         if content is None:
             return None
-        path = self.path(name)
         judged = _judged.get(path)
         # a content that has been read once is the same object until the file changes
         if judged is None or judged[0] is not content:
@@ -102,18 +101,7 @@ class Lake(Work):
 
     def read(self, name: str) -> Manifest | None:
         """A JSON file as last published; None when it is absent or unreadable. Cached by mtime, size and inode."""
-        path = self.path(name)
-        try:
-            stat = os.stat(path)
-            version = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-            seen = _seen.get(path)
-            if seen is None or seen[0] != version:
-                with open(path, "rb") as file:
-                    content = json.load(file)
-                seen = _seen[path] = (version, content if isinstance(content, dict) else None)
-        except (OSError, ValueError):
-            return None
-        return seen[1]
+        return _read(self.path(name))
 
     def whole(self, manifest: Manifest | None) -> bool:
         """Whether the manifest commits to something and every file it lists is there with its size."""
@@ -236,6 +224,20 @@ def _fsync(path: str) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _read(path: str) -> Manifest | None:
+    try:
+        stat = os.stat(path)
+        version = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        seen = _seen.get(path)
+        if seen is None or seen[0] != version:
+            with open(path, "rb") as file:
+                content = json.load(file)
+            seen = _seen[path] = (version, content if isinstance(content, dict) else None)
+    except (OSError, ValueError):
+        return None
+    return seen[1]
 
 
 def is_partition(value: str) -> bool:

@@ -132,17 +132,14 @@ def stale(lake: Lake, stage: Stage, date: str) -> str | None:
 
 def settled(lake: Lake, date: str, intent: Intent) -> bool:
     """Whether what is landed of a date is final."""
-    return _is_landed(lake, date) and still_open(lake, date, intent) is None
-
-
-def still_open(lake: Lake, date: str, intent: Intent) -> str | None:
-    """Why what is landed of a date is not final; None when it is, or when nothing is landed."""
     manifest = lake.manifest(RAW_STAGE, date) or {}
-    return is_open(manifest, date, intent.settle) if _is_landed(lake, date) and "dropped" not in manifest else None
+    return manifest.get("id") is not None and still_open(manifest, date, intent) is None
 
 
-def _is_landed(lake: Lake, date: str) -> bool:
-    return (lake.manifest(RAW_STAGE, date) or {}).get("id") is not None
+def still_open(manifest: Manifest, date: str, intent: Intent) -> str | None:
+    """Why what a date's raw manifest says is landed is not final; None when it is, or when nothing is landed."""
+    is_landed = manifest.get("id") is not None and "dropped" not in manifest
+    return is_open(manifest, date, intent.settle) if is_landed else None
 
 
 def done_later(lake: Lake, dates: Iterable[str], intent: Intent) -> tuple[str, str] | None:

@@ -106,7 +106,7 @@ def partition_counts(lake: Lake, date: str, intent: Intent) -> PartitionCounts:
             failures.append(failed)
             api |= failed["api"]
     first = failures[0] if failures else {"error": None, "kind": None}
-    open_ = still_open(lake, date, intent)
+    open_ = still_open(found[RAW_STAGE], date, intent)
     return PartitionCounts(
         date, counts_of(found), built, first["error"], first["kind"], api, dropped(lake, date), open_
     )
