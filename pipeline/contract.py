@@ -92,6 +92,8 @@ FACT_ORDER = Table(
     ),
 )
 ORDER_ITEMS = Table("order_items", "curated", ITEMS.grain, ITEMS.key, ITEMS.schema)
+# what a partition of the quarantine holds its discarded records in
+QUARANTINE_FILE = "orders.parquet"
 DISCARDED = Table(
     "discarded",
     "quarantine",

@@ -130,6 +130,8 @@ def test_a_dump_of_before_in_a_lake_of_before_is_taken_on(lake: LakeUnderTest) -
     written = lake.written()
     assert lake.run(None, LATER)
     assert lake.written() == written
+    assert lake.run(None, LATER + dt.timedelta(hours=1), force=True)
+    assert "extracted_at" not in lake.manifest("raw", JAN_15)
 
 
 def test_a_dump_whose_mtime_is_not_believed_is_read_once_if_nothing_in_it_is_in_the_future(

@@ -13,11 +13,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.contract import DIM_PRODUCT, DIM_USER, DISCARDED, UNDATED
+from pipeline.contract import DIM_PRODUCT, DIM_USER, DISCARDED, QUARANTINE_FILE, UNDATED
 from pipeline.errors import BadSetting, CorruptPartition
 from pipeline.lake.files import Lake, partition
 
-FILE = "orders.parquet"
 # what takes the place of a date
 UNDATED_RECORDS = "undated"
 OTHERS = (UNDATED_RECORDS, DIM_USER.name, DIM_PRODUCT.name)
@@ -71,8 +70,12 @@ def _is_chosen(reason: str, choice: Choice) -> bool:
 
 def _files(lake: Lake, choice: Choice) -> dict[str, str]:
     """The files in quarantine by date; those of the dimensions by table."""
-    files = {date: partition("quarantine", date, FILE) for date in lake.partitions("quarantine") if date != UNDATED}
-    files[UNDATED_RECORDS] = partition("quarantine", UNDATED, FILE)
+    files = {
+        date: partition("quarantine", date, QUARANTINE_FILE)
+        for date in lake.partitions("quarantine")
+        if date != UNDATED
+    }
+    files[UNDATED_RECORDS] = partition("quarantine", UNDATED, QUARANTINE_FILE)
     files |= {table.name: f"quarantine/{table.file}" for table in (DIM_USER, DIM_PRODUCT)}
     return {date: name for date, name in files.items() if choice.dates is None or date in choice.dates}
 

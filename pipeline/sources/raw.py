@@ -60,7 +60,7 @@ def keep(run: Run, date: str, *, because: str) -> None:
 
 def _note_asked(run: Run, date: str, because: str, extra: Manifest) -> None:
     landed = run.lake.manifest(RAW_STAGE, date) or {}
-    known = {name: value for name, value in landed.items() if name != "answers_as_of"}
+    known = {name: value for name, value in landed.items() if name != "extracted_at"}
     asked = {"asked_at": run.intent.stamp, "as_of": run.intent.stamp, "because": because}
     run.lake.write(partition("raw", date, RAW_STAGE.manifest), known | asked | extra)
 

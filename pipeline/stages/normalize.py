@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.contract import DISCARDED, ITEMS, LOGIC_VERSION, NORMALIZED_STAGE, ORDERS, RAW_STAGE
+from pipeline.contract import DISCARDED, ITEMS, LOGIC_VERSION, NORMALIZED_STAGE, ORDERS, QUARANTINE_FILE, RAW_STAGE
 from pipeline.engine.connection import BAD_DATE, Engine, EngineError
 from pipeline.engine.lines import split_lines
 from pipeline.engine.normalizing import Normalized, by_date, normalized
@@ -34,7 +34,6 @@ from pipeline.stages.staging import staged
 
 BATCH_BYTES = 24 << 20
 RAW_FILE = RAW_STAGE.files[0]
-QUARANTINE_FILE = "orders.parquet"
 
 
 def normalize(run: Run, dates: list[str], shape: Shape) -> None:

@@ -16,6 +16,7 @@ from pipeline.contract import (
     FACT_ORDER_STAGE,
     NORMALIZED_STAGE,
     ORDERS,
+    QUARANTINE_FILE,
     RAW_STAGE,
     UNDATED,
     Stage,
@@ -129,7 +130,7 @@ def _names(lines: Lines, positions: np.ndarray, user_id: str) -> np.ndarray:
 
 
 def _quarantined(lake: Lake, date: str) -> bytes:
-    path = Path(lake.path(partition("quarantine", date, "orders.parquet")))
+    path = Path(lake.path(partition("quarantine", date, QUARANTINE_FILE)))
     records = pq.read_table(path, partitioning=None)["record"].to_pylist() if path.is_file() else []
     return b"".join(records)
 

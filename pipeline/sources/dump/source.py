@@ -51,7 +51,8 @@ class DumpSource:
     def changed(self, run: Run, since: datetime, asked: Range) -> Changes:
         """The dates whose records are others than the landed ones, whenever they changed; `since` does not matter."""
         inventory = learn(run, Dump.at(self._path))
-        return Changes({*_differing(run.lake, inventory, run.lake.dates()), *inventory.dates()} - _same(run, inventory))
+        new = [date for date in inventory.dates() if run.lake.manifest(RAW_STAGE, date) is None]
+        return Changes({*_differing(run.lake, inventory, run.lake.dates()), *new})
 
     def differing(self, lake: Lake, dates: list[str]) -> list[str]:
         """By the inventory that was read last; none before there is one."""
@@ -76,9 +77,3 @@ class DumpSource:
 
 def _differing(lake: Lake, inventory: Inventory, dates: list[str]) -> list[str]:
     return [date for date in dates if differs(lake, date, inventory.part(date).id)]
-
-
-def _same(run: Run, inventory: Inventory) -> set[str]:
-    """The dates that are landed with the records that the dump has of them."""
-    landed = [date for date in inventory.dates() if run.lake.manifest(RAW_STAGE, date) is not None]
-    return {date for date in landed if not differs(run.lake, date, inventory.part(date).id)}

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.contract import DISCARDED, RAW_STAGE, UNDATED
+from pipeline.contract import DISCARDED, QUARANTINE_FILE, RAW_STAGE, UNDATED
 from pipeline.engine.connection import Engine
 from pipeline.engine.lines import bind_lines, same_instant, split_lines
 from pipeline.engine.normalizing import normalized
@@ -28,7 +28,7 @@ from pipeline.sources.dump.inventory import Inventory
 from pipeline.sources.dump.spool import part_bytes
 from pipeline.sources.raw import publication, raw_name
 
-QUARANTINE = partition("quarantine", UNDATED, "orders.parquet")
+QUARANTINE = partition("quarantine", UNDATED, QUARANTINE_FILE)
 MANIFEST = partition("raw", UNDATED, RAW_STAGE.manifest)
 BATCH_LINES = 1 << 17
 FUTURE = "future_created_at"
