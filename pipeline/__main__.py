@@ -4,27 +4,19 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
 from typing import Any, NoReturn
 
 from luigi.parameter import ParameterException
 
-from pipeline.commands import doctor, drop, erase, plan, quarantine, report, run, views
 from pipeline.commands.options import meaningless, perhaps
 from pipeline.errors import PipelineError
 from pipeline.events import one_line
 from pipeline.tasks.start import started_at
 
-COMMANDS = {
-    "run": run,
-    "plan": plan,
-    "report": report,
-    "quarantine": quarantine,
-    "doctor": doctor,
-    "drop": drop,
-    "erase": erase,
-    "views": views,
-}
+# each is a module of pipeline/commands
+COMMANDS = ("run", "plan", "report", "quarantine", "doctor", "drop", "erase", "views")
 # the package, and its script
 PACKAGE = "orders-lake"
 EPILOG = """\
@@ -51,8 +43,8 @@ def program() -> str:
     return PACKAGE if os.path.basename(sys.argv[0]) == PACKAGE else "python -m pipeline"
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
+def parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
+    """The command line with these commands; only their modules are imported, as a run need not wait for the others."""
     top = argparse.ArgumentParser(
         prog=program(),
         description="Keeps an orders lake true: one Parquet partition per UTC date, extracted, normalized, checked.",
@@ -64,7 +56,8 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar=f"{{{','.join(COMMANDS)}}}")
     # an option cut short must not pass for another one: --all is no --allow-shrink
     shared: dict[str, Any] = {"epilog": EPILOG, "allow_abbrev": False}
-    for name, command in COMMANDS.items():
+    for name in names:
+        command = import_module(f"pipeline.commands.{name}")
         command.add_arguments(commands.add_parser(name, help=command.SUMMARY, **shared))
     return top
 
@@ -77,7 +70,7 @@ def main(argv: list[str] | None = None) -> None:
         argv = ["run", *argv]
     if argv[0] not in COMMANDS and not argv[0].startswith("-"):
         _refuse(f"{argv[0]}: no such command{perhaps(argv[0].lower(), COMMANDS)}; expected {_listed([*COMMANDS])}")
-    options, settings = parser().parse_known_args(argv)
+    options, settings = parser([argv[0]] if argv[0] in COMMANDS else COMMANDS).parse_known_args(argv)
     handler = vars(options).pop("handler")
     wrong = meaningless(options, settings)
     if wrong is not None:

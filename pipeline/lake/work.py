@@ -13,6 +13,9 @@ from filelock import FileLock, Timeout
 from pipeline.errors import LakeBusy, StorageUnusable
 from pipeline.events import emit
 
+# a dump split by date, and the windows of an API that are being read
+DUMP_SPOOLS, WINDOW_SPOOLS = ".spool", ".windows"
+
 
 @dataclass(frozen=True)
 class Work:
@@ -60,6 +63,21 @@ class Work:
             yield True
         finally:
             lock.release()
+
+    def remove_dump_spools(self) -> None:
+        """Delete every dump that is split by date. Call it under the lake's lock."""
+        shutil.rmtree(self.path(DUMP_SPOOLS), ignore_errors=True)
+
+    def remove_window_spools(self) -> None:
+        """Delete the windows of an API that nobody asks for any more. Call it while you hold the right to ask it."""
+        shutil.rmtree(self.path(WINDOW_SPOOLS), ignore_errors=True)
+
+    def remove_idle_window_spools(self) -> None:
+        """Delete the windows, as an extraction killed at its very end leaves them, unless an API is being asked."""
+        if os.path.exists(self.path(WINDOW_SPOOLS)):
+            with self.extracting_if_free() as free:
+                if free:
+                    self.remove_window_spools()
 
     def in_use(self, name: str) -> bool:
         """Whether a run holds .lock or .extracting now. Nothing is written, and nobody is made to wait.

@@ -20,8 +20,6 @@ from pipeline.observe.history import summary_name
 from pipeline.observe.rotten import disown_rotten
 from pipeline.observe.summary import show, summarize
 from pipeline.sources.base import Source
-from pipeline.sources.dump.spool import remove_dump_spool
-from pipeline.sources.rest.windows import remove_window_spools
 from pipeline.stages.seed import disown_unreadable
 from pipeline.warehouse.views import refresh_views
 
@@ -65,10 +63,10 @@ def conclude(run: Run, ending: Ending) -> None:
             checks=checks,
             options=ending.options | _said(run, ending, errors),
         )
-        remove_dump_spool(run.lake)
+        run.lake.remove_dump_spools()
         if not errors:
             # those of failed dates are gone on with
-            remove_window_spools(run.lake)
+            run.lake.remove_idle_window_spools()
         run.lake.write(summary_name(run.intent.as_of), summary)
     path = run.lake.path(summary_name(run.intent.as_of))
     show(partitions, summary, path)

@@ -1,7 +1,6 @@
 """Removes one user's records from the raw partitions, and whatever unfinished work may hold some."""
 
 import hashlib
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +17,7 @@ from pipeline.lake.manifests import is_raw, raw_id
 from pipeline.lake.outcome import Outcome, corrupt
 from pipeline.lake.run import Run
 from pipeline.sources.dump import undated
-from pipeline.sources.dump.spool import remove_dump_spool
 from pipeline.sources.raw import Shape, fields_of, future_updates, raw_name
-from pipeline.sources.rest.windows import FOLDER
 from pipeline.stages.user import Held, is_of_user, maps_of, may_hold, raw_bytes
 
 
@@ -45,8 +42,8 @@ def erase(run: Run, user_id: str, shape: Shape) -> list[str]:
     """
     outcome = Outcome(RAW_STAGE)
     with run.lake.locked():
-        shutil.rmtree(run.lake.path(FOLDER), ignore_errors=True)
-        remove_dump_spool(run.lake)
+        run.lake.remove_window_spools()
+        run.lake.remove_dump_spools()
         with run.open_engine() as engine:
             erasure = _Erasure(run, engine, user_id, shape)
             dates = [date for date in run.lake.partitions("raw") if _can_be_erased(run.lake, date)]

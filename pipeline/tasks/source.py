@@ -11,15 +11,21 @@ from pipeline.lake.run import run_name
 from pipeline.settings.setting import AUTO
 from pipeline.sources.base import Source
 from pipeline.sources.changed import start_of
-from pipeline.sources.dump.source import DumpSource
-from pipeline.sources.rest.source import ShopSource
 
 
 def open_source() -> Source:
-    """The dump, or the API, that [orders_api] url names. Nothing is read or asked yet."""
+    """The dump, or the API, that [orders_api] url names. Nothing is read or asked yet.
+
+    A run imports the one kind of source that it has.
+    """
     url: str = config.orders_api().url
-    is_api = url.lower().startswith(("http://", "https://"))
-    return ShopSource(config.api(), config.field_map()) if is_api else DumpSource(url)
+    if url.lower().startswith(("http://", "https://")):
+        from pipeline.sources.rest.source import ShopSource
+
+        return ShopSource(config.api(), config.field_map())
+    from pipeline.sources.dump.source import DumpSource
+
+    return DumpSource(url)
 
 
 def shown(instant: Any) -> str | None:

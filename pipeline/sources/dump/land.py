@@ -23,7 +23,6 @@ from pipeline.sources.dump.spool import (
     part_bytes,
     read_dump,
     refuse_damaged,
-    remove_dump_spool,
 )
 from pipeline.sources.dump.undated import is_taken_in, take_in
 from pipeline.sources.raw import (
@@ -79,7 +78,7 @@ def _take_in(run: Run, dump: Dump, spooled: Inventory) -> Inventory:
 def _read_anew(run: Run, dump: Dump, error: SpoolDamaged) -> Inventory:
     """The inventory of a new spool, since the one that is there has other bytes than were written to it."""
     emit("spool_damaged", level=logging.WARNING, reason=error, advice="none; the dump is read again")
-    remove_dump_spool(run.lake)
+    run.lake.remove_dump_spools()
     return read_dump(run, dump)
 
 

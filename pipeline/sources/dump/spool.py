@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 from dataclasses import asdict
 
 from pipeline.errors import StorageUnusable
@@ -11,6 +10,7 @@ from pipeline.events import emit
 from pipeline.lake.files import Lake
 from pipeline.lake.manifests import is_id_of
 from pipeline.lake.run import Run
+from pipeline.lake.work import DUMP_SPOOLS
 from pipeline.sources.dump.file import Dump
 from pipeline.sources.dump.inventory import Inventory, Part, known_inventory, read_inventory
 from pipeline.sources.dump.splitting import laid_out
@@ -23,7 +23,7 @@ class SpoolDamaged(StorageUnusable):
 def folder(dump: Dump) -> str:
     """The spool's folder in the lake; another dump, or the same path with other content, has another."""
     key = json.dumps(asdict(dump), sort_keys=True)
-    return f".spool/{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    return f"{DUMP_SPOOLS}/{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
 def read_dump(run: Run, dump: Dump) -> Inventory:
@@ -50,8 +50,8 @@ def split(run: Run, dump: Dump) -> Inventory:
     inventory = laid_out(dump, f"{staged}/records", run, _was_believed(run, dump))
     with open(f"{staged}/inventory.json", "w", encoding="utf-8") as file:
         file.write(json.dumps(inventory.as_json()))
-    shutil.rmtree(run.lake.path(".spool"), ignore_errors=True)
-    os.mkdir(run.lake.path(".spool"))
+    run.lake.remove_dump_spools()
+    os.mkdir(run.lake.path(DUMP_SPOOLS))
     os.replace(staged, run.lake.path(folder(dump)))
     records = sum(part.count for part in inventory.parts.values())
     emit("dump_read", dump=dump.path, records=records, dates=len(inventory.dates()))
@@ -92,8 +92,3 @@ def _compare(lake: Lake, dump: Dump, part: Part, digest: str) -> None:
     if not is_id_of(part.id, digest):
         name = lake.path(f"{folder(dump)}/records")
         raise SpoolDamaged(f"{name}: other bytes than were written to it; expected a disk that keeps what is written")
-
-
-def remove_dump_spool(lake: Lake) -> None:
-    """Delete every spool. Call it under the lake's lock."""
-    shutil.rmtree(lake.path(".spool"), ignore_errors=True)

@@ -12,12 +12,13 @@ from pipeline.engine.lines import bind_lines, same_instant, split_lines
 from pipeline.errors import BadSetting
 from pipeline.events import emit
 from pipeline.lake.run import Run
+from pipeline.lake.work import WINDOW_SPOOLS
 from pipeline.observe.rotten import disown_rotten
 from pipeline.sources.base import Changes
 from pipeline.sources.raw import blocks, order_ids
 from pipeline.sources.rest.client import Client
 from pipeline.sources.rest.shop import Shop, Window
-from pipeline.sources.rest.windows import FOLDER, WindowSpool, fetch
+from pipeline.sources.rest.windows import WindowSpool, fetch
 
 
 def changed_dates(run: Run, shop: Shop, since: datetime) -> Changes:
@@ -34,7 +35,7 @@ def changed_dates(run: Run, shop: Shop, since: datetime) -> Changes:
         spool.remove()
         with suppress(OSError):
             # unless a killed extraction left windows there, to be gone on with
-            os.rmdir(run.lake.path(FOLDER))
+            os.rmdir(run.lake.path(WINDOW_SPOOLS))
     emit("changes_found", since=since.isoformat() + "Z", orders=spool.at.records, dates=len(found))
     return Changes(found, {"pages": spool.at.pages} | spool.at.counts)
 

@@ -34,7 +34,7 @@ from pipeline.sources.raw import (
 )
 from pipeline.sources.rest.client import Client
 from pipeline.sources.rest.shop import Shop, Window
-from pipeline.sources.rest.windows import FOLDER, WindowSpool, fetch
+from pipeline.sources.rest.windows import WindowSpool, fetch
 
 NO_RETRY = ("dates", "unchanged", "records", "pages", "requests", "restarts")
 
@@ -52,7 +52,7 @@ def extract(run: Run, shop: Shop, dates: list[str]) -> None:
             _Extraction(run, shop, engine, outcome, todo).land()
         if not outcome.failed:
             # the spools of windows that nobody asks for any more; those of failed ones are gone on with
-            shutil.rmtree(run.lake.path(FOLDER), ignore_errors=True)
+            run.lake.remove_window_spools()
         with run.lake.locked():
             outcome.close(run.lake, run.intent)
 

@@ -16,11 +16,11 @@ from pipeline.events import emit
 from pipeline.lake.files import Lake
 from pipeline.lake.freshness import settled_at
 from pipeline.lake.run import AS_OF_FORMAT, Intent
+from pipeline.lake.work import WINDOW_SPOOLS
 from pipeline.sources.rest.client import Client
 from pipeline.sources.rest.pages import Course, Page
 from pipeline.sources.rest.shop import Request, Shop, Window
 
-FOLDER = ".windows"
 MAX_PASSES = 5
 HASH_BLOCK_BYTES = 1 << 20
 
@@ -49,7 +49,7 @@ class WindowSpool:
     """One window's folder: the file `records`, and its checkpoint, replaced whole after each page."""
 
     def __init__(self, lake: Lake, shop: Shop, window: Window, intent: Intent) -> None:
-        self.folder = lake.path(f"{FOLDER}/{window.name}")
+        self.folder = lake.path(f"{WINDOW_SPOOLS}/{window.name}")
         self._shop, self._window, self._intent = shop, window, intent
         self._digest = hashlib.sha256()
         self.resumed = False
@@ -122,14 +122,6 @@ class WindowSpool:
     def remove(self) -> None:
         """Call it once the window is landed."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def remove_window_spools(lake: Lake) -> None:
-    """Delete the spools that nobody asks for any more, as an extraction killed at its very end leaves them."""
-    if lake.has(FOLDER):
-        with lake.extracting_if_free() as free:
-            if free:
-                shutil.rmtree(lake.path(FOLDER), ignore_errors=True)
 
 
 def fetch(client: Client, shop: Shop, window: Window, spool: WindowSpool) -> WindowSpool:
