@@ -69,11 +69,13 @@ def curate(run: Run, stage: Stage, dates: list[str]) -> None:
 
 def _settle(lake: Lake) -> None:
     """Take the stale mark away, or let it wait for partitions that are not whole: their orders may have moved."""
+    if not lake.has(STALE):
+        return
     waits_for = unsound(lake)
-    if not waits_for:
-        lake.remove(STALE)
-    elif lake.read(STALE) is not None:
+    if waits_for:
         lake.write(STALE, {"waits_for": waits_for})
+    else:
+        lake.remove(STALE)
 
 
 def curate_stale(run: Run) -> None:
