@@ -1,4 +1,4 @@
-"""The tables of the lake as data: columns, types, keys and grain. Column order is part of the contract."""
+"""The tables of the lake as data: columns, in their order, types, keys, grain, and the names of their files."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,17 +15,25 @@ LOGIC_VERSION = 2
 
 @dataclass(frozen=True)
 class Table:
-    """A Parquet table: one file a date under `layer`, or one file in all for a dimension."""
+    """A Parquet table: one file a date under `layer`, or one file in all for a dimension.
+
+    `stem` is its file's name without the suffix, where that is not the table's.
+    """
 
     name: str
     layer: str
     grain: str
     key: tuple[str, ...]
     schema: pa.Schema
+    stem: str = ""
 
     @property
     def file(self) -> str:
-        return f"{self.name}.parquet"
+        return f"{self.stem or self.name}.parquet"
+
+    def at(self, date: str | None = None) -> str:
+        """The name, in the lake, of the file of a date, or of a dimension's one file."""
+        return f"{self.layer}/{self.file}" if date is None else partition(self.layer, date, self.file)
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,19 @@ class Stage:
     manifest: str
     files: tuple[str, ...]
     upstream: "Stage | None" = None
+
+    def manifest_at(self, date: str) -> str:
+        """The name, in the lake, of the manifest of a date."""
+        return partition(self.layer, date, self.manifest)
+
+    def files_at(self, date: str) -> list[str]:
+        """The names, in the lake, of the files of a date."""
+        return [partition(self.layer, date, file) for file in self.files]
+
+
+def partition(layer: str, date: str, file: str) -> str:
+    """The name, in the lake, of a date's file in a layer."""
+    return f"{layer}/date={date}/{file}"
 
 
 ORDERS = Table(
@@ -92,14 +113,13 @@ FACT_ORDER = Table(
     ),
 )
 ORDER_ITEMS = Table("order_items", "curated", ITEMS.grain, ITEMS.key, ITEMS.schema)
-# what a partition of the quarantine holds its discarded records in
-QUARANTINE_FILE = "orders.parquet"
 DISCARDED = Table(
     "discarded",
     "quarantine",
     "one row per discarded record; record holds its bytes as they came",
     ("position",),
     pa.schema([("position", pa.int64()), ("reason", pa.string()), ("record", pa.binary())]),
+    stem="orders",
 )
 DIM_USER = Table(
     "dim_user",
@@ -118,9 +138,21 @@ DIM_PRODUCT = Table(
     pa.schema([("sku", pa.string()), ("name", pa.string()), ("category", pa.string()), ("price", MONEY)]),
 )
 
-RAW_STAGE = Stage("raw", "raw", "_raw.json", ("orders_raw.json",))
+RAW_FILE = "orders_raw.json"
+RAW_STAGE = Stage("raw", "raw", "_raw.json", (RAW_FILE,))
 NORMALIZED_STAGE = Stage("normalized", "normalized", "_normalized.json", (ORDERS.file, ITEMS.file), RAW_STAGE)
 FACT_ORDER_STAGE = Stage("fact_order", "curated", "_fact_order.json", (FACT_ORDER.file,), NORMALIZED_STAGE)
 ORDER_ITEMS_STAGE = Stage("order_items", "curated", "_order_items.json", (ORDER_ITEMS.file,), NORMALIZED_STAGE)
 CURATED_STAGES = (FACT_ORDER_STAGE, ORDER_ITEMS_STAGE)
 STAGES = (RAW_STAGE, NORMALIZED_STAGE, *CURATED_STAGES)
+DIMENSIONS_MANIFEST = "curated/_dims.json"
+
+
+def quarantine_of(dimension: Table) -> str:
+    """The name, in the lake, of the file with the discarded rows of a dimension's CSV."""
+    return f"{DISCARDED.layer}/{dimension.file}"
+
+
+def raw_name(date: str) -> str:
+    """The name, in the lake, of the raw file of a date."""
+    return partition(RAW_STAGE.layer, date, RAW_FILE)

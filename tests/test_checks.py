@@ -15,7 +15,7 @@ from lake import LakeUnderTest
 from pipeline.contract import FACT_ORDER, ITEMS
 from pipeline.engine import facts as facts_module
 from pipeline.engine.connection import Engine, check_names
-from pipeline.lake.files import Lake
+from pipeline.lake.lake import Lake
 from pipeline.lake.parquet import write_table
 from pipeline.lake.run import Intent
 from pipeline.observe.checks import run_checks

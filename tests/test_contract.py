@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipeline.contract import ITEMS, ORDERS, Table
 from pipeline.engine.connection import Engine
 from pipeline.engine.lines import same_instant, split_lines
-from pipeline.stages.normalize import Normalized, normalized
+from pipeline.engine.normalizing import Normalized, normalized
 
 IN_MEMORY = {"memory_limit": "1GB", "threads": 0, "temp_directory": ""}
 Partitions = dict[dt.date | None, list[bytes]]

@@ -31,7 +31,7 @@ from pipeline.commands.doctor import space
 from pipeline.commands.settings import settings
 from pipeline.contract import FACT_ORDER
 from pipeline.engine.connection import Engine, check_names
-from pipeline.lake.files import Lake
+from pipeline.lake.lake import Lake
 from pipeline.lake.parquet import write_table
 from pipeline.observe.diagnosis import Diagnosis, show
 from pipeline.tasks.base import open_engine
@@ -245,7 +245,7 @@ def test_a_fault_is_one_finding_whose_command_heals_it(fault, examined, built, c
 
 
 def test_while_a_run_publishes_its_work_is_no_damage(examined, built):
-    with Lake(built.root).locked():
+    with Lake(built.root).work.locked():
         said = examined()
         assert (said.code, told(said, "error"), told(said, "warning")) == (0, [], [])
         assert "a run is at work on the lake: it publishes" in said.out
@@ -262,7 +262,7 @@ def test_what_is_found_while_a_run_comes_and_goes_is_not_believed(examined, buil
     gone(FACTS)(built.root)
 
     def meanwhile(temp_directory: str | None = None) -> Engine:
-        with Lake(built.root).locked():
+        with Lake(built.root).work.locked():
             return open_engine(temp_directory)
 
     monkeypatch.setattr("pipeline.commands.doctor.open_engine", meanwhile)
@@ -273,7 +273,7 @@ def test_what_is_found_while_a_run_comes_and_goes_is_not_believed(examined, buil
 
 def test_while_a_run_asks_the_api_its_pages_are_no_leftovers_but_damage_is_told(examined, built):
     written(".windows/2025-01-15/records")(built.root)
-    with Lake(built.root).extracting():
+    with Lake(built.root).work.extracting():
         assert told(examined(), "warning") == []
         gone(FACTS)(built.root)
         said = examined()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.lake.files import Lake
+from pipeline.lake.lake import Lake
 from pipeline.observe.history import last_success, runs, summary
 
 AS_OF = dt.datetime(2025, 1, 20, 12)
@@ -23,7 +23,7 @@ def lake(tmp_path: Path) -> Lake:
 
 def write(lake: Lake, content: str | bytes | dict[str, Any], name: str = NAME) -> None:
     text = json.dumps(content) if isinstance(content, dict) else content
-    Path(lake.path(name)).write_bytes(text.encode() if isinstance(text, str) else text)
+    Path(lake.files.fetch(name)).write_bytes(text.encode() if isinstance(text, str) else text)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_the_errors_of_a_summary_that_lists_none_are_its_failed_dates_and_checks
     failed = dict.fromkeys(dates, "full disk")
     write(lake, OLDEST | {"dates": dates, "failed": failed, "checks": {"shares": {"rows": 2}, "items": {"rows": 0}}})
     (run,) = runs(lake)
-    assert summary(lake, NAME) == json.loads(Path(lake.path(NAME)).read_bytes())
+    assert summary(lake, NAME) == json.loads(Path(lake.files.fetch(NAME)).read_bytes())
     assert run.errors == ["full disk", "check shares: 2 row(s)"]
     assert run.failed == set(dates)
     assert last_success(lake) is None

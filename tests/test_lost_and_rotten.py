@@ -12,7 +12,7 @@ from lake import LakeUnderTest
 
 from pipeline import NormalizeOrders, WriteFactOrder, WriteOrderItems
 from pipeline.contract import NORMALIZED_STAGE
-from pipeline.lake.files import Lake
+from pipeline.lake.lake import Lake
 
 JAN_14, JAN_15, JAN_16, JAN_17 = (dt.date(2025, 1, day) for day in (14, 15, 16, 17))
 SETTLED = dt.datetime(2025, 2, 1)

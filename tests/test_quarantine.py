@@ -18,7 +18,7 @@ from feeds import order
 from lake import LakeUnderTest
 from processes import DEADLINE_SECONDS, REPOSITORY
 
-from pipeline.lake.files import Lake
+from pipeline.lake.lake import Lake
 from pipeline.observe.quarantine import Choice, records
 
 AS_OF = dt.datetime(2025, 1, 20, 12)
@@ -202,5 +202,5 @@ def test_a_file_that_a_run_takes_away_while_the_others_are_read_is_passed_over(b
 
 
 def test_a_run_that_publishes_does_not_make_it_wait(ask, built):
-    with Lake(built.root).locked():
+    with Lake(built.root).work.locked():
         assert ask().code == 0

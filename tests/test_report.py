@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pipeline.engine.connection import Engine
 from pipeline.errors import ExtraMissing
-from pipeline.lake.files import Lake
+from pipeline.lake.lake import Lake
 from pipeline.lake.run import Intent, Run
 from pipeline.report import drawing, write, write_report
 
@@ -67,9 +67,9 @@ def browser() -> Iterator[Browser]:
 def kept_charts(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The script and the charts that reports keep in their lakes: seconds of work, and the same for all."""
     lake = Lake(tmp_path_factory.mktemp("charts"), fsync=False)
-    with lake.locked():
+    with lake.work.locked():
         drawing.drawing(lake)
-    return Path(lake.path(drawing.KEPT)).read_bytes()
+    return Path(lake.files.fetch(drawing.KEPT)).read_bytes()
 
 
 class Reporter:

@@ -157,12 +157,12 @@ def test_a_run_killed_while_it_publishes_undated_records_loses_none(lake: LakeUn
 
 
 def test_records_that_could_not_be_published_are_an_error(lake: LakeUnderTest, monkeypatch) -> None:
-    from pipeline.lake.files import Lake
+    from pipeline.lake.lake import Lake
 
     good = Lake._replace
 
     def full(self, publication) -> None:
-        if UNDATED in publication.manifest:
+        if UNDATED in publication.name:
             raise OSError(28, "No space left on device")
         good(self, publication)
 

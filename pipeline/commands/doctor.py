@@ -23,13 +23,14 @@ from pipeline.commands.settings import settings as examine_settings
 from pipeline.contract import STAGES
 from pipeline.engine.connection import EngineError, OpenEngine
 from pipeline.errors import PipelineError, UnusableWarehouse
-from pipeline.lake.files import Lake
+from pipeline.lake.lake import Lake
+from pipeline.lake.manifests import Manifest
 from pipeline.lake.run import Intent, Run
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis, show
 from pipeline.observe.integrity import Examination
 from pipeline.observe.leftovers import strays, unfinished
 from pipeline.stages.seed import SETTINGS as CSV_SETTINGS
-from pipeline.stages.seed import csv_rows, published, seeded
+from pipeline.stages.seed import csv_rows, seeded
 from pipeline.tasks.base import open_engine, open_lake
 from pipeline.tasks.dims import sources, warehouse_path
 from pipeline.tasks.source import open_source
@@ -115,9 +116,10 @@ def _folders() -> list[Diagnosis]:
     """Whether this user may write where a run does."""
     lake, warehouse = open_lake(), warehouse_path()
     places = {"[storage] root": str(lake.root), "[warehouse] path": os.path.dirname(warehouse)}
-    layers = [lake.path(name) for name in ("raw", "normalized", "quarantine", "curated", "runs") if lake.has(name)]
+    layers = ("raw", "normalized", "quarantine", "curated", "runs")
+    written = [lake.files.fetch(name) for name in layers if lake.files.has(name)]
     found = [fault for setting, path in places.items() if (fault := _refused(setting, path)) is not None]
-    found += [fault for path in layers if (fault := _refused("[storage] root", path)) is not None]
+    found += [fault for path in written if (fault := _refused("[storage] root", path)) is not None]
     return found or [Diagnosis(OK, "folders", f"{lake.root} and {os.path.dirname(warehouse)} can be written")]
 
 
@@ -163,8 +165,11 @@ def space(path: str, usage: tuple[int, int, int], need: int) -> Diagnosis:
 
 def _largest_date(lake: Lake) -> int:
     dates = {date for stage in STAGES for date in lake.partitions(stage.layer)}
-    manifests = {date: [lake.manifest(stage, date) or {} for stage in STAGES] for date in dates}
-    return max((sum(sum(m.get("files", {}).values()) for m in of_date) for of_date in manifests.values()), default=0)
+    return max((sum(_published_bytes(lake.manifest(stage, date)) for stage in STAGES) for date in dates), default=0)
+
+
+def _published_bytes(manifest: Manifest | None) -> int:
+    return sum(manifest.files.values()) if manifest is not None else 0
 
 
 def _bytes(path: str) -> int:
@@ -181,7 +186,7 @@ def _dimensions(commands: Commands) -> list[Diagnosis]:
             sound.append(f"{path}: {len(csv_rows(table, path)):,} row(s)")
         except PipelineError as error:
             found.append(Diagnosis(ERROR, "dimensions", str(error), f"mend: that file, or {CSV_SETTINGS[table]}"))
-    manifest = published(lake)
+    manifest = lake.dimensions()
     if manifest is not None and not lake.whole(manifest):
         lost = "curated: dim_user or dim_product is gone or has another size than was published"
         found.append(Diagnosis(ERROR, "dimensions", lost, f"mend: {commands.task('SeedDims')}"))
@@ -193,14 +198,14 @@ def _dimensions(commands: Commands) -> list[Diagnosis]:
 def _lake(intent: Intent, engine: OpenEngine, commands: Commands, *, quick: bool) -> list[Diagnosis]:
     """What is wrong with the lake; not while a run changes it, since its work cannot be told from damage."""
     lake = open_lake()
-    if not lake.has("raw"):
+    if not lake.files.has("raw"):
         text = f"{lake.root}: nothing is landed yet"
         return [Diagnosis(OK, "lake", text, f"{commands.pipeline()} loads it")]
     before = _trace(lake)
-    publishing, asking = lake.in_use(".lock"), lake.in_use(".extracting")
+    publishing, asking = lake.work.in_use(".lock"), lake.work.in_use(".extracting")
     found = [*Examination(lake, intent, commands, quick).findings(engine), *strays(lake)]
     found += unfinished(lake, warehouse_path(), commands, publishing=publishing, asking=asking)
-    publishing = publishing or lake.in_use(".lock") or _trace(lake) != before
+    publishing = publishing or lake.work.in_use(".lock") or _trace(lake) != before
     at_work = [Diagnosis(OK, "lake", f"{AT_WORK}: it asks the API")] if asking else []
     return [*at_work, *(_certain(found) if publishing else found)]
 
@@ -226,7 +231,7 @@ def _warehouse(commands: Commands) -> list[Diagnosis]:
     views = commands.pipeline("views")
     anew = f"{commands.task('SeedDims')} && {views}"
     if not os.path.exists(path):
-        level = WARNING if lake.has("curated") else OK
+        level = WARNING if lake.files.has("curated") else OK
         return [Diagnosis(level, "warehouse", f"{path}: not there", f"mend: {anew}")]
     try:
         refused = refused_views(path, str(lake.root))

@@ -9,8 +9,8 @@ from pipeline.commands.options import run_all
 from pipeline.commands.rebuild import rebuild
 from pipeline.contract import UNDATED
 from pipeline.errors import BadSetting, CheckFailed, PipelineError
-from pipeline.lake.files import Lake
 from pipeline.lake.freshness import STALE
+from pipeline.lake.lake import Lake
 from pipeline.lake.run import Intent, Run
 from pipeline.sources.base import Source
 from pipeline.stages.erase import erase, refuse_broken
@@ -53,10 +53,10 @@ def erase_user(user_id: str, intent: Intent, *, really: bool) -> None:
 
 
 def _erase(lake: Lake, user_id: str, intent: Intent) -> None:
-    with lake.extracting():
+    with lake.work.extracting():
         dates = erase(Run(lake, intent, open_engine), user_id, open_source().shape)
         forget(lake, warehouse_path(), user_id)
-        if dates or lake.read(STALE) is not None:
+        if dates or lake.files.read(STALE) is not None:
             rebuild("erase", dates, replace(intent, reprocess=True))
     left = [date for date, part in survey(lake, user_id, open_source().shape, open_engine).items() if part.in_all]
     if left or in_dimension(lake, user_id):

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.commands.options import run_all
 from pipeline.dates import parse_dates
 from pipeline.errors import BadSetting
-from pipeline.lake.files import Lake
+from pipeline.lake.lake import Lake
 from pipeline.observe.quarantine import OTHERS, Choice, discards, export, records
 from pipeline.tasks.base import open_lake
 from pipeline.terminal import printable
@@ -50,7 +50,8 @@ def _answer(options: argparse.Namespace) -> None:
     _refuse_lake(lake, options.export)
     found = discards(lake, choice)
     if not found:
-        print(f"nothing in quarantine{' of that kind' if choice != Choice() else ''} ({lake.path('quarantine')})")
+        kind = " of that kind" if choice != Choice() else ""
+        print(f"nothing in quarantine{kind} ({lake.files.fetch('quarantine')})")
     elif options.show is not None:
         _show(lake, choice, found, options.show)
     elif options.export is None:

@@ -18,5 +18,5 @@ def views(options: argparse.Namespace, settings: list[str]) -> None:
     """Raises LakeBusy and UnusableWarehouse."""
     with run_all(options, settings):
         lake = open_lake()
-        with lake.locked():
+        with lake.work.locked():
             refresh_views(lake, warehouse_path())

@@ -4,27 +4,14 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import cache
 
-from pipeline.contract import CURATED_STAGES, NORMALIZED_STAGE, RAW_STAGE, UNDATED, Stage
-from pipeline.lake.files import Lake, Manifest
-from pipeline.lake.manifests import EMPTY_ID
+from pipeline.contract import NORMALIZED_STAGE, STAGES, UNDATED, Stage
+from pipeline.lake.lake import Lake
+from pipeline.lake.manifests import EMPTY_ID, RawManifest
 from pipeline.lake.run import AS_OF_FORMAT, Intent
 
 # present while curated partitions may hold orders that normalizing has moved; curating all that is stale removes it
 STALE = "curated/_stale.json"
 OPEN = "open"
-
-
-def asked_at(manifest: Manifest) -> str:
-    """The stamp of the run that last asked the source for a raw partition."""
-    return str(manifest.get("asked_at") or manifest["extracted_at"])
-
-
-def answers_as_of(manifest: Manifest) -> str:
-    """The stamp of the moment that a raw partition speaks for: later changes of the source are not in it.
-
-    Of a dump it is when the dump was written, of an API when the oldest of its pages was asked for.
-    """
-    return str(manifest.get("answers_as_of") or manifest["extracted_at"])
 
 
 @cache
@@ -38,13 +25,13 @@ def may_be_stale(lake: Lake) -> bool:
 
     A mark that waits for partitions which are not whole counts once one of them is.
     """
-    mark = lake.read(STALE)
+    mark = lake.files.read(STALE)
     if mark is None:
         return False
     waits_for = mark.get("waits_for")
     if not isinstance(waits_for, list):
         return True
-    return any(lake.whole(lake.manifest(NORMALIZED_STAGE, str(date))) for date in waits_for)
+    return any(lake.is_whole(NORMALIZED_STAGE, str(date)) for date in waits_for)
 
 
 @cache
@@ -69,34 +56,34 @@ def missing(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | None:
 
 
 def _failed(lake: Lake, stage: Stage | None, date: str, intent: Intent) -> bool:
-    if not lake.has(intent.failures):
+    if not lake.files.has(intent.failures):
         return False
     while stage is not None:
-        if lake.read(failure(stage, date, intent)) is not None:
+        if lake.files.read(failure(stage, date, intent)) is not None:
             return True
         stage = stage.upstream
     return False
 
 
 def _raw_missing(lake: Lake, date: str, intent: Intent) -> str | None:
-    manifest = lake.manifest(RAW_STAGE, date)
-    if manifest is None or manifest.get("id") is None:
+    manifest = lake.raw(date)
+    if manifest is None or manifest.id is None:
         return "not landed" if manifest is None else "interrupted"
     if not lake.whole(manifest):
         return "raw file lost"
-    if intent.reprocess or "dropped" in manifest or asked_at(manifest) >= intent.stamp:
+    if intent.reprocess or manifest.dropped or manifest.asked_at >= intent.stamp:
         return None
     if intent.force:
         return "--force"
     return "changed" if intent.reopen else is_open(manifest, date, intent.settle)
 
 
-def is_open(manifest: Manifest, date: str, settle: timedelta) -> str | None:
+def is_open(manifest: RawManifest, date: str, settle: timedelta) -> str | None:
     """Why a landed date is not final, if its source could have changed since it answered; None when it is final."""
     final = settled_at(date, settle)
-    if answers_as_of(manifest) >= final:
+    if manifest.answers_as_of >= final:
         return None
-    return f"{OPEN}: the dump is of {shown(answers_as_of(manifest))}" if asked_at(manifest) >= final else OPEN
+    return f"{OPEN}: the dump is of {shown(manifest.answers_as_of)}" if manifest.asked_at >= final else OPEN
 
 
 def shown(stamp: str) -> str:
@@ -109,10 +96,10 @@ def _made_missing(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | 
     reason = missing(lake, stage.upstream, date, intent)
     if reason is not None:
         return reason
-    manifest = lake.manifest(stage, date)
+    manifest = lake.made(stage, date)
     reason = stale(lake, stage, date)
     asked = "--force" if intent.force else "--reprocess" if intent.reprocess else None
-    if reason is None and manifest is not None and manifest["as_of"] < intent.stamp:
+    if reason is None and manifest is not None and manifest.as_of < intent.stamp:
         return asked
     return reason
 
@@ -120,26 +107,28 @@ def _made_missing(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | 
 def stale(lake: Lake, stage: Stage, date: str) -> str | None:
     """Why what was made from the upstream of a date is not what its upstream is now; None when it is."""
     assert stage.upstream is not None
-    manifest, upstream = lake.manifest(stage, date), lake.manifest(stage.upstream, date)
+    manifest, upstream = lake.made(stage, date), lake.manifest(stage.upstream, date)
     if manifest is None:
         return "not built"
-    if manifest.get("id") is None:
+    if manifest.id is None:
         return "interrupted"
-    if upstream is None or manifest["made_from"] != upstream["id"]:
+    if upstream is None or manifest.made_from != upstream.id:
         return f"{stage.upstream.name} changed"
     return None if lake.whole(manifest) else f"{stage.name} file lost"
 
 
 def settled(lake: Lake, date: str, intent: Intent) -> bool:
     """Whether what is landed of a date is final."""
-    manifest = lake.manifest(RAW_STAGE, date) or {}
-    return manifest.get("id") is not None and still_open(manifest, date, intent) is None
+    manifest = lake.raw(date)
+    return manifest is not None and manifest.id is not None and still_open(lake, date, intent) is None
 
 
-def still_open(manifest: Manifest, date: str, intent: Intent) -> str | None:
-    """Why what a date's raw manifest says is landed is not final; None when it is, or when nothing is landed."""
-    is_landed = manifest.get("id") is not None and "dropped" not in manifest
-    return is_open(manifest, date, intent.settle) if is_landed else None
+def still_open(lake: Lake, date: str, intent: Intent) -> str | None:
+    """Why what is landed of a date is not final; None when it is, or when nothing is landed."""
+    manifest = lake.raw(date)
+    if manifest is None or manifest.id is None or manifest.dropped:
+        return None
+    return is_open(manifest, date, intent.settle)
 
 
 def done_later(lake: Lake, dates: Iterable[str], intent: Intent) -> tuple[str, str] | None:
@@ -149,10 +138,10 @@ def done_later(lake: Lake, dates: Iterable[str], intent: Intent) -> tuple[str, s
     """
     found = []
     for date in dates:
-        raw = lake.manifest(RAW_STAGE, date) or {}
-        asked = [asked_at(raw)] if intent.force and raw.get("id") is not None and "dropped" not in raw else []
-        made = [(lake.manifest(stage, date) or {}).get("as_of") for stage in (NORMALIZED_STAGE, *CURATED_STAGES)]
-        found += [(stamp, date) for stamp in [*asked, *made] if stamp is not None and stamp > intent.stamp]
+        raw = lake.raw(date)
+        asked = [raw.asked_at] if intent.force and raw is not None and raw.id is not None and not raw.dropped else []
+        made = [manifest.as_of for stage in STAGES[1:] if (manifest := lake.made(stage, date)) is not None]
+        found += [(stamp, date) for stamp in [*asked, *made] if stamp > intent.stamp]
     stamp, date = max(found, default=(None, ""))
     return (date, stamp) if stamp is not None else None
 
@@ -166,8 +155,8 @@ def newest_settled(lake: Lake, intent: Intent) -> str | None:
 
 def dropped(lake: Lake, date: str) -> str | None:
     """Why a date was dropped on purpose; None for a date that was not."""
-    tombstone = (lake.manifest(RAW_STAGE, date) or {}).get("dropped")
-    return tombstone["reason"] if tombstone else None
+    manifest = lake.raw(date)
+    return manifest.dropped.reason if manifest is not None and manifest.dropped else None
 
 
 def differs(lake: Lake, date: str, raw_id: str | None) -> bool:
@@ -175,5 +164,5 @@ def differs(lake: Lake, date: str, raw_id: str | None) -> bool:
 
     A dropped date is meant to differ.
     """
-    manifest = lake.manifest(RAW_STAGE, date)
-    return manifest is not None and "dropped" not in manifest and manifest.get("id") not in (None, raw_id or EMPTY_ID)
+    manifest = lake.raw(date)
+    return manifest is not None and not manifest.dropped and manifest.id not in (None, raw_id or EMPTY_ID)

@@ -1,13 +1,15 @@
-"""What a manifest must hold to count as one, by stage; and the ids of raw records."""
+"""What manifests hold, by stage, and the ids of raw records. A manifest commits its stage of a date to its files."""
 
 import hashlib
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 Date = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\d$")]
+# a moment in UTC; it sorts like the instant
 Stamp = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+AnyManifest = TypeVar("AnyManifest", bound="Manifest")
 
 
 class Tombstone(msgspec.Struct):
@@ -24,75 +26,158 @@ class Segment(msgspec.Struct):
     answers_as_of: Stamp
 
 
+class RawCounts(msgspec.Struct):
+    """The records landed; those of the undated partition are all discarded, here by reason."""
+
+    extracted: Count = 0
+    discarded: dict[str, Count] | msgspec.UnsetType = msgspec.UNSET
+
+
+SomeOrNone = Count | msgspec.UnsetType
+
+
+class NormalizedCounts(msgspec.Struct):
+    """Of the records of a raw partition: orders kept, older versions of these, discarded by reason; lines kept.
+
+    The others, where there are any: values by field that were not accepted, prices and items that are not there.
+    """
+
+    extracted: Count = 0
+    normalized: Count = 0
+    superseded_here: Count = 0
+    discarded: dict[str, Count] = {}
+    lines: Count = 0
+    currencies: list[str] = []
+    amount: SomeOrNone = msgspec.UNSET
+    user_id: SomeOrNone = msgspec.UNSET
+    updated_at: SomeOrNone = msgspec.UNSET
+    sku: SomeOrNone = msgspec.UNSET
+    qty: SomeOrNone = msgspec.UNSET
+    price: SomeOrNone = msgspec.UNSET
+    price_absent: SomeOrNone = msgspec.UNSET
+    dropped_items: SomeOrNone = msgspec.UNSET
+
+
+class CuratedCounts(msgspec.Struct):
+    """Of the orders of a normalized partition: kept, and kept by another date; `rows` are those of the file."""
+
+    kept: Count = 0
+    superseded_elsewhere: Count = 0
+    resurfaced: Count = 0
+    rows: Count = 0
+
+
+class UndatedChanges(msgspec.Struct):
+    """What the last run did to the undated partition: records added by reason, found under a date, and expired."""
+
+    added: dict[str, Count] = {}
+    dated: Count = 0
+    expired: Count = 0
+
+
 class Manifest(msgspec.Struct, kw_only=True):
-    """What all manifests have. With id null, as a run leaves it that is killed, the rest may be of another content."""
+    """What all manifests have. With id null, as a run leaves it that is killed, the rest may be of another content.
+
+    `as_of` is the stamp of the run that wrote it, `files` has the bytes of each file by its name in the lake.
+    """
 
     id: str | None
-    as_of: Stamp | None = None
-    because: str | None = None
-    made_from: str | None = None
+    as_of: Stamp = ""
+    because: str = ""
     files: dict[str, Count] = {}
 
 
 class RawManifest(Manifest, kw_only=True):
-    """A raw partition. `extracted_at` is both of the moments in lakes of before."""
+    """A raw partition.
 
-    asked_at: Stamp | None = None
-    answers_as_of: Stamp | None = None
-    extracted_at: Stamp | None = None
-    counts: dict[str, Any] = {}
+    `asked_at` is the stamp of the run that last asked the source for it. `answers_as_of` is the moment that it speaks
+    for: later changes of the source are not in it. Of a dump it is when the dump was written, of an API when the oldest
+    of its pages was asked for. Lakes of before have `extracted_at` for both.
+    """
+
+    asked_at: Stamp = ""
+    answers_as_of: Stamp = ""
+    extracted_at: Stamp = ""
+    counts: RawCounts = msgspec.field(default_factory=RawCounts)
+    made_from: str | None = None
     fields: dict[str, str] | None = None
     api: dict[str, Count] | None = None
     plain_by: int | None = None
     dropped: Tombstone | None = None
     erasing: str | None = None
     erased_from: str | None = None
-    segments: dict[str, list[Segment]] = {}
-    changes: dict[str, Any] = {}
-    taken_in: dict[str, Stamp] = {}
+    # of the undated partition: its segments by the sha256 of its content, and the parts of dumps that it has taken in
+    segments: dict[str, list[Segment]] | None = None
+    changes: UndatedChanges | None = None
+    taken_in: dict[str, Stamp] | None = None
+
+    def __post_init__(self) -> None:
+        self.asked_at = self.asked_at or self.extracted_at
+        self.answers_as_of = self.answers_as_of or self.extracted_at
+        self.extracted_at = ""
 
 
 class NormalizedManifest(Manifest, kw_only=True):
-    """A normalized partition."""
+    """A normalized partition. `neighbours` are the dates that share an order_id with it."""
 
-    logic_version: int | str | None = None
-    generation: Count | None = None
+    made_from: str = ""
+    logic_version: int | str = ""
+    generation: Count = 0
     neighbours: list[Date] = []
-    counts: dict[str, Any] = {}
+    counts: NormalizedCounts = msgspec.field(default_factory=NormalizedCounts)
 
 
 class CuratedManifest(Manifest, kw_only=True):
-    """One curated table of a date."""
+    """One curated table of a date. `superseded` has the versions, by order_id, that another date has a later one of."""
 
+    made_from: str = ""
     superseded: dict[str, str] = {}
-    counts: dict[str, Count] = {}
+    counts: CuratedCounts = msgspec.field(default_factory=CuratedCounts)
 
 
-TYPES = {
-    "raw": RawManifest,
-    "normalized": NormalizedManifest,
-    "fact_order": CuratedManifest,
-    "order_items": CuratedManifest,
-}
+class DimensionCounts(msgspec.Struct):
+    """The rows of a dimension, and the rows of its CSV that were discarded."""
+
+    rows: Count = 0
+    discarded: Count = 0
+
+
+class DimensionsManifest(Manifest, kw_only=True):
+    """The dimensions, by name: the sha256 of the CSV that each was made from, its rows; and the warehouse's path."""
+
+    warehouse: str = ""
+    made_from: dict[str, str] = {}
+    counts: dict[str, DimensionCounts] = {}
+
+
+_MADE = ("as_of", "because", "files", "counts", "made_from")
 # what a manifest that commits to something has at least, beside its id
-REQUIRED = {
-    "raw": ("as_of", "because", "files", "counts"),
-    "normalized": ("as_of", "because", "files", "counts", "made_from", "logic_version", "generation", "neighbours"),
-    "fact_order": ("as_of", "because", "files", "counts", "made_from"),
-    "order_items": ("as_of", "because", "files", "counts", "made_from"),
+REQUIRED: dict[type[Manifest], tuple[str, ...]] = {
+    RawManifest: ("as_of", "because", "files", "counts"),
+    NormalizedManifest: (*_MADE, "logic_version", "generation", "neighbours"),
+    CuratedManifest: _MADE,
+    DimensionsManifest: ("files", "counts", "made_from", "warehouse"),
 }
 
 
-def fault(stage: str, content: dict[str, Any]) -> str | None:
-    """What is wrong with the shape of a stage's manifest; None when nothing is."""
-    try:
-        msgspec.convert(content, TYPES[stage])
-    except msgspec.ValidationError as error:
-        return f"no manifest of {stage}: {error}"
-    lacking = [name for name in REQUIRED[stage] if content["id"] is not None and content.get(name) is None]
-    if stage == "raw" and content["id"] is not None and content.get("extracted_at") is None:
-        lacking += [name for name in ("asked_at", "answers_as_of") if content.get(name) is None]
-    return f"no manifest of {stage}: it has no {', '.join(lacking)}" if lacking else None
+def decoded(kind: type[AnyManifest], content: dict[str, Any]) -> AnyManifest:
+    """A manifest from the JSON of its file. Raises ValueError, which says what is wrong with its shape."""
+    manifest = msgspec.convert(content, kind)
+    if manifest.id is not None:
+        lacking = [name for name in REQUIRED[kind] if content.get(name) is None]
+        if isinstance(manifest, RawManifest) and not manifest.asked_at:
+            lacking.append("asked_at")
+        if isinstance(manifest, RawManifest) and not manifest.answers_as_of:
+            lacking.append("answers_as_of")
+        if lacking:
+            raise ValueError(f"it has no {', '.join(lacking)}")
+    return manifest
+
+
+def encoded(manifest: Manifest) -> dict[str, Any]:
+    """The JSON of a manifest's file. What is not known is left out, but for the id."""
+    content: dict[str, Any] = msgspec.to_builtins(manifest)
+    return {name: value for name, value in content.items() if name == "id" or value not in (None, "")}
 
 
 def raw_id(digest: str, future_updates: int = 0) -> str:
@@ -114,3 +199,9 @@ def is_raw(found: str, data: bytes) -> bool:
 def is_id_of(found: str, digest: str) -> bool:
     """Whether the id of raw records stands for bytes of this sha256."""
     return found.partition("-")[0] == digest
+
+
+def normalized_id(manifest: NormalizedManifest) -> str:
+    """What curated partitions name as their source: it changes with the raw id, the logic and the generation."""
+    source = f"{manifest.made_from} {manifest.logic_version} {manifest.generation}"
+    return hashlib.sha256(source.encode()).hexdigest()

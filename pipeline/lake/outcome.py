@@ -8,9 +8,9 @@ from pipeline.contract import Stage
 from pipeline.dates import fold_dates
 from pipeline.errors import CorruptPartition, DateFailed, PipelineError, RunFailed
 from pipeline.events import emit
-from pipeline.lake.files import Lake
 from pipeline.lake.freshness import failure
-from pipeline.lake.run import Intent
+from pipeline.lake.lake import Lake
+from pipeline.lake.run import Intent, Run
 
 NAMED_FAILURES = 20
 
@@ -30,11 +30,7 @@ class Outcome:
         """Note that a date failed; an error that is none of ours is told as what it means for the date."""
         if at_fault is not None:
             self.at_fault[date] = at_fault
-        self.failed[date] = (
-            error
-            if isinstance(error, PipelineError)
-            else DateFailed(f"{self.stage.name} date={date}: {error}; mend that and run again")
-        )
+        self.failed[date] = error if isinstance(error, PipelineError) else DateFailed(_text(self.stage, date, error))
 
     def fail_all(self, unpublished: dict[str, OSError]) -> None:
         """Note what could not be published, by the name of its manifest."""
@@ -48,30 +44,36 @@ class Outcome:
         if intent.keep_going:
             for date, error in self.failed.items():
                 stage = self.at_fault.get(date, self.stage)
-                name = failure(stage, date, intent)
-                _write_failure(lake, name, stage, date, error, api=self.api.get(date, {}))
+                _write_failure(lake, intent, (stage, date), error, self.api.get(date, {}))
         elif self.failed:
             raise RunFailed(error_text(by_text(self.failed)))
 
 
-def note_failure(lake: Lake, name: str, stage: Stage, date: str, error: Exception) -> None:
+def note_failure(run: Run, stage: Stage, date: str, error: Exception) -> None:
     """Say that a stage of a date, or of the undated records, failed in a run that goes on. Call it under the lock."""
     emit("date_failed", level=logging.ERROR, stage=stage.name, error=str(error))
-    _write_failure(lake, name, stage, date, error, api={})
+    _write_failure(run.lake, run.intent, (stage, date), error, {})
 
 
-def _write_failure(lake: Lake, name: str, stage: Stage, date: str, error: Exception, *, api: Mapping[str, int]) -> None:
-    text = str(error) if "date=" in str(error) else f"{stage.name} date={date}: {error}; mend that and run again"
+def _write_failure(
+    lake: Lake, intent: Intent, failed: tuple[Stage, str], error: Exception, api: Mapping[str, int]
+) -> None:
+    stage, date = failed
+    text = str(error) if "date=" in str(error) else _text(stage, date, error)
     note = {"stage": stage.name, "date": date, "error": text, "kind": type(error).__name__, "api": dict(api)}
-    lake.write(name, note)
+    lake.files.write(failure(stage, date, intent), note)
+
+
+def _text(stage: Stage, date: str, error: Exception) -> str:
+    return f"{stage.name} date={date}: {error}; mend that and run again"
 
 
 def forget_failed_try(lake: Lake, summary: str, intent: Intent) -> None:
     """Before a run of the same as_of is tried again: what failed then does not count as done any more."""
-    if (lake.read(summary) or {}).get("errors"):
-        with lake.locked():
-            lake.remove_folder(intent.failures)
-            lake.remove(intent.alerted)
+    if (lake.files.read(summary) or {}).get("errors"):
+        with lake.work.locked():
+            lake.files.remove_folder(intent.failures)
+            lake.files.remove(intent.alerted)
 
 
 def by_text(failed: Mapping[str, PipelineError]) -> list[PipelineError]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pipeline.lake.files import Lake
+from pipeline.lake.lake import Lake
 
 if TYPE_CHECKING:
     from pipeline.engine.connection import Engine

@@ -1,4 +1,4 @@
-"""What of a lake stays on this host: its locks, and the folder in which files are staged."""
+"""What of a lake stays on this host: its locks, scratch, and the spools that a run takes its records from."""
 
 import fcntl
 import os
@@ -13,8 +13,9 @@ from filelock import FileLock, Timeout
 from pipeline.errors import LakeBusy, StorageUnusable
 from pipeline.events import emit
 
-# a dump split by date, and the windows of an API that are being read
-DUMP_SPOOLS, WINDOW_SPOOLS = ".spool", ".windows"
+# files before they are published, a dump split by date, and the windows of an API that are being read
+STAGING, DUMP_SPOOLS, WINDOW_SPOOLS = ".staging", ".spool", ".windows"
+PUBLISHING, ASKING = ".lock", ".extracting"
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,16 @@ class Work:
     lock_timeout_seconds: float = 600
 
     def path(self, name: str) -> str:
+        """Where something of this name lies; nothing of it is published."""
         return f"{self.root}/{name}"
+
+    def scratch(self, name: str) -> str:
+        """A path for what is of use only while the lock is held."""
+        return self.path(f"{STAGING}/{name}")
+
+    def spool(self, kind: str, name: str) -> str:
+        """The folder of one dump, or of one window: a killed run's is gone on with."""
+        return self.path(f"{kind}/{name}")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -33,13 +43,13 @@ class Work:
 
         Raises LakeBusy after lock_timeout_seconds and StorageUnusable when the root cannot be written.
         """
-        with self._held(".lock", "the lake's lock"), self._usable():
+        with self._held(PUBLISHING, "the lake's lock"), self._usable():
             try:
-                shutil.rmtree(self.path(".staging"), ignore_errors=True)
-                os.mkdir(self.path(".staging"))
+                self.remove(STAGING)
+                os.mkdir(self.path(STAGING))
                 yield
             finally:
-                shutil.rmtree(self.path(".staging"), ignore_errors=True)
+                self.remove(STAGING)
 
     @contextmanager
     def extracting(self) -> Iterator[None]:
@@ -47,13 +57,13 @@ class Work:
 
         Raises LakeBusy and StorageUnusable as locked() does.
         """
-        with self._held(".extracting", "the right to ask the API"):
+        with self._held(ASKING, "the right to ask the API"):
             yield
 
     @contextmanager
     def extracting_if_free(self) -> Iterator[bool]:
         """Whether nobody asked an API for this lake, and now nobody can; waits for nobody."""
-        lock = FileLock(self.path(".extracting"))
+        lock = FileLock(self.path(ASKING))
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -64,23 +74,19 @@ class Work:
         finally:
             lock.release()
 
-    def remove_dump_spools(self) -> None:
-        """Delete every dump that is split by date. Call it under the lake's lock."""
-        shutil.rmtree(self.path(DUMP_SPOOLS), ignore_errors=True)
+    def remove(self, kind: str) -> None:
+        """Delete all that is staged, or all spools of a kind. Call it under the lock that is for them."""
+        shutil.rmtree(self.path(kind), ignore_errors=True)
 
-    def remove_window_spools(self) -> None:
-        """Delete the windows of an API that nobody asks for any more. Call it while you hold the right to ask it."""
-        shutil.rmtree(self.path(WINDOW_SPOOLS), ignore_errors=True)
-
-    def remove_idle_window_spools(self) -> None:
+    def remove_idle_windows(self) -> None:
         """Delete the windows, as an extraction killed at its very end leaves them, unless an API is being asked."""
         if os.path.exists(self.path(WINDOW_SPOOLS)):
             with self.extracting_if_free() as free:
                 if free:
-                    self.remove_window_spools()
+                    self.remove(WINDOW_SPOOLS)
 
     def in_use(self, name: str) -> bool:
-        """Whether a run holds .lock or .extracting now. Nothing is written, and nobody is made to wait.
+        """Whether a run holds PUBLISHING or ASKING now. Nothing is written, and nobody is made to wait.
 
         A shared lock that is let go at once finds out, as other containers' processes are in no list of locks here.
         """

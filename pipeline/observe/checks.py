@@ -1,6 +1,5 @@
 """The data checks of pipeline/engine/sql/checks over what a run has touched; each returns the rows that break it."""
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ from pipeline.contract import (
     Stage,
 )
 from pipeline.engine.connection import Engine, check_names
-from pipeline.lake.files import Lake, partition
+from pipeline.lake.lake import Lake
 from pipeline.observe.counts import PartitionCounts
 
 SHOWN_ROWS = 5
@@ -60,7 +59,7 @@ def breaches(
     Without a date of fact_order, checks of files are left out.
     """
     for name, table in RELATIONS.items():
-        engine.register_files(table, lake.table_paths(table, dates.get(name, ())), name)
+        engine.register_files(table, lake.paths(table, dates.get(name, ())), name)
     engine.bind(partition_counts=pa.Table.from_pylist([counts.totals() for counts in counted], COUNTED))
     engine.keep("checked_order")
     names = only or (check_names() if dates["fact_order"] else OF_COUNTS)
@@ -72,23 +71,23 @@ def late_arriving(lake: Lake, engine: Engine, touched: list[PartitionCounts]) ->
 
     Call it after run_checks, with the same engine: it counts among the relations of the checks.
     """
-    paths = {table: lake.path(f"{table.layer}/{table.file}") for table in (DIM_USER, DIM_PRODUCT)}
-    if not _dates(lake, touched)["fact_order"] or not all(map(os.path.exists, paths.values())):
+    dimensions = [table for table in (DIM_USER, DIM_PRODUCT) if lake.files.has(table.at())]
+    if not _dates(lake, touched)["fact_order"] or len(dimensions) < len(UNKNOWN):
         return {}
-    for table, path in paths.items():
-        engine.register_files(table, [path])
+    for table in dimensions:
+        engine.register_files(table, [lake.files.fetch(table.at())])
     return {name: engine.query(name)[column][0].as_py() for name, column in UNKNOWN.items()}
 
 
 def _dates(lake: Lake, touched: list[PartitionCounts]) -> dict[str, list[str]]:
     def is_there(date: str, stage: Stage) -> bool:
-        is_committed = (lake.manifest(stage, date) or {}).get("id") is not None
-        return is_committed and all(lake.has(partition(stage.layer, date, file)) for file in stage.files)
+        manifest = lake.manifest(stage, date)
+        return manifest is not None and manifest.id is not None and all(map(lake.files.has, stage.files_at(date)))
 
     stages = (NORMALIZED_STAGE, *CURATED_STAGES)
     dates = [
         counts.date for counts in touched if not counts.error and all(is_there(counts.date, stage) for stage in stages)
     ]
     elsewhere = sorted(set(lake.partitions("curated")).difference(dates))
-    others = [date for date in elsewhere if lake.whole(lake.manifest(FACT_ORDER_STAGE, date))]
+    others = [date for date in elsewhere if lake.is_whole(FACT_ORDER_STAGE, date)]
     return {"fact_order": dates, "order_items": dates, "orders": dates, "other_fact_order": others}

@@ -8,13 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.contract import DISCARDED, FACT_ORDER, ITEMS, ORDER_ITEMS, ORDERS, Stage, Table
-from pipeline.lake.files import Lake, Manifest
+from pipeline.contract import DISCARDED, FACT_ORDER, ITEMS, ORDER_ITEMS, ORDERS, Stage, Table, raw_name
+from pipeline.lake.lake import Lake
+from pipeline.lake.manifests import CuratedManifest, Manifest, NormalizedManifest, RawManifest, is_id_of
 from pipeline.progress import progress
-
-TABLES = {table.file: table for table in (ORDERS, ITEMS, FACT_ORDER, ORDER_ITEMS)}
-# where a manifest counts a table's rows
-COUNTED = {ORDERS.file: "normalized", ITEMS.file: "lines", FACT_ORDER.file: "rows", ORDER_ITEMS.file: "rows"}
 
 Published = tuple[Stage, str]
 
@@ -31,32 +28,38 @@ def damaged(lake: Lake, published: Sequence[Published]) -> dict[Published, str]:
 
 
 def _damage(lake: Lake, stage: Stage, date: str) -> str | None:
-    manifest = lake.manifest(stage, date) or {"files": {}}
-    return next(filter(None, (_damage_of(lake, name, manifest) for name in sorted(manifest["files"]))), None)
+    manifest = lake.manifest(stage, date)
+    names = sorted(manifest.files) if manifest is not None else ()
+    return next(filter(None, (_damage_of(lake, name, date, manifest) for name in names)), None)
 
 
-def _damage_of(lake: Lake, name: str, manifest: Manifest) -> str | None:
+def _damage_of(lake: Lake, name: str, date: str, manifest: Manifest | None) -> str | None:
+    """How a file differs from what its manifest promises."""
     try:
-        return _difference(lake, name, manifest)
+        if isinstance(manifest, RawManifest) and name == raw_name(date):
+            return _raw_damage(lake.files.fetch(name), str(manifest.id))
+        counted = {table.at(date): (table, rows) for table, rows in _counted(manifest).items()}
+        return _table_damage(lake.files.fetch(name), *counted[name])
     except (OSError, ValueError, LookupError, pa.ArrowException):
         return f"{os.path.basename(name)} cannot be read"
 
 
-def _difference(lake: Lake, name: str, manifest: Manifest) -> str | None:
-    """How a file differs from what its manifest promises. Raises what reading it raises."""
-    layer, file = name.partition("/")[0], os.path.basename(name)
-    if layer == "raw":
-        return _raw_damage(lake.path(name), manifest["id"])
-    counts = manifest["counts"]
-    if layer == "quarantine":
-        return _table_damage(lake.path(name), DISCARDED, sum(counts["discarded"].values()))
-    return _table_damage(lake.path(name), TABLES[file], counts[COUNTED[file]])
+def _counted(manifest: Manifest | None) -> dict[Table, int]:
+    """The rows of each table that a manifest counts."""
+    match manifest:
+        case RawManifest(counts=counts):
+            return {DISCARDED: sum((counts.discarded or {}).values())}
+        case NormalizedManifest(counts=counts):
+            return {ORDERS: counts.normalized, ITEMS: counts.lines, DISCARDED: sum(counts.discarded.values())}
+        case CuratedManifest(counts=counts):
+            return {FACT_ORDER: counts.rows, ORDER_ITEMS: counts.rows}
+    return {}
 
 
 def _raw_damage(path: str, raw_id: str) -> str | None:
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return None if digest == raw_id.partition("-")[0] else "its bytes are not those that were landed"
+    return None if is_id_of(raw_id, digest) else "its bytes are not those that were landed"
 
 
 def _table_damage(path: str, table: Table, counted: int) -> str | None:

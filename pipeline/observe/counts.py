@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.contract import CURATED_STAGES, FACT_ORDER_STAGE, NORMALIZED_STAGE, RAW_STAGE, STAGES, UNDATED, Stage
+import msgspec
+
+from pipeline.contract import CURATED_STAGES, FACT_ORDER_STAGE, RAW_STAGE, STAGES, UNDATED
 from pipeline.dates import is_date
-from pipeline.lake.files import Lake, Manifest
 from pipeline.lake.freshness import dropped, failure, still_open
+from pipeline.lake.lake import Lake
+from pipeline.lake.manifests import CuratedManifest
 from pipeline.lake.run import Intent
 
 Counts = dict[str, Any]
@@ -60,26 +63,24 @@ class PartitionCounts(Counted):
         return outcome(self.built, self.error)
 
 
-def manifests(lake: Lake, date: str) -> dict[Stage, Manifest]:
-    """The manifest of each stage of a date, empty where there is none."""
-    return {stage: lake.manifest(stage, date) or {} for stage in STAGES}
-
-
-def counts_of(found: Mapping[Stage, Manifest]) -> Counts:
+def counts_of(lake: Lake, date: str) -> Counts:
     """What a date's manifests count together."""
+    manifests = (lake.raw(date), lake.normalized(date), lake.curated(FACT_ORDER_STAGE, date))
     counts: Counts = {}
-    for stage in (RAW_STAGE, NORMALIZED_STAGE, FACT_ORDER_STAGE):
-        counts |= found[stage].get("counts", {})
+    for manifest in manifests:
+        counts |= msgspec.to_builtins(manifest.counts) if manifest is not None else {}
     return counts
 
 
 def undated(lake: Lake, intent: Intent) -> Counts:
     """The counts of the undated partition and whether this run made it; empty when there is none."""
-    manifest = lake.manifest(RAW_STAGE, UNDATED) or {}
-    counts, changes = manifest.get("counts", {}), manifest.get("changes", {})
-    is_built = manifest.get("as_of") == intent.stamp
-    is_told = counts.get("extracted") or (is_built and any(changes.values()))
-    return counts | changes | {"built": is_built} if is_told else {}
+    manifest = lake.raw(UNDATED)
+    if manifest is None:
+        return {}
+    changes = msgspec.to_builtins(manifest.changes) if manifest.changes is not None else {}
+    is_built = manifest.as_of == intent.stamp
+    is_told = manifest.counts.extracted or (is_built and any(changes.values()))
+    return msgspec.to_builtins(manifest.counts) | changes | {"built": is_built} if is_told else {}
 
 
 def discards(counted: Iterable[Mapping[str, Any]]) -> dict[str, int]:
@@ -92,23 +93,29 @@ def discards(counted: Iterable[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def partition_counts(lake: Lake, date: str, intent: Intent) -> PartitionCounts:
-    found = manifests(lake, date)
     built: dict[str, str] = {}
     failures = []
-    api: dict[str, int] = {}
-    any_failed = lake.has(intent.failures)
-    for stage, manifest in found.items():
-        if manifest.get("as_of") == intent.stamp:
-            built[stage.name] = manifest["because"]
-            api |= manifest.get("api") or {}
-        failed = lake.read(failure(stage, date, intent)) if any_failed else None
+    raw = lake.raw(date)
+    api = dict(raw.api or {}) if raw is not None and raw.as_of == intent.stamp else {}
+    any_failed = lake.files.has(intent.failures)
+    for stage in STAGES:
+        manifest = lake.manifest(stage, date)
+        if manifest is not None and manifest.as_of == intent.stamp:
+            built[stage.name] = manifest.because
+        failed = lake.files.read(failure(stage, date, intent)) if any_failed else None
         if failed is not None:
             failures.append(failed)
             api |= failed["api"]
     first = failures[0] if failures else {"error": None, "kind": None}
-    open_ = still_open(found[RAW_STAGE], date, intent)
     return PartitionCounts(
-        date, counts_of(found), built, first["error"], first["kind"], api, dropped(lake, date), open_
+        date,
+        counts_of(lake, date),
+        built,
+        first["error"],
+        first["kind"],
+        api,
+        dropped(lake, date),
+        still_open(lake, date, intent),
     )
 
 
@@ -117,13 +124,17 @@ def touched(lake: Lake, intent: Intent) -> list[PartitionCounts]:
     return [
         partition_counts(lake, date, intent)
         for date in lake.partitions("curated")
-        if any((lake.manifest(stage, date) or {}).get("as_of") == intent.stamp for stage in CURATED_STAGES)
+        if any(made is not None and made.as_of == intent.stamp for made in _tables(lake, date))
     ]
+
+
+def _tables(lake: Lake, date: str) -> list[CuratedManifest | None]:
+    return [lake.curated(stage, date) for stage in CURATED_STAGES]
 
 
 def failed_dates(lake: Lake, intent: Intent) -> list[str]:
     """The dates of which something failed in this run, whether or not it was asked for them."""
-    names = [os.path.basename(name)[:10] for name in lake.files(intent.failures)]
+    names = [os.path.basename(name)[:10] for name in lake.files.names(intent.failures)]
     return sorted(set(filter(is_date, names)))
 
 

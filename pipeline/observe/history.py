@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.lake.files import Lake
+from pipeline.lake.lake import Lake
 from pipeline.lake.run import AS_OF_FORMAT, run_name
 from pipeline.observe.counts import outcome
 
@@ -66,7 +66,7 @@ def summary_name(as_of: datetime) -> str:
 def summary(lake: Lake, name: str) -> dict[str, Any] | None:
     """A summary as it was written; None when it is absent."""
     try:
-        content = lake.read(name)
+        content = lake.files.read(name)
         _refuse_misnamed(msgspec.convert(content, _Summary), name)
     except (ValueError, RecursionError):
         return None
@@ -75,7 +75,7 @@ def summary(lake: Lake, name: str) -> dict[str, Any] | None:
 
 def runs(lake: Lake) -> Iterator[Run]:
     """Each run that has a summary, the newest first; a summary is read when its turn comes."""
-    summaries = (_summary(lake, name) for name in reversed(lake.files("runs")))
+    summaries = (_summary(lake, name) for name in reversed(lake.files.names("runs")))
     return (_run(found) for found in summaries if found is not None)
 
 
@@ -87,7 +87,7 @@ def last_success(lake: Lake) -> datetime | None:
 def _summary(lake: Lake, name: str) -> _Summary | None:
     try:
         # not lake.read, which takes three times as long and remembers what it has read
-        with open(lake.path(name), "rb") as file:
+        with open(lake.files.fetch(name), "rb") as file:
             found = _DECODER.decode(file.read())
         _refuse_misnamed(found, name)
     # a JSON text may nest deeper than can be decoded

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from pipeline.contract import (
     CURATED_STAGES,
+    DISCARDED,
     FACT_ORDER_STAGE,
     NORMALIZED_STAGE,
     ORDER_ITEMS_STAGE,
@@ -17,11 +18,12 @@ from pipeline.contract import (
     STAGES,
     UNDATED,
     Stage,
+    raw_name,
 )
 from pipeline.dates import fold_dates, is_date
 from pipeline.engine.connection import Engine, EngineError
-from pipeline.lake.files import Lake, partition
 from pipeline.lake.freshness import STALE, stale
+from pipeline.lake.lake import Lake
 from pipeline.lake.run import Intent
 from pipeline.observe.checks import breaches
 from pipeline.observe.contents import damaged
@@ -63,10 +65,10 @@ class Examination:
 
     def _known(self, stage: Stage, date: str) -> bool:
         """Whether the stage has a manifest, be it unreadable; one that names another date's files was copied here."""
-        if not self.lake.has(partition(stage.layer, date, stage.manifest)):
+        if not self.lake.files.has(stage.manifest_at(date)):
             return False
-        manifest = self.lake.manifest(stage, date) or {}
-        return all(f"/date={date}/" in name for name in manifest.get("files", {}))
+        manifest = self.lake.manifest(stage, date)
+        return manifest is None or all(f"/date={date}/" in name for name in manifest.files)
 
     def findings(self, open_engine: Callable[[], Engine]) -> list[Diagnosis]:
         """All that was found, a line for each kind of fault; an ok line for what is as it should be."""
@@ -95,7 +97,7 @@ class Examination:
             if self._made(stage, date):
                 return Fault(ERROR, stage, "its manifest is gone")
             return None if behind else Fault(WARNING, stage, "not built yet")
-        if manifest.get("id") is None:
+        if manifest.id is None:
             return Fault(WARNING, stage, "a run was cut off while it published")
         if not self.lake.whole(manifest):
             return Fault(ERROR, stage, "a file is gone or has another size than was published")
@@ -105,7 +107,7 @@ class Examination:
 
     def _made(self, stage: Stage, date: str) -> bool:
         """Whether the stage was built once: something of it is left, or something was made from it."""
-        own = any(self.lake.has(partition(stage.layer, date, file)) for file in stage.files)
+        own = any(map(self.lake.files.has, stage.files_at(date)))
         later = STAGES[STAGES.index(stage) + 1 :] if stage not in CURATED_STAGES else ()
         return own or any(self._known(other, date) for other in later)
 
@@ -124,15 +126,15 @@ class Examination:
             yield Diagnosis(ERROR, "undated", text, f"mend, from a dump: {self.commands.pipeline()}")
 
     def _stale(self) -> Iterator[Diagnosis]:
-        if self.lake.has(STALE) and not any(fault.stage in CURATED_STAGES for fault in self.faults):
+        if self.lake.files.has(STALE) and not any(fault.stage in CURATED_STAGES for fault in self.faults):
             text = f"{STALE}: orders have moved, and curating is not finished; one may be in two dates or in none"
             dates = [date for date in self.lake.partitions("normalized") if is_date(date)][-1:]
             yield Diagnosis(WARNING, "curated", text, f"mend: {self.commands.task('WriteFactOrder', dates)}")
 
     def _of_contents(self) -> Iterator[Diagnosis]:
         """Raw is held against its hash, tables against the contract and their counts."""
-        whole = [(stage, date) for stage in STAGES for date in self.dates if self._is_whole(stage, date)]
-        undated = [(RAW_STAGE, UNDATED)] if self._is_whole(RAW_STAGE, UNDATED) else []
+        whole = [(stage, date) for stage in STAGES for date in self.dates if self.lake.is_whole(stage, date)]
+        undated = [(RAW_STAGE, UNDATED)] if self.lake.is_whole(RAW_STAGE, UNDATED) else []
         found: dict[Fault, list[str]] = {}
         for (stage, date), text in damaged(self.lake, [*whole, *undated]).items():
             flag = "--force" if stage is RAW_STAGE else "--reprocess"
@@ -149,19 +151,14 @@ class Examination:
 
     def _undated_anew(self, fault: Fault) -> str:
         """Its size is right, so a run would leave it alone. Raw and quarantine hold the same records."""
-        name = partition("quarantine" if "orders.parquet" in fault.text else "raw", UNDATED, "")
-        files = (self.lake.manifest(RAW_STAGE, UNDATED) or {}).get("files", {})
-        damaged = [shlex.quote(self.lake.path(file)) for file in files if file.startswith(name)]
-        return f"rm {' '.join(damaged)} && {self.commands.pipeline()}"
-
-    def _is_whole(self, stage: Stage, date: str) -> bool:
-        return self.lake.whole(self.lake.manifest(stage, date))
+        name = DISCARDED.at(UNDATED) if DISCARDED.file in fault.text else raw_name(UNDATED)
+        return f"rm {shlex.quote(self.lake.files.fetch(name))} && {self.commands.pipeline()}"
 
     def _of_checks(self, open_engine: Callable[[], Engine]) -> Iterator[Diagnosis]:
         """The data checks: over all files that are whole, and those between stages over dates without a fault."""
         broken = {date for fault, dates in self.faults.items() if fault.flag for date in dates}
-        facts = [date for date in self.dates if self._is_whole(FACT_ORDER_STAGE, date) and date not in broken]
-        items = [date for date in self.dates if self._is_whole(ORDER_ITEMS_STAGE, date) and date not in broken]
+        facts = [date for date in self.dates if self.lake.is_whole(FACT_ORDER_STAGE, date) and date not in broken]
+        items = [date for date in self.dates if self.lake.is_whole(ORDER_ITEMS_STAGE, date) and date not in broken]
         sound = [date for date in facts if not any(date in dates for dates in self.faults.values())]
         if not facts or not items:
             return

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.contract import FACT_ORDER, ITEMS, ORDER_ITEMS, ORDERS, STAGES
-from pipeline.lake.files import Lake
+from pipeline.lake.lake import Lake
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
 from pipeline.warehouse.database import leftovers
 
@@ -44,13 +44,13 @@ def _stray(lake: Lake, folder: str, files: list[str], *, alone: bool) -> Diagnos
     read = READ_BY_ALL.intersection(files)
     text = f"{folder}: {', '.join(files)}: no manifest names it" + (", but every reader finds it" if read else "")
     names = [folder] if alone else [f"{folder}/{file}" for file in files]
-    command = " ".join(["rm -r" if alone else "rm", *(shlex.quote(lake.path(name)) for name in names)])
+    command = " ".join(["rm -r" if alone else "rm", *(shlex.quote(lake.files.fetch(name)) for name in names)])
     return Diagnosis(ERROR if read else WARNING, "strays", text, f"mend, if it is of no use to you: {command}")
 
 
 def _files(lake: Lake) -> Iterator[str]:
     for layer in LAYERS:
-        for folder, folders, files in os.walk(lake.path(layer)):
+        for folder, folders, files in os.walk(lake.files.fetch(layer)):
             folders[:] = [name for name in folders if not name.startswith(HIDDEN)]
             within = os.path.relpath(folder, lake.root)
             yield from (f"{within}/{file}" for file in files if not file.startswith(HIDDEN))
@@ -60,7 +60,7 @@ def _named(lake: Lake) -> set[str]:
     """Every file that a manifest promises, whichever it is."""
     named: set[str] = set()
     for layer in LAYERS:
-        for path in sorted(Path(lake.path(layer)).glob("**/_*.json")):
+        for path in sorted(Path(lake.files.fetch(layer)).glob("**/_*.json")):
             try:
                 files = json.loads(path.read_bytes()).get("files", {})
             except (OSError, ValueError, AttributeError):
@@ -82,22 +82,22 @@ def _is_orphaned(lake: Lake, name: str) -> bool:
 def _has_lost(lake: Lake, stage_name: str, date: str) -> bool:
     """Whether the date is in the lake, but the stage's manifest is not or cannot be read."""
     stage = next(stage for stage in STAGES if stage.name == stage_name)
-    known = any(lake.has(f"{other.layer}/date={date}/{other.manifest}") for other in STAGES)
+    known = any(lake.files.has(f"{other.layer}/date={date}/{other.manifest}") for other in STAGES)
     return known and lake.manifest(stage, date) is None
 
 
 def unfinished(lake: Lake, warehouse: str, commands: Commands, *, publishing: bool, asking: bool) -> list[Diagnosis]:
     """The folders of work in progress, with their bytes: a run's while it is `publishing` or `asking` the API."""
     found = []
-    if not publishing and lake.has(".staging"):
-        mend = f"mend: rm -r {shlex.quote(lake.path('.staging'))}, or any run that builds something"
+    if not publishing and lake.files.has(".staging"):
+        mend = f"mend: rm -r {shlex.quote(lake.files.fetch('.staging'))}, or any run that builds something"
         found.append(_left(WARNING, f".staging: {_size(lake, '.staging')} of a run that was cut off", mend))
-    if not publishing and lake.has(".spool"):
+    if not publishing and lake.files.has(".spool"):
         # tasks of single dates leave it to the next one
         mend = f"{commands.pipeline()} removes it at its end"
         found.append(_left(OK, f".spool: {_size(lake, '.spool')} of a dump, split by date", mend))
-    if not asking and lake.has(".windows"):
-        mend = f"mend: rm -r {shlex.quote(lake.path('.windows'))}, or the next extraction goes on from them"
+    if not asking and lake.files.has(".windows"):
+        mend = f"mend: rm -r {shlex.quote(lake.files.fetch('.windows'))}, or the next extraction goes on from them"
         found.append(_left(WARNING, f".windows: {_size(lake, '.windows')} of pages that were not landed", mend))
     building = [] if publishing else leftovers(warehouse)
     if building:
@@ -112,7 +112,7 @@ def _left(level: str, text: str, mend: str = "") -> Diagnosis:
 
 def _size(lake: Lake, name: str) -> str:
     sizes = 0
-    for folder, _, files in os.walk(lake.path(name)):
+    for folder, _, files in os.walk(lake.files.fetch(name)):
         for file in files:
             try:
                 sizes += os.stat(f"{folder}/{file}").st_size

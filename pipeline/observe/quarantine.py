@@ -13,9 +13,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.contract import DIM_PRODUCT, DIM_USER, DISCARDED, QUARANTINE_FILE, UNDATED
+from pipeline.contract import DIM_PRODUCT, DIM_USER, DISCARDED, UNDATED
 from pipeline.errors import BadSetting, CorruptPartition
-from pipeline.lake.files import Lake, partition
+from pipeline.lake.lake import Lake
 
 # what takes the place of a date
 UNDATED_RECORDS = "undated"
@@ -70,12 +70,8 @@ def _is_chosen(reason: str, choice: Choice) -> bool:
 
 def _files(lake: Lake, choice: Choice) -> dict[str, str]:
     """The files in quarantine by date; those of the dimensions by table."""
-    files = {
-        date: partition("quarantine", date, QUARANTINE_FILE)
-        for date in lake.partitions("quarantine")
-        if date != UNDATED
-    }
-    files[UNDATED_RECORDS] = partition("quarantine", UNDATED, QUARANTINE_FILE)
+    files = {date: DISCARDED.at(date) for date in lake.partitions("quarantine") if date != UNDATED}
+    files[UNDATED_RECORDS] = DISCARDED.at(UNDATED)
     files |= {table.name: f"quarantine/{table.file}" for table in (DIM_USER, DIM_PRODUCT)}
     return {date: name for date, name in files.items() if choice.dates is None or date in choice.dates}
 
@@ -83,7 +79,7 @@ def _files(lake: Lake, choice: Choice) -> dict[str, str]:
 def _batches(lake: Lake, name: str, columns: list[str]) -> Iterator[pa.Table]:
     """The rows of a file; none where there is no such file, or a run has just removed it."""
     try:
-        with pq.ParquetFile(lake.path(name)) as file:
+        with pq.ParquetFile(lake.files.fetch(name)) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=columns):
                 yield pa.Table.from_batches([batch]).select(columns)
     except FileNotFoundError:

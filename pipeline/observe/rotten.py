@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from pipeline.contract import CURATED_STAGES, Stage
 from pipeline.errors import CorruptPartition
-from pipeline.lake.files import Lake, partition
 from pipeline.lake.freshness import STALE
+from pipeline.lake.lake import Lake
 from pipeline.observe.contents import damaged
 
 
@@ -14,14 +14,14 @@ def disown_rotten(lake: Lake, stage: Stage, dates: Iterable[str]) -> dict[str, C
 
     It reads all of their files: call it when a scan over many of them has failed, under the lake's lock.
     """
-    whole = [(stage, date) for date in dates if lake.whole(lake.manifest(stage, date))]
+    whole = [(stage, date) for date in dates if lake.is_whole(stage, date)]
     found = {}
     for (_, date), fault in sorted(damaged(lake, whole).items(), key=lambda item: item[0][1]):
-        lake.disown(partition(stage.layer, date, stage.manifest))
+        lake.disown(stage.manifest_at(date))
         found[date] = CorruptPartition(
             f"{stage.layer}/date={date}: {fault}; it counts as lost, and the next run of date={date} makes it anew"
         )
     if found and stage in CURATED_STAGES:
         # so that whoever curates next makes them anew
-        lake.write(STALE, {"as_of": None})
+        lake.files.write(STALE, {"as_of": None})
     return found

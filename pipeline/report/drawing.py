@@ -6,7 +6,7 @@ from importlib import metadata, resources
 from typing import Any
 
 from pipeline.errors import ExtraMissing
-from pipeline.lake.files import Lake
+from pipeline.lake.lake import Lake
 
 KEPT = "curated/_report_charts.json"
 # those of the extra
@@ -24,10 +24,10 @@ class Drawing:
 def drawing(lake: Lake) -> Drawing:
     """As kept in the lake, else made and kept there. Call it under the lake's lock. Raises ExtraMissing."""
     version = _version()
-    kept = lake.read(KEPT)
+    kept = lake.files.read(KEPT)
     if kept is None or kept.get("version") != version:
         kept = {"version": version} | _made()
-        lake.write(KEPT, kept)
+        lake.files.write(KEPT, kept)
     return Drawing(kept["script"], kept["charts"])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.contract import DIM_PRODUCT, DIM_USER, FACT_ORDER, ORDERS
 from pipeline.engine.connection import Engine, EngineError, OpenEngine
-from pipeline.lake.files import Lake
+from pipeline.lake.lake import Lake
 from pipeline.report.partitions import Partition
 
 # four weeks, so that each day of the week counts alike
@@ -38,7 +38,7 @@ def figures(lake: Lake, dates: list[Partition], kept: Kept, open_engine: OpenEng
     whole = {part.date: part.id for part in dates if part.id is not None}
     known = {date: entry for date, entry in kept.get("dates", {}).items() if entry["id"] == whole.get(date)}
     newest = sorted(whole)[-NEWEST_DATES:]
-    sales_id = _digest([whole[date] for date in newest], lake.read(DIMENSIONS))
+    sales_id = _digest([whole[date] for date in newest], lake.files.read(DIMENSIONS))
     due = sorted(whole.keys() - known.keys())
     sales = kept.get("sales", {})
     if due or sales.get("id") != sales_id:
@@ -84,7 +84,7 @@ def _sales(lake: Lake, engine: Engine, dates: list[str]) -> Rows:
     for table in (DIM_USER, DIM_PRODUCT):
         name = f"{table.layer}/{table.file}"
         # without rows where there is none yet
-        engine.register_files(table, [lake.path(name)] if lake.has(name) else [])
+        engine.register_files(table, [lake.files.fetch(name)] if lake.files.has(name) else [])
     engine.keep("report/sold_line")
     rows: Rows = engine.query("report/sales", {"named": NAMED}).to_pylist()
     return rows
@@ -92,4 +92,4 @@ def _sales(lake: Lake, engine: Engine, dates: list[str]) -> Rows:
 
 def _register(lake: Lake, engine: Engine, dates: list[str]) -> None:
     for table in (ORDERS, FACT_ORDER):
-        engine.register_files(table, lake.table_paths(table, dates))
+        engine.register_files(table, lake.paths(table, dates))

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from pipeline.contract import FACT_ORDER_STAGE, NORMALIZED_STAGE, UNDATED
-from pipeline.lake.files import Lake
+from pipeline.contract import FACT_ORDER_STAGE, STAGES, UNDATED
 from pipeline.lake.freshness import settled
+from pipeline.lake.lake import Lake
 from pipeline.lake.run import Intent
-from pipeline.observe.counts import Counted, counts_of, manifests
+from pipeline.observe.counts import Counted, counts_of
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,13 @@ def partitions(lake: Lake, intent: Intent) -> list[Partition]:
 
 
 def _partition(lake: Lake, date: str, intent: Intent) -> Partition:
-    found = manifests(lake, date)
-    fact = found[FACT_ORDER_STAGE]
-    whole = all(lake.whole(manifest) for manifest in found.values())
+    normalized, fact = lake.normalized(date), lake.curated(FACT_ORDER_STAGE, date)
+    whole = all(lake.is_whole(stage, date) for stage in STAGES)
     return Partition(
         date,
-        counts_of(found),
-        f"{found[NORMALIZED_STAGE]['id']} {fact['id']}" if whole else None,
+        counts_of(lake, date),
+        f"{normalized.id} {fact.id}" if whole and normalized is not None and fact is not None else None,
         whole and settled(lake, date, intent),
-        fact.get("as_of", ""),
-        fact.get("because", ""),
+        fact.as_of if fact is not None else "",
+        fact.because if fact is not None else "",
     )

@@ -21,11 +21,11 @@ def write_report(run: Run) -> str:
 
     Raises ExtraMissing where the packages of the extra `report` are not installed; see installed().
     """
-    with run.lake.locked():
+    with run.lake.work.locked():
         dates = partitions(run.lake, run.intent)
-        found, kept = figures(run.lake, dates, run.lake.read(KEPT) or {}, run.open_engine)
+        found, kept = figures(run.lake, dates, run.lake.files.read(KEPT) or {}, run.open_engine)
         newest = list(islice(runs(run.lake), NEWEST_RUNS))[::-1]
         content = Content(run.intent.as_of, dates, undated(run.lake, run.intent), found, newest)
-        run.lake.write(KEPT, kept)
-        run.lake.write_text(REPORT, page(content, drawing(run.lake)))
-    return run.lake.path(REPORT)
+        run.lake.files.write(KEPT, kept)
+        run.lake.files.write_text(REPORT, page(content, drawing(run.lake)))
+    return run.lake.files.fetch(REPORT)

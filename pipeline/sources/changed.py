@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from pipeline.contract import RAW_STAGE, UNDATED
+from pipeline.contract import UNDATED
 from pipeline.errors import BadSetting
-from pipeline.lake.files import Lake
-from pipeline.lake.freshness import answers_as_of, asked_at, moment
+from pipeline.lake.freshness import moment
+from pipeline.lake.lake import Lake
 from pipeline.lake.run import Run
 
 STATE = "raw/_changed_since.json"
@@ -26,16 +26,16 @@ def start_of(run: Run, asked: datetime | str, overlap_minutes: float) -> datetim
             f"--changed-since auto: the last such run was as of {known}, later than this one as of {run.intent.stamp}; "
             "expected an earlier one; give --changed-since a time"
         )
-    manifests = [lake.manifest(RAW_STAGE, date) or {} for date in lake.partitions("raw") if date != UNDATED]
-    landed = [manifest for manifest in manifests if manifest.get("id") is not None and "dropped" not in manifest]
-    later = [answers_as_of(manifest) for manifest in landed if known is None or asked_at(manifest) > known]
+    manifests = [manifest for date in lake.partitions("raw") if date != UNDATED and (manifest := lake.raw(date))]
+    landed = [manifest for manifest in manifests if manifest.id is not None and not manifest.dropped]
+    later = [manifest.answers_as_of for manifest in landed if known is None or manifest.asked_at > known]
     start = min(later if known is None else [known, *later], default=None)
     return moment(start) - timedelta(minutes=overlap_minutes) if start else None
 
 
 def _last_run(lake: Lake) -> str | None:
     """The stamp of the last run from which `auto` goes on; None when there was none."""
-    as_of = (lake.read(STATE) or {}).get("as_of")
+    as_of = (lake.files.read(STATE) or {}).get("as_of")
     try:
         moment(as_of)
     except (TypeError, ValueError):
@@ -45,6 +45,6 @@ def _last_run(lake: Lake) -> str | None:
 
 def move_on(run: Run) -> None:
     """Remember that everything updated before this run is published."""
-    with run.lake.locked():
-        run.lake.write(STATE, {"as_of": run.intent.stamp})
-        run.lake.sync_folders([STATE])
+    with run.lake.work.locked():
+        run.lake.files.write(STATE, {"as_of": run.intent.stamp})
+        run.lake.files.sync_folders([STATE])

@@ -10,10 +10,11 @@ from pipeline.dates import fold_dates, is_date
 from pipeline.engine.connection import EngineError
 from pipeline.errors import CheckFailed, PipelineError, RunFailed
 from pipeline.events import emit
-from pipeline.lake.files import Lake
 from pipeline.lake.freshness import failure, newest_settled, settled
+from pipeline.lake.lake import Lake
 from pipeline.lake.outcome import by_text, error_text
 from pipeline.lake.run import Run
+from pipeline.lake.work import DUMP_SPOOLS
 from pipeline.observe.checks import Breaches, late_arriving, run_checks
 from pipeline.observe.counts import PartitionCounts, failed_dates, partition_counts, touched, undated
 from pipeline.observe.history import summary_name
@@ -47,7 +48,7 @@ def conclude(run: Run, ending: Ending) -> None:
 
     Raises RunFailed for the errors of the ending and all found here.
     """
-    with run.lake.locked():
+    with run.lake.work.locked():
         built = touched(run.lake, run.intent)
         checks, unknown, broken = _checked(run, built)
         dates = sorted({*ending.dates, *failed_dates(run.lake, run.intent)})
@@ -63,12 +64,12 @@ def conclude(run: Run, ending: Ending) -> None:
             checks=checks,
             options=ending.options | _said(run, ending, errors),
         )
-        run.lake.remove_dump_spools()
+        run.lake.work.remove(DUMP_SPOOLS)
         if not errors:
             # those of failed dates are gone on with
-            run.lake.remove_idle_window_spools()
-        run.lake.write(summary_name(run.intent.as_of), summary)
-    path = run.lake.path(summary_name(run.intent.as_of))
+            run.lake.work.remove_idle_windows()
+        run.lake.files.write(summary_name(run.intent.as_of), summary)
+    path = run.lake.files.fetch(summary_name(run.intent.as_of))
     show(partitions, summary, path)
     _log(partitions, differing)
     level = logging.ERROR if errors else logging.INFO
@@ -79,7 +80,7 @@ def conclude(run: Run, ending: Ending) -> None:
 
 def _undated(run: Run) -> list[PipelineError]:
     """Why the records without a date could not be taken in."""
-    failed = run.lake.read(failure(RAW_STAGE, UNDATED, run.intent))
+    failed = run.lake.files.read(failure(RAW_STAGE, UNDATED, run.intent))
     return [RunFailed(failed["error"])] if failed else []
 
 
@@ -101,17 +102,17 @@ def _checked(run: Run, built: list[PartitionCounts]) -> tuple[dict[str, Breaches
     curated = [*made.values(), *(partition_counts(run.lake, date, run.intent) for date in sorted(marked - made.keys()))]
     if not curated:
         return {}, {}, []
-    run.lake.write(UNCHECKED, {"dates": [counts.date for counts in curated]})
+    run.lake.files.write(UNCHECKED, {"dates": [counts.date for counts in curated]})
     checks, unknown, errors = _check(run, curated)
     errors += _broken(checks)
     if not errors:
-        run.lake.remove(UNCHECKED)
+        run.lake.files.remove(UNCHECKED)
     return checks, unknown, errors
 
 
 def _marked(lake: Lake) -> set[str]:
     """The dates whose last check did not pass."""
-    dates = (lake.read(UNCHECKED) or {}).get("dates")
+    dates = (lake.files.read(UNCHECKED) or {}).get("dates")
     return set(filter(is_date, map(str, dates))) if isinstance(dates, list) else set()
 
 

@@ -1,16 +1,14 @@
 """Dates that are dropped on purpose: an empty raw partition with a tombstone, for which no source is asked again."""
 
-from pathlib import Path
-
-from pipeline.contract import RAW_STAGE
+from pipeline.contract import RAW_STAGE, raw_name
 from pipeline.dates import fold_dates
 from pipeline.events import emit
-from pipeline.lake.files import Lake, Publication, partition
 from pipeline.lake.freshness import dropped
+from pipeline.lake.lake import Lake, Publication
+from pipeline.lake.manifests import EMPTY_ID, RawManifest, Tombstone
 from pipeline.lake.outcome import Outcome
 from pipeline.lake.run import Run
-from pipeline.sources.dump.inventory import Part
-from pipeline.sources.raw import publication, raw_name
+from pipeline.sources.raw import publication
 
 
 def drop(run: Run, dates: list[str], reason: str) -> list[str]:
@@ -18,11 +16,12 @@ def drop(run: Run, dates: list[str], reason: str) -> list[str]:
 
     The tombstone is there, durably, before any record goes: after a kill the next run that lands the date finishes it.
     """
-    with run.lake.locked():
+    with run.lake.work.locked():
         todo = [date for date in dates if dropped(run.lake, date) is None]
         for date in todo:
-            run.lake.write(_manifest(date), {"id": None, "dropped": {"reason": reason, "at": run.intent.stamp}})
-        run.lake.sync_folders([_manifest(date) for date in todo])
+            tombstone = Tombstone(reason, run.intent.stamp)
+            run.lake.write_manifest(RAW_STAGE.manifest_at(date), RawManifest(id=None, dropped=tombstone))
+        run.lake.files.sync_folders([RAW_STAGE.manifest_at(date) for date in todo])
     keep_dropped(run, dates)
     if todo:
         emit("dropped", dates=fold_dates(todo), reason=reason)
@@ -37,7 +36,7 @@ def keep_dropped(run: Run, dates: list[str]) -> None:
     if not any(_is_broken(run.lake, date) for date in dates):
         return
     outcome = Outcome(RAW_STAGE)
-    with run.lake.locked():
+    with run.lake.work.locked():
         broken = [date for date in dates if _is_broken(run.lake, date)]
         outcome.fail_all(run.lake.publish([_empty(run, date) for date in broken]))
         outcome.close(run.lake, run.intent)
@@ -45,27 +44,22 @@ def keep_dropped(run: Run, dates: list[str]) -> None:
 
 def restore(lake: Lake, dates: list[str]) -> list[str]:
     """Take the tombstones away, so that the next run extracts the dates again; the dates that had one."""
-    with lake.locked():
+    with lake.work.locked():
         todo = [date for date in dates if dropped(lake, date) is not None]
         for date in todo:
-            lake.remove(_manifest(date))
-        lake.sync_folders([_manifest(date) for date in todo])
+            lake.files.remove(RAW_STAGE.manifest_at(date))
+        lake.files.sync_folders([RAW_STAGE.manifest_at(date) for date in todo])
     if todo:
         emit("restored", dates=fold_dates(todo))
     return todo
 
 
 def _is_broken(lake: Lake, date: str) -> bool:
-    return dropped(lake, date) is not None and not lake.whole(lake.manifest(RAW_STAGE, date))
+    return dropped(lake, date) is not None and not lake.is_whole(RAW_STAGE, date)
 
 
-def _empty(run: Run, date: str) -> Publication:
-    Path(run.lake.stage(raw_name(date))).touch()
-    tombstone = (run.lake.manifest(RAW_STAGE, date) or {})["dropped"]
-    extra = {"dropped": tombstone, "made_from": None, "fields": None, "api": None, "plain_by": None}
-    extra["answers_as_of"] = run.intent.stamp
-    return publication(run, date, Part().id, 0, because="dropped", extra=extra)
-
-
-def _manifest(date: str) -> str:
-    return partition("raw", date, RAW_STAGE.manifest)
+def _empty(run: Run, date: str) -> Publication[RawManifest]:
+    with open(run.lake.files.stage(raw_name(date)), "wb"):
+        tombstone = (run.lake.raw(date) or RawManifest(id=None)).dropped
+    answer = RawManifest(id=EMPTY_ID, answers_as_of=run.intent.stamp, dropped=tombstone)
+    return publication(run, date, answer, "dropped")

@@ -1,23 +1,25 @@
 """Removes one user's records from the raw partitions, and whatever unfinished work may hold some."""
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from msgspec.structs import replace
 
-from pipeline.contract import NORMALIZED_STAGE, RAW_STAGE, UNDATED
+from pipeline.contract import NORMALIZED_STAGE, RAW_STAGE, UNDATED, raw_name
 from pipeline.engine.connection import Engine
 from pipeline.engine.lines import Lines, split_lines
 from pipeline.errors import NotLanded
 from pipeline.events import emit
-from pipeline.lake.files import Lake, Manifest, Publication, partition
-from pipeline.lake.freshness import answers_as_of, moment, stale
-from pipeline.lake.manifests import is_raw, raw_id
+from pipeline.lake.freshness import moment, stale
+from pipeline.lake.lake import Lake, Publication
+from pipeline.lake.manifests import RawCounts, RawManifest, is_raw, raw_id
 from pipeline.lake.outcome import Outcome, corrupt
 from pipeline.lake.run import Run
+from pipeline.lake.work import DUMP_SPOOLS, WINDOW_SPOOLS
 from pipeline.sources.dump import undated
-from pipeline.sources.raw import Shape, fields_of, future_updates, raw_name
+from pipeline.sources.dump.undated_records import landed_records
+from pipeline.sources.raw import Shape, fields_of, future_updates
 from pipeline.stages.user import Held, is_of_user, maps_of, may_hold, raw_bytes
 
 
@@ -41,21 +43,22 @@ def erase(run: Run, user_id: str, shape: Shape) -> list[str]:
     next call goes on. Raises CorruptPartition, before anything is published, and RunFailed.
     """
     outcome = Outcome(RAW_STAGE)
-    with run.lake.locked():
-        run.lake.remove_window_spools()
-        run.lake.remove_dump_spools()
+    with run.lake.work.locked():
+        run.lake.work.remove(WINDOW_SPOOLS)
+        run.lake.work.remove(DUMP_SPOOLS)
         with run.open_engine() as engine:
             erasure = _Erasure(run, engine, user_id, shape)
             dates = [date for date in run.lake.partitions("raw") if _can_be_erased(run.lake, date)]
             publications = [made for date in dates if (made := erasure.publication(date)) is not None]
         for publication in publications:
             # until its date is published, this says that the file has the old content or the new one
-            mark = {"id": None, "erasing": publication.body["erased_from"]}
-            current = run.lake.read(publication.manifest) or {}
-            if "segments" in publication.body:
-                mark["segments"] = current.get("segments", {}) | publication.body["segments"]
-            run.lake.write(publication.manifest, current | mark)
-        run.lake.sync_folders([publication.manifest for publication in publications])
+            current = run.lake.read_manifest(publication.name, RawManifest) or RawManifest(id=None)
+            new = publication.manifest
+            mark = replace(current, id=None, erasing=new.erased_from)
+            if new.segments is not None:
+                mark.segments = (current.segments or {}) | new.segments
+            run.lake.write_manifest(publication.name, mark)
+        run.lake.files.sync_folders([publication.name for publication in publications])
         outcome.fail_all(run.lake.publish(publications))
         outcome.close(run.lake, run.intent)
         emit("erased", records=erasure.records, partitions=len(publications))
@@ -63,8 +66,9 @@ def erase(run: Run, user_id: str, shape: Shape) -> list[str]:
 
 
 def _can_be_erased(lake: Lake, date: str) -> bool:
-    manifest = lake.manifest(RAW_STAGE, date) or {}
-    return lake.whole(manifest) or ("erasing" in manifest and lake.has(raw_name(date)))
+    manifest = lake.raw(date)
+    is_interrupted = manifest is not None and manifest.erasing is not None and lake.files.has(raw_name(date))
+    return lake.whole(manifest) or is_interrupted
 
 
 class _Erasure:
@@ -74,16 +78,13 @@ class _Erasure:
         self.run, self._engine, self._user_id, self._shape = run, engine, user_id, shape
         self.records = 0
 
-    def publication(self, date: str) -> Publication | None:
+    def publication(self, date: str) -> Publication[RawManifest] | None:
         """What publishes the date without the user; None when it holds nothing of them and is whole."""
-        manifest = self.run.lake.manifest(RAW_STAGE, date) or {}
-        data = (
-            undated.landed_records(self.run.lake).records.content if date == UNDATED else raw_bytes(self.run.lake, date)
-        )
-        is_whole = manifest["id"] is not None
+        manifest, data = self.run.lake.raw(date) or RawManifest(id=None), self._landed(date)
+        is_whole = manifest.id is not None
         if is_whole and not may_hold(data, self._user_id):
             return None
-        if is_whole and not is_raw(manifest["id"], data):
+        if is_whole and not is_raw(str(manifest.id), data):
             raise corrupt(raw_name(date), "its bytes are not those that were landed")
         lines = split_lines(data)
         is_theirs = is_of_user(self._engine, lines, self._user_id, maps_of(self.run.lake, date, self._shape))
@@ -96,38 +97,39 @@ class _Erasure:
 
     def _landed(self, date: str) -> bytes:
         is_undated = date == UNDATED
-        return undated.landed_records(self.run.lake).records.content if is_undated else raw_bytes(self.run.lake, date)
+        return landed_records(self.run.lake).records.content if is_undated else raw_bytes(self.run.lake, date)
 
-    def _dated(self, date: str, manifest: Manifest, lines: Lines, stays: np.ndarray) -> Publication:
+    def _dated(self, date: str, manifest: RawManifest, lines: Lines, stays: np.ndarray) -> Publication[RawManifest]:
         kept = split_lines(_content(lines, stays))
-        Path(self.run.lake.stage(raw_name(date))).write_bytes(kept.buffer)
-        future = future_updates(self._engine, kept, moment(answers_as_of(manifest)), fields_of(manifest))
-        body = self._body(manifest) | {
-            "id": raw_id(hashlib.sha256(kept.buffer).hexdigest(), future),
-            "counts": {"extracted": kept.size},
-        }
-        staged: dict[str, str | None] = {raw_name(date): self.run.lake.stage(raw_name(date))}
-        return Publication(partition("raw", date, RAW_STAGE.manifest), body, staged)
+        staged = self.run.lake.files.stage(raw_name(date))
+        with open(staged, "wb") as file:
+            file.write(kept.buffer)
+        future = future_updates(self._engine, kept, moment(manifest.answers_as_of), fields_of(manifest))
+        without = self._without(manifest, raw_id(hashlib.sha256(kept.buffer).hexdigest(), future))
+        without.counts = RawCounts(kept.size)
+        return Publication(RAW_STAGE.manifest_at(date), without, {raw_name(date): staged})
 
-    def _undated(self, manifest: Manifest, stays: np.ndarray) -> Publication:
+    def _undated(self, manifest: RawManifest, stays: np.ndarray) -> Publication[RawManifest]:
         """Its records are all discarded, here and now."""
-        kept = undated.landed_records(self.run.lake).records.only(list(stays))
-        made = undated.staged(self.run, self._engine, kept, because="erased", extra={})
-        made.body["counts"].pop("reasons")
-        made.body = self._body(manifest) | {name: made.body[name] for name in ("id", "counts", "segments")}
-        return made
+        kept = landed_records(self.run.lake).records.only(list(stays))
+        made = undated.staged(self.run, self._engine, kept, RawManifest(id=None), "erased")
+        without = self._without(manifest, str(made.manifest.id))
+        made.manifest = replace(without, counts=made.manifest.counts, segments=made.manifest.segments)
+        return undated.publication(self.run.lake, made)
 
-    def _body(self, manifest: Manifest) -> Manifest:
-        """The landed manifest without what describes its content. `api` is cleared: this content was not fetched."""
-        changed = {
-            "as_of": self.run.intent.stamp,
-            "because": "erased",
-            "api": None,
-            "erased_from": manifest.get("erased_from") or manifest.get("erasing") or manifest["id"],
-        }
-        return {
-            name: value for name, value in manifest.items() if name not in ("files", "erasing", "changes")
-        } | changed
+    def _without(self, manifest: RawManifest, new_id: str) -> RawManifest:
+        """The landed manifest for other content, which was not fetched: so `api` is cleared."""
+        return replace(
+            manifest,
+            id=new_id,
+            as_of=self.run.intent.stamp,
+            because="erased",
+            api=None,
+            files={},
+            changes=None,
+            erasing=None,
+            erased_from=manifest.erased_from or manifest.erasing or manifest.id,
+        )
 
 
 def _content(lines: Lines, stays: np.ndarray) -> bytes:

@@ -5,15 +5,16 @@ import os
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from msgspec.structs import replace
 
-from pipeline.contract import DIM_USER, DISCARDED
-from pipeline.lake.files import Lake, Publication
+from pipeline.contract import DIM_USER, DIMENSIONS_MANIFEST, DISCARDED, quarantine_of
+from pipeline.lake.lake import Lake, Publication
+from pipeline.lake.manifests import DimensionCounts, DimensionsManifest
 from pipeline.lake.parquet import write_table
-from pipeline.stages.seed import MANIFEST, NOTHING, published
 from pipeline.stages.user import names_user
 from pipeline.warehouse.database import delete_user, rebuilt
 
-DIMENSION, QUARANTINE = f"curated/{DIM_USER.file}", f"quarantine/{DIM_USER.file}"
+DIMENSION, QUARANTINE = DIM_USER.at(), quarantine_of(DIM_USER)
 
 
 def forget(lake: Lake, warehouse: str, user_id: str) -> None:
@@ -21,11 +22,11 @@ def forget(lake: Lake, warehouse: str, user_id: str) -> None:
 
     The warehouse is written anew even if its tables have no such user: its file may still, where a row was replaced.
     """
-    with lake.locked():
+    with lake.work.locked():
         if os.path.exists(warehouse):
             with rebuilt(warehouse, compact=True) as connection:
                 delete_user(connection, user_id)
-        kept = {name: _without(lake, name, user_id) for name in (DIMENSION, QUARANTINE) if lake.has(name)}
+        kept = {name: _without(lake, name, user_id) for name in (DIMENSION, QUARANTINE) if lake.files.has(name)}
         if any(is_changed for _, is_changed in kept.values()):
             for error in lake.publish([_publication(lake, {name: rows for name, (rows, _) in kept.items()})]).values():
                 raise error
@@ -33,7 +34,7 @@ def forget(lake: Lake, warehouse: str, user_id: str) -> None:
 
 def _without(lake: Lake, name: str, user_id: str) -> tuple[pa.Table, bool]:
     """The file's rows without the user's, and whether these are fewer."""
-    rows = pq.read_table(lake.path(name), partitioning=None)
+    rows = pq.read_table(lake.files.fetch(name), partitioning=None)
     if name == DIMENSION:
         kept = rows.filter(pc.not_equal(rows["user_id"], user_id))
     else:
@@ -43,13 +44,13 @@ def _without(lake: Lake, name: str, user_id: str) -> tuple[pa.Table, bool]:
     return kept, kept.num_rows < rows.num_rows
 
 
-def _publication(lake: Lake, kept: dict[str, pa.Table]) -> Publication:
-    manifest = published(lake) or NOTHING
-    files = {name: size for name, size in manifest["files"].items() if name not in kept}
-    counts = {"rows": kept[DIMENSION].num_rows, "discarded": kept[QUARANTINE].num_rows if QUARANTINE in kept else 0}
-    body = manifest | {"files": files, "counts": manifest["counts"] | {DIM_USER.name: counts}}
-    publication = Publication(MANIFEST, body)
+def _publication(lake: Lake, kept: dict[str, pa.Table]) -> Publication[DimensionsManifest]:
+    before = lake.dimensions() or DimensionsManifest(id=None)
+    files = {name: size for name, size in before.files.items() if name not in kept}
+    counts = DimensionCounts(*(kept[name].num_rows if name in kept else 0 for name in (DIMENSION, QUARANTINE)))
+    manifest = replace(before, files=files, counts=before.counts | {DIM_USER.name: counts})
+    publication = Publication(DIMENSIONS_MANIFEST, manifest)
     for name, rows in kept.items():
-        write_table(DIM_USER if name == DIMENSION else DISCARDED, rows, lake.stage(name))
-        publication.staged[name] = lake.stage(name) if rows.num_rows or name == DIMENSION else None
+        write_table(DIM_USER if name == DIMENSION else DISCARDED, rows, lake.files.stage(name))
+        publication.staged[name] = lake.files.stage(name) if rows.num_rows or name == DIMENSION else None
     return publication

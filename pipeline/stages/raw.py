@@ -26,5 +26,5 @@ def _refuse_reprocess(run: Run, todo: dict[str, str]) -> None:
     outcome = Outcome(RAW_STAGE)
     for date, reason in todo.items():
         outcome.fail(date, NotLanded(f"--reprocess: raw date={date}: {reason}; land it first, without it"))
-    with run.lake.locked():
+    with run.lake.work.locked():
         outcome.close(run.lake, run.intent)

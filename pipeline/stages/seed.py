@@ -10,39 +10,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from msgspec.structs import asdict
 
-from pipeline.contract import DIM_PRODUCT, DIM_USER, DISCARDED, Table
+from pipeline.contract import DIM_PRODUCT, DIM_USER, DIMENSIONS_MANIFEST, DISCARDED, Table, quarantine_of
 from pipeline.engine.connection import OpenEngine
 from pipeline.errors import CorruptPartition, UnreadableDimension
 from pipeline.events import emit
-from pipeline.lake.files import Lake, Manifest, Publication
+from pipeline.lake.lake import Lake, Publication
+from pipeline.lake.manifests import DimensionCounts, DimensionsManifest
 from pipeline.lake.parquet import write_table
 from pipeline.lake.run import Run
 from pipeline.warehouse.database import is_empty, rebuilt, upsert
 
-MANIFEST = "curated/_dims.json"
 SETTINGS = {DIM_USER: "users_csv", DIM_PRODUCT: "products_csv"}
-
-# what the manifest holds, and of what kind its values are
-PARTS = {"made_from": str, "files": int, "counts": dict}
-NOTHING: Manifest = {"id": None, "warehouse": "", **{name: {} for name in PARTS}}
 
 Sources = dict[Table, str]
 # the accepted rows of a CSV and the discarded ones
 Read = tuple[pa.Table, pa.Table]
-
-
-def published(lake: Lake) -> Manifest | None:
-    """The manifest of the dimensions; None when there is none, or one of another shape."""
-    manifest = lake.read(MANIFEST)
-    return manifest if manifest is not None and _has_its_shape(manifest) else None
-
-
-def _has_its_shape(manifest: Manifest) -> bool:
-    return isinstance(manifest.get("warehouse"), str) and all(
-        isinstance(manifest.get(name), dict) and all(isinstance(value, kind) for value in manifest[name].values())
-        for name, kind in PARTS.items()
-    )
 
 
 def seeded(lake: Lake, warehouse: str, sources: Sources) -> bool:
@@ -52,13 +36,13 @@ def seeded(lake: Lake, warehouse: str, sources: Sources) -> bool:
 
 def _made_from(lake: Lake, warehouse: str, digests: dict[str, str]) -> bool:
     """Whether the dimensions, by name, were made from files with these digests, and are all there."""
-    manifest = published(lake)
+    manifest = lake.dimensions()
     return (
         manifest is not None
         and lake.whole(manifest)
-        and manifest["warehouse"] == warehouse
+        and manifest.warehouse == warehouse
         and os.path.exists(warehouse)
-        and digests.items() <= manifest["made_from"].items()
+        and digests.items() <= manifest.made_from.items()
     )
 
 
@@ -68,7 +52,7 @@ def seed(run: Run, warehouse: str, sources: Sources) -> None:
     Rows without a key or with unreadable values are counted and quarantined. A dimension stays as it is while its CSV
     does. Raises UnreadableDimension, which names every CSV that cannot be read, once the others are published.
     """
-    with run.lake.locked():
+    with run.lake.work.locked():
         # taken before the rows are: what changes in between is seeded again by the next run
         digests = _digests(sources)
         kept = {name: digest for name, digest in digests.items() if _made_from(run.lake, warehouse, {name: digest})}
@@ -94,18 +78,23 @@ def _read_all(sources: Sources, open_engine: OpenEngine) -> tuple[dict[Table, Re
 
 def _publish(run: Run, warehouse: str, read: dict[Table, Read], made_from: dict[str, str]) -> None:
     """Publish the dimensions read, upserted; what was published of another one stays, and stays in the manifest."""
-    before = published(run.lake) or NOTHING
-    body: Manifest = {"as_of": run.intent.stamp, "warehouse": warehouse, "made_from": made_from}
-    body["counts"] = dict(before["counts"])
-    body["id"] = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
-    publication = Publication(MANIFEST, body)
+    before = run.lake.dimensions() or DimensionsManifest(id=None)
+    manifest = DimensionsManifest(
+        id=hashlib.sha256(json.dumps(made_from).encode()).hexdigest(),
+        as_of=run.intent.stamp,
+        warehouse=warehouse,
+        made_from=made_from,
+        counts=dict(before.counts),
+    )
+    publication = Publication(DIMENSIONS_MANIFEST, manifest)
     with rebuilt(warehouse) as connection:
         for table, (rows, discarded) in read.items():
             _stage(run.lake, publication, table, upsert(connection, table, rows), discarded)
-    body["files"] = {name: size for name, size in before["files"].items() if name not in publication.staged}
+    manifest.files = {name: size for name, size in before.files.items() if name not in publication.staged}
     for error in run.lake.publish([publication]).values():
         raise error
-    emit("seeded", **{f"{table.name}_{kind}": n for table in read for kind, n in body["counts"][table.name].items()})
+    counts = {table.name: asdict(manifest.counts[table.name]) for table in read}
+    emit("seeded", **{f"{name}_{kind}": n for name, count in counts.items() for kind, n in count.items()})
 
 
 def init_database(path: str, sources: Sources, open_engine: OpenEngine) -> None:
@@ -120,12 +109,12 @@ def disown_unreadable(lake: Lake) -> list[CorruptPartition]:
     """The error of each dimension whose file cannot be read; then both count as lost. Call it under the lake's lock."""
     errors = []
     for table in SETTINGS:
-        name = f"curated/{table.file}"
+        name = table.at()
         try:
-            if lake.has(name):
-                pq.read_table(lake.path(name), partitioning=None)
+            if lake.files.has(name):
+                pq.read_table(lake.files.fetch(name), partitioning=None)
         except (OSError, pa.ArrowException):
-            lake.disown(MANIFEST)
+            lake.disown(DIMENSIONS_MANIFEST)
             errors.append(CorruptPartition(f"{name}: cannot be read; the next run makes it anew"))
     return errors
 
@@ -135,15 +124,17 @@ def is_in_csv(path: str, user_id: str) -> bool:
     return any(row.get("user_id") == user_id for row in csv_rows(DIM_USER, path))
 
 
-def _stage(lake: Lake, publication: Publication, table: Table, rows: pa.Table, discarded: pa.Table) -> None:
-    name, quarantine = f"curated/{table.file}", f"quarantine/{table.file}"
-    write_table(table, rows, lake.stage(name))
-    publication.staged[name] = lake.stage(name)
+def _stage(
+    lake: Lake, publication: Publication[DimensionsManifest], table: Table, rows: pa.Table, discarded: pa.Table
+) -> None:
+    name, quarantine = table.at(), quarantine_of(table)
+    write_table(table, rows, lake.files.stage(name))
+    publication.staged[name] = lake.files.stage(name)
     publication.staged[quarantine] = None
     if discarded.num_rows:
-        write_table(DISCARDED, discarded, lake.stage(quarantine))
-        publication.staged[quarantine] = lake.stage(quarantine)
-    publication.body["counts"][table.name] = {"rows": rows.num_rows, "discarded": discarded.num_rows}
+        write_table(DISCARDED, discarded, lake.files.stage(quarantine))
+        publication.staged[quarantine] = lake.files.stage(quarantine)
+    publication.manifest.counts[table.name] = DimensionCounts(rows.num_rows, discarded.num_rows)
 
 
 def _digests(sources: Sources) -> dict[str, str]:

@@ -1,41 +1,65 @@
-"""How normalizing and curating go over many dates: a batch is written while the next one is made."""
+"""How normalizing and curating go over many dates: a piece of them is written while the next one is made."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from pipeline.engine.connection import BAD_DATE
+from pipeline.errors import CorruptPartition
 from pipeline.lake.outcome import Outcome
 from pipeline.progress import progress
 
 WRITERS = 2
-Batch = TypeVar("Batch", bound=Collection[str])
+Piece = TypeVar("Piece", contravariant=True)
 Result = TypeVar("Result")
+Content = TypeVar("Content")
+
+
+class Work(Protocol[Piece, Result]):
+    """What is done to a piece: its result by date, as its files are written. It needs no lock."""
+
+    def __call__(self, piece: Piece, writers: ThreadPoolExecutor) -> Mapping[str, Future[Result]]: ...
 
 
 def staged(
-    what: str,
-    total: int,
-    batches: Iterable[Batch],
-    stage: Callable[[Batch, ThreadPoolExecutor], dict[str, Future[Result]]],
-    outcome: Outcome,
+    what: str, total: int, pieces: Iterable[Piece], work: Work[Piece, Result], outcome: Outcome
 ) -> dict[str, Result]:
-    """What `stage` submits to the writers for each batch, by date; a date that cannot be written fails alone."""
+    """What each piece has become, by date; a date that cannot be read or written fails alone."""
     done: dict[str, Result] = {}
 
-    def finish(pending: dict[str, Future[Result]]) -> None:
+    def finish(pending: Mapping[str, Future[Result]]) -> None:
         for date, future in pending.items():
             try:
                 done[date] = future.result()
-            except BAD_DATE as error:
+            except (*BAD_DATE, CorruptPartition) as error:
                 outcome.fail(date, error)
 
     with ThreadPoolExecutor(WRITERS) as writers, progress(what, total) as advance:
-        pending: dict[str, Future[Result]] = {}
-        for batch in batches:
-            made = stage(batch, writers)
+        pending: Mapping[str, Future[Result]] = {}
+        for piece in pieces:
+            made = work(piece, writers)
             finish(pending)
             pending = made
-            advance(len(batch))
+            advance(len(made))
         finish(pending)
     return done
+
+
+def one_by_one(
+    dates: Mapping[str, Content],
+    stage: Callable[[dict[str, Content]], dict[str, Future[Result]]],
+) -> dict[str, Future[Result]]:
+    """Stage dates together or, if that fails, each alone, so that only those fail that are at fault."""
+    try:
+        return stage(dict(dates))
+    except (*BAD_DATE, CorruptPartition) as error:
+        if len(dates) == 1:
+            return dict.fromkeys(dates, failed(error))
+        return {name: future for date in dates for name, future in one_by_one({date: dates[date]}, stage).items()}
+
+
+def failed(error: Exception) -> Future[Result]:
+    """What a date has become that could not even be begun."""
+    future: Future[Result] = Future()
+    future.set_exception(error)
+    return future

@@ -6,24 +6,20 @@ import pyarrow as pa
 from pipeline.contract import FACT_ORDER, FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS, ORDERS, STAGES, UNDATED
 from pipeline.engine.connection import Engine, EngineError
 from pipeline.errors import CorruptPartition
-from pipeline.lake.files import Lake, partition
-from pipeline.sources.raw import made_order_ids
+from pipeline.lake.lake import Lake
+from pipeline.sources.vanished import made_order_ids
 
 
 def unsound(lake: Lake) -> list[str]:
     """The dates that were normalized or curated, but whose normalized partition is not whole."""
     dates = {*lake.partitions("normalized"), *lake.partitions("curated")} - {UNDATED}
-    return [date for date in sorted(dates) if not _is_whole(lake, date) and _is_known(lake, date)]
-
-
-def _is_whole(lake: Lake, date: str) -> bool:
-    return lake.whole(lake.manifest(NORMALIZED_STAGE, date))
+    return [date for date in sorted(dates) if not lake.is_whole(NORMALIZED_STAGE, date) and _is_known(lake, date)]
 
 
 def _is_known(lake: Lake, date: str) -> bool:
     """Whether anything of the date is there, and not only an empty folder."""
-    names = [partition(stage.layer, date, name) for stage in STAGES[1:] for name in (stage.manifest, *stage.files)]
-    return any(map(lake.has, names))
+    names = [name for stage in STAGES[1:] for name in (stage.manifest_at(date), *stage.files_at(date))]
+    return any(map(lake.files.has, names))
 
 
 def held_back(lake: Lake, engine: Engine, dates: list[str]) -> dict[str, CorruptPartition]:
@@ -37,7 +33,7 @@ def held_back(lake: Lake, engine: Engine, dates: list[str]) -> dict[str, Corrupt
         return {}
     found = {date: _not_whole(date) for date in dates if date in broken}
     whole = [date for date in dates if date not in broken]
-    engine.register_files(ORDERS, lake.table_paths(ORDERS, whole))
+    engine.register_files(ORDERS, lake.paths(ORDERS, whole))
     shared = _shared(lake, engine, broken, "shared_with_held") if whole else []
     for date, other, orders in shared:
         found[date] = CorruptPartition(
@@ -56,9 +52,9 @@ def doubled(lake: Lake, engine: Engine) -> dict[str, CorruptPartition]:
     if not broken:
         return {}
     dates = [date for date in lake.partitions("curated") if date not in broken]
-    whole = [date for date in dates if lake.whole(lake.manifest(FACT_ORDER_STAGE, date))]
+    whole = [date for date in dates if lake.is_whole(FACT_ORDER_STAGE, date)]
     try:
-        engine.register_files(FACT_ORDER, lake.table_paths(FACT_ORDER, whole))
+        engine.register_files(FACT_ORDER, lake.paths(FACT_ORDER, whole))
         shared = _shared(lake, engine, broken, "curated_with_held") if whole else []
     except EngineError:
         return {}
@@ -88,7 +84,7 @@ def _curated_order_ids(lake: Lake, engine: Engine, date: str) -> list[str]:
 
 
 def _not_whole(date: str) -> CorruptPartition:
-    return CorruptPartition(f"{partition('normalized', date, NORMALIZED_STAGE.manifest)}: not whole; {_first(date)}")
+    return CorruptPartition(f"{NORMALIZED_STAGE.manifest_at(date)}: not whole; {_first(date)}")
 
 
 def _first(date: str) -> str:

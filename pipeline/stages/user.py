@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,22 +11,23 @@ import pyarrow.parquet as pq
 
 from pipeline.contract import (
     DIM_USER,
+    DISCARDED,
     FACT_ORDER,
     FACT_ORDER_STAGE,
     NORMALIZED_STAGE,
     ORDERS,
-    QUARANTINE_FILE,
-    RAW_STAGE,
     UNDATED,
     Stage,
     Table,
+    raw_name,
 )
 from pipeline.engine.connection import BAD_DATE, Engine, OpenEngine
 from pipeline.engine.lines import Lines, bind_lines, split_lines
 from pipeline.errors import CorruptPartition
 from pipeline.fields import FieldMap
-from pipeline.lake.files import Lake, partition
-from pipeline.sources.raw import Shape, fields_of, raw_name
+from pipeline.lake.lake import Lake
+from pipeline.lake.manifests import RawManifest
+from pipeline.sources.raw import Shape, fields_of
 
 Maps = Sequence[FieldMap | None]
 
@@ -68,15 +68,14 @@ def survey(lake: Lake, user_id: str, shape: Shape, open_engine: OpenEngine) -> d
 
 def maps_of(lake: Lake, date: str, shape: Shape) -> Maps:
     """The maps by which a date was landed and is read now: two where luigi.cfg has another one since."""
-    manifest = lake.manifest(RAW_STAGE, date) or {}
+    manifest = lake.raw(date) or RawManifest(id=None)
     maps = {None if map is None else map.digest: map for map in (fields_of(manifest), fields_of(manifest, shape))}
     return list(maps.values())
 
 
 def raw_bytes(lake: Lake, date: str) -> bytes:
     """A date's raw file; empty when there is none."""
-    path = Path(lake.path(raw_name(date)))
-    return path.read_bytes() if path.is_file() else b""
+    return lake.files.bytes_of(raw_name(date)) if lake.files.has(raw_name(date)) else b""
 
 
 def may_hold(data: bytes, user_id: str) -> bool:
@@ -109,9 +108,10 @@ def in_records(records: Iterator[bytes], user_id: str, open_engine: OpenEngine) 
 
 def in_dimension(lake: Lake, user_id: str) -> int:
     """How many rows of dim_user are the user's."""
-    path = Path(lake.path(f"curated/{DIM_USER.file}"))
-    rows = pq.read_table(path, partitioning=None)["user_id"].to_pylist() if path.is_file() else []
-    return rows.count(user_id)
+    if not lake.files.has(DIM_USER.at()):
+        return 0
+    rows = pq.read_table(lake.files.fetch(DIM_USER.at()), partitioning=None)["user_id"].to_pylist()
+    return int(rows.count(user_id))
 
 
 def _counts(engine: Engine, data: bytes, user_id: str, maps: Maps) -> tuple[int, int]:
@@ -130,15 +130,15 @@ def _names(lines: Lines, positions: np.ndarray, user_id: str) -> np.ndarray:
 
 
 def _quarantined(lake: Lake, date: str) -> bytes:
-    path = Path(lake.path(partition("quarantine", date, QUARANTINE_FILE)))
-    records = pq.read_table(path, partitioning=None)["record"].to_pylist() if path.is_file() else []
-    return b"".join(records)
+    name = DISCARDED.at(date)
+    records = pq.read_table(lake.files.fetch(name), partitioning=None)["record"] if lake.files.has(name) else None
+    return b"".join(records.to_pylist()) if records is not None else b""
 
 
 def _rows(lake: Lake, engine: Engine, user_id: str, table: Table, stage: Stage) -> dict[str, int]:
     """By date, the user's rows of a table, in those of its files that are whole: the others are made anew."""
-    dates = [date for date in lake.partitions(table.layer) if lake.whole(lake.manifest(stage, date))]
-    paths = lake.table_paths(table, (date for date in dates if date != UNDATED))
+    dates = [date for date in lake.partitions(table.layer) if lake.is_whole(stage, date)]
+    paths = lake.paths(table, (date for date in dates if date != UNDATED))
     engine.register_files(table, paths, "published")
     rows = engine.query("row_of_user", {"user_id": user_id})
     return {str(row["date"]): row["rows"] for row in rows.to_pylist()}

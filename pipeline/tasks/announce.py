@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline import config
 from pipeline.events import emit, one_line
-from pipeline.lake.files import Lake
+from pipeline.lake.lake import Lake
 from pipeline.lake.run import Intent, Run
 from pipeline.observe import history
 from pipeline.observe.alerts import Message, Rules, alert, alert_of_failure
@@ -26,7 +26,7 @@ def announce(run: Run, error: BaseException | None = None) -> None:
         _write_report(run)
     _write_metrics(lake, summary, intent.as_of)
     if summary is not None:
-        _tell(lake, intent, alert(summary, lake.path(name), _rules()))
+        _tell(lake, intent, alert(summary, lake.files.fetch(name), _rules()))
     elif error is not None:
         announce_failure(lake, intent, "RunAll", error)
     if error is None and os.environ.get(HEARTBEAT_URL):
@@ -43,7 +43,7 @@ def _tell(lake: Lake, intent: Intent, message: Message | None) -> None:
     urls = os.environ.get(ALERT_URLS)
     if not urls or message is None:
         return
-    mark = lake.path(intent.alerted)
+    mark = lake.files.fetch(intent.alerted)
     try:
         os.makedirs(os.path.dirname(mark), exist_ok=True)
         with open(mark, "x"):

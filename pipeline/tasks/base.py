@@ -13,8 +13,8 @@ from pipeline import config
 from pipeline.contract import RAW_STAGE, Stage
 from pipeline.engine.connection import Engine
 from pipeline.errors import BadSetting, PipelineError
-from pipeline.lake.files import Lake
 from pipeline.lake.freshness import done_later
+from pipeline.lake.lake import Lake
 from pipeline.lake.run import AS_OF_FORMAT, Intent, Run
 from pipeline.observe.settings import warn_of_no_file
 from pipeline.tasks.announce import announce_failure
@@ -144,5 +144,5 @@ def open_engine(temp_directory: str | None = None) -> Engine:
     return Engine(
         memory_limit=settings.memory_limit,
         threads=settings.threads,
-        temp_directory=temp_directory or open_lake().path(".staging/duckdb"),
+        temp_directory=temp_directory or open_lake().work.scratch("duckdb"),
     )

@@ -35,7 +35,7 @@ class DimensionsTarget(luigi.Target):
 
     def exists(self) -> bool:
         lake = open_lake()
-        failed = self.task.keep_going and lake.read(self.task.failure()) is not None
+        failed = self.task.keep_going and lake.files.read(self.task.failure()) is not None
         return failed or seeded(lake, warehouse_path(), sources())
 
     def __str__(self) -> str:
@@ -59,8 +59,8 @@ class SeedDims(LakeTask):
             if not self.keep_going:
                 raise
             emit("dimensions_failed", level=logging.ERROR, error=str(error))
-            with lake.locked():
-                lake.write(self.failure(), {"stage": FAILURE, "error": str(error)})
+            with lake.work.locked():
+                lake.files.write(self.failure(), {"stage": FAILURE, "error": str(error)})
 
 
 def init_database(path: str) -> None:

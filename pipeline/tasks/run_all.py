@@ -95,7 +95,7 @@ class RunAll(LakeTask):
             self._conclude(source, dates)
         finally:
             show_outcome(self, summary(lake, self.output().name))
-        if (lake.read(changes_name(self.stamp)) or {}).get("moves_on"):
+        if (lake.files.read(changes_name(self.stamp)) or {}).get("moves_on"):
             move_on(self.this_run)
 
     def on_success(self) -> Any:
@@ -117,14 +117,14 @@ class RunAll(LakeTask):
 
     def _conclude(self, source: Source, dates: list[str]) -> None:
         lake = open_lake()
-        failed = lake.read(self._dimensions().failure())
+        failed = lake.files.read(self._dimensions().failure())
         options = {
             "since": shown(self.since),
             "until": shown(self.end),
             "force": self.force,
             "reprocess": self.reprocess,
             "changed_since": shown(self.changed_since),
-            "changes": lake.read(changes_name(self.stamp)),
+            "changes": lake.files.read(changes_name(self.stamp)),
         }
         errors: list[PipelineError] = [RunFailed(failed["error"])] if failed else []
         ending = Ending(

@@ -51,15 +51,15 @@ def _changed(task: Any, source: Source, asked: Range) -> list[str] | None:
     if task.changed_since is None:
         return None
     lake, name = task.this_run.lake, changes_name(task.stamp)
-    known = lake.read(name)
+    known = lake.files.read(name)
     if known is None:
         since = start_of(task.this_run, task.changed_since, config.api()["overlap_minutes"])
         known = {"since": shown(since), "moves_on": _moves_on(task, since), "dates": None}
         if since is not None:
             found = source.changed(task.this_run, since, asked)
             known |= {"dates": sorted(found.dates | _incomplete(task)), "api": found.api}
-        with lake.locked():
-            lake.write(name, known)
+        with lake.work.locked():
+            lake.files.write(name, known)
     dates: list[str] | None = known["dates"]
     return dates
 

@@ -3,8 +3,8 @@
 import luigi
 
 from pipeline.contract import CURATED_STAGES, Stage
-from pipeline.lake.files import Lake
 from pipeline.lake.freshness import may_be_stale, missing
+from pipeline.lake.lake import Lake
 from pipeline.lake.run import Intent
 from pipeline.observe.history import summary
 

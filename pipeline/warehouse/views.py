@@ -6,7 +6,7 @@ import os
 
 from pipeline.contract import FACT_ORDER, ORDER_ITEMS, ORDERS
 from pipeline.events import emit
-from pipeline.lake.files import Lake, partition
+from pipeline.lake.lake import Lake
 from pipeline.warehouse.database import rebuilt, view_definitions
 
 STATE = "curated/_warehouse.json"
@@ -16,19 +16,19 @@ def refresh_views(lake: Lake, warehouse: str) -> None:
     """Create the views unless this very file has them already. Call it under the lake's lock."""
     definitions = view_definitions(str(lake.root), _present(lake))
     digest = _digest(definitions)
-    if lake.read(STATE) == {"views": digest, "file": _identity(warehouse)}:
+    if lake.files.read(STATE) == {"views": digest, "file": _identity(warehouse)}:
         return
     with rebuilt(warehouse) as connection:
         for definition in definitions.values():
             connection.execute(definition)
-    lake.write(STATE, {"views": digest, "file": _identity(warehouse)})
+    lake.files.write(STATE, {"views": digest, "file": _identity(warehouse)})
     emit("views_created", warehouse=warehouse)
 
 
 def are_outdated(lake: Lake) -> bool:
     """Whether the views were last created when the lake had other tables, by other SQL, or never."""
     definitions = view_definitions(str(lake.root), _present(lake))
-    return (lake.read(STATE) or {}).get("views") != _digest(definitions)
+    return (lake.files.read(STATE) or {}).get("views") != _digest(definitions)
 
 
 def _digest(definitions: dict[str, str]) -> str:
@@ -39,7 +39,7 @@ def _present(lake: Lake) -> set[str]:
     present = {"dim_user", "dim_product"}
     for table in (FACT_ORDER, ORDER_ITEMS, ORDERS):
         dates = lake.partitions(table.layer)
-        if any(os.path.exists(lake.path(partition(table.layer, date, table.file))) for date in dates):
+        if any(lake.files.has(table.at(date)) for date in dates):
             present.add(table.name)
     return present
 

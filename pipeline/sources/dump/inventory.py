@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from pipeline.contract import UNDATED
-from pipeline.lake.files import Lake
+from pipeline.lake.lake import Lake
 from pipeline.lake.manifests import EMPTY_ID
 from pipeline.lake.run import AS_OF_FORMAT, Intent
 from pipeline.sources.dump.file import Dump
@@ -89,9 +89,9 @@ def known_inventory(lake: Lake, dump: Dump, intent: Intent) -> Inventory | None:
     return inventory.of_run(dump, intent) if inventory is not None else None
 
 
-def read_inventory(lake: Lake, name: str = INVENTORY) -> Inventory | None:
+def read_inventory(lake: Lake) -> Inventory | None:
     """The inventory last written, or None."""
     try:
-        return msgspec.convert(lake.read(name), Inventory | None)
+        return msgspec.convert(lake.files.read(INVENTORY), Inventory | None)
     except msgspec.ValidationError:
         return None

@@ -3,41 +3,31 @@
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
-from pipeline.contract import RAW_STAGE, UNDATED
+from pipeline.contract import RAW_STAGE, UNDATED, raw_name
 from pipeline.dates import fold_dates
 from pipeline.engine.connection import Engine
 from pipeline.errors import CorruptPartition, RunFailed
 from pipeline.events import emit
-from pipeline.lake.files import Publication
 from pipeline.lake.freshness import failure, is_open, shown
+from pipeline.lake.lake import Publication
+from pipeline.lake.manifests import RawCounts, RawManifest
 from pipeline.lake.outcome import Outcome, note_failure
 from pipeline.lake.run import Run
+from pipeline.lake.work import DUMP_SPOOLS
 from pipeline.sources.dump.file import Dump
-from pipeline.sources.dump.inventory import INVENTORY, Inventory, Part, known_inventory
+from pipeline.sources.dump.inventory import INVENTORY, Inventory, known_inventory
 from pipeline.sources.dump.spool import (
     SpoolDamaged,
     copy_part,
-    folder,
+    open_records,
     part_bytes,
     read_dump,
     refuse_damaged,
 )
 from pipeline.sources.dump.undated import is_taken_in, take_in
-from pipeline.sources.raw import (
-    blocks,
-    confirm,
-    has_better,
-    has_shrunk,
-    is_intact,
-    keep,
-    landed_order_ids,
-    order_ids,
-    publication,
-    raw_name,
-    shrunk,
-)
+from pipeline.sources.raw import confirm, has_better, is_intact, keep, publication
+from pipeline.sources.vanished import blocks, has_shrunk, landed_order_ids, order_ids, shrunk
 
 COPIERS = 2
 
@@ -50,7 +40,7 @@ def learn(run: Run, dump: Dump) -> Inventory:
     inventory = known_inventory(run.lake, dump, run.intent)
     if inventory is not None and is_taken_in(run.lake, inventory):
         return inventory
-    with run.lake.locked():
+    with run.lake.work.locked():
         return _read(run, dump)
 
 
@@ -61,8 +51,8 @@ def _read(run: Run, dump: Dump) -> Inventory:
         try:
             spooled = _take_in(run, dump, spooled)
         except (CorruptPartition, OSError) as error:
-            note_failure(run.lake, failure(RAW_STAGE, UNDATED, run.intent), RAW_STAGE, UNDATED, error)
-        run.lake.write(INVENTORY, spooled.without_segments().as_json())
+            note_failure(run, RAW_STAGE, UNDATED, error)
+        run.lake.files.write(INVENTORY, spooled.without_segments().as_json())
     return spooled
 
 
@@ -78,7 +68,7 @@ def _take_in(run: Run, dump: Dump, spooled: Inventory) -> Inventory:
 def _read_anew(run: Run, dump: Dump, error: SpoolDamaged) -> Inventory:
     """The inventory of a new spool, since the one that is there has other bytes than were written to it."""
     emit("spool_damaged", level=logging.WARNING, reason=error, advice="none; the dump is read again")
-    run.lake.remove_dump_spools()
+    run.lake.work.remove(DUMP_SPOOLS)
     return read_dump(run, dump)
 
 
@@ -88,7 +78,6 @@ def land(run: Run, dump: Dump, todo: dict[str, str], outcome: Outcome) -> None:
     Dates that failed are in `outcome`. Raises UnreadableDump and SourceUnreadable.
     """
     inventory = known_inventory(run.lake, dump, run.intent) or _read(run, dump)
-    extra = {"made_from": dump.path, "fields": None, "api": None, "answers_as_of": inventory.answers_as_of}
     unchanged = [date for date in todo if is_intact(run.lake, date, inventory.part(date).id)]
     answer = inventory.answers_as_of
     kept = [date for date in todo if date not in unchanged and has_better(run, date, answer)]
@@ -98,22 +87,34 @@ def land(run: Run, dump: Dump, todo: dict[str, str], outcome: Outcome) -> None:
         inventory = _read(run, dump)
         landing = _Landing(run, dump, {date: todo[date] for date in changed}, outcome)
         try:
-            stay, publications = landing.staged(inventory, extra)
+            stay, publications = landing.staged(inventory)
         except SpoolDamaged as error:
             inventory = _read_anew(run, dump, error)
-            stay, publications = landing.staged(inventory, extra)
+            stay, publications = landing.staged(inventory)
         kept += stay
         outcome.fail_all(run.lake.publish(publications))
     for date in unchanged:
-        confirm(run, date, because=todo[date], extra=extra)
+        confirm(run, date, _answer(dump, inventory, date), todo[date])
     for date in kept:
-        keep(run, date, because=todo[date])
-    undated = run.lake.read(failure(RAW_STAGE, UNDATED, run.intent))
+        keep(run, date, todo[date])
+    undated = run.lake.files.read(failure(RAW_STAGE, UNDATED, run.intent))
     if undated is not None and not run.intent.keep_going:
         outcome.fail(UNDATED, RunFailed(undated["error"]))
     landed = [date for date in todo if date not in outcome.failed]
     records = sum(inventory.part(date).count for date in landed)
     emit("extracted", dates=len(landed), unchanged=len(unchanged) + len(kept), records=records)
+
+
+def _answer(dump: Dump, inventory: Inventory, date: str) -> RawManifest:
+    """What the dump says of a date."""
+    part = inventory.part(date)
+    return RawManifest(
+        id=part.id,
+        counts=RawCounts(part.count),
+        made_from=dump.path,
+        answers_as_of=inventory.answers_as_of,
+        plain_by=part.plain_by,
+    )
 
 
 def _warn_of_older(dates: list[str], inventory: Inventory) -> None:
@@ -134,21 +135,18 @@ class _Landing:
     run: Run
     dump: Dump
     because: dict[str, str]
-
     outcome: Outcome
 
-    def staged(self, inventory: Inventory, extra: dict[str, Any]) -> tuple[list[str], list[Publication]]:
+    def staged(self, inventory: Inventory) -> tuple[list[str], list[Publication[RawManifest]]]:
         """The dates that stay as they are, and what publishes the others but those that fail. Raises SpoolDamaged."""
         stay = [] if self.run.intent.allow_shrink else self._refuse_shrunk(inventory)
         dates = [date for date in self.because if date not in {*stay, *self.outcome.failed}]
         with ThreadPoolExecutor(COPIERS) as pool:
-            return stay, list(pool.map(lambda date: self._publication(date, inventory.part(date), extra), dates))
+            return stay, list(pool.map(lambda date: self._publication(date, inventory), dates))
 
-    def _publication(self, date: str, part: Part, extra: dict[str, Any]) -> Publication:
-        copy_part(self.run.lake, self.dump, part, self.run.lake.stage(raw_name(date)))
-        extra = extra | {"plain_by": part.plain_by}
-        because = self.because[date]
-        return publication(self.run, date, part.id, part.count, because=because, extra=extra)
+    def _publication(self, date: str, inventory: Inventory) -> Publication[RawManifest]:
+        copy_part(self.run.lake, self.dump, inventory.part(date), self.run.lake.files.stage(raw_name(date)))
+        return publication(self.run, date, _answer(self.dump, inventory, date), self.because[date])
 
     def _refuse_shrunk(self, inventory: Inventory) -> list[str]:
         """Fail the dates of which more than max_vanished_share of the landed order_ids are nowhere in the dump.
@@ -179,7 +177,7 @@ class _Landing:
             now = order_ids(engine, [part_bytes(self.run.lake, self.dump, inventory.part(date))], None)
             if has_shrunk(before - now, before, self.run.intent):
                 gone[date] = before - now
-        with open(self.run.lake.path(f"{folder(self.dump)}/records"), "rb") as spool:
+        with open_records(self.run.lake, self.dump) as spool:
             for block in blocks(spool) if gone else ():
                 elsewhere = order_ids(engine, [block], None)
                 gone = {date: vanished - elsewhere for date, vanished in gone.items()}
@@ -190,12 +188,13 @@ class _Landing:
 
 def _may_be_of_another_day(run: Run, date: str, inventory: Inventory) -> bool:
     """Whether the dump has no record of an open date of which some are landed."""
-    landed = run.lake.manifest(RAW_STAGE, date) or {}
+    landed = run.lake.raw(date)
     return (
-        not run.intent.force
+        landed is not None
+        and not run.intent.force
         and not inventory.part(date).count
         and run.lake.whole(landed)
-        and landed["counts"].get("extracted", 0) > 0
+        and landed.counts.extracted > 0
         and is_open(landed, date, run.intent.settle) is not None
     )
 

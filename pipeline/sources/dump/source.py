@@ -6,8 +6,8 @@ from datetime import datetime
 
 from pipeline.contract import RAW_STAGE
 from pipeline.dates import Range
-from pipeline.lake.files import Lake
 from pipeline.lake.freshness import differs, missing
+from pipeline.lake.lake import Lake
 from pipeline.lake.outcome import Outcome
 from pipeline.lake.run import Run
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Diagnosis
@@ -42,7 +42,7 @@ class DumpSource:
 
     def land(self, run: Run, dates: list[str]) -> None:
         outcome = Outcome(RAW_STAGE)
-        with run.lake.locked():
+        with run.lake.work.locked():
             todo = {date: reason for date in dates if (reason := missing(run.lake, RAW_STAGE, date, run.intent))}
             if todo:
                 land(run, Dump.at(self._path), todo, outcome)
@@ -51,7 +51,7 @@ class DumpSource:
     def changed(self, run: Run, since: datetime, asked: Range) -> Changes:
         """The dates whose records are others than the landed ones, whenever they changed; `since` does not matter."""
         inventory = learn(run, Dump.at(self._path))
-        new = [date for date in inventory.dates() if run.lake.manifest(RAW_STAGE, date) is None]
+        new = [date for date in inventory.dates() if run.lake.raw(date) is None]
         return Changes({*_differing(run.lake, inventory, run.lake.dates()), *new})
 
     def differing(self, lake: Lake, dates: list[str]) -> list[str]:

@@ -4,10 +4,13 @@ import hashlib
 import json
 import os
 from dataclasses import asdict
+from typing import BinaryIO
+
+import msgspec
 
 from pipeline.errors import StorageUnusable
 from pipeline.events import emit
-from pipeline.lake.files import Lake
+from pipeline.lake.lake import Lake
 from pipeline.lake.manifests import is_id_of
 from pipeline.lake.run import Run
 from pipeline.lake.work import DUMP_SPOOLS
@@ -20,16 +23,33 @@ class SpoolDamaged(StorageUnusable):
     """The spool has other bytes than were written: it is not synced, so a power cut may cut it."""
 
 
-def folder(dump: Dump) -> str:
-    """The spool's folder in the lake; another dump, or the same path with other content, has another."""
+def folder(lake: Lake, dump: Dump) -> str:
+    """The path of the spool's folder; another dump, or the same path with other content, has another."""
     key = json.dumps(asdict(dump), sort_keys=True)
-    return f"{DUMP_SPOOLS}/{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    return lake.work.spool(DUMP_SPOOLS, hashlib.sha256(key.encode()).hexdigest()[:16])
+
+
+def open_records(lake: Lake, dump: Dump) -> BinaryIO:
+    """The records of all dates, which a Part reads from. Raises OSError."""
+    return open(_records(lake, dump), "rb")
+
+
+def _records(lake: Lake, dump: Dump) -> str:
+    return f"{folder(lake, dump)}/records"
 
 
 def read_dump(run: Run, dump: Dump) -> Inventory:
     """The dump's inventory with its spool at hand; reads the dump unless both are. Call it under the lake's lock."""
-    spooled = read_inventory(run.lake, f"{folder(dump)}/inventory.json")
+    spooled = _spooled(run.lake, dump)
     return (spooled.of_run(dump, run.intent) if spooled is not None else None) or split(run, dump)
+
+
+def _spooled(lake: Lake, dump: Dump) -> Inventory | None:
+    try:
+        with open(f"{folder(lake, dump)}/inventory.json", "rb") as file:
+            return msgspec.json.decode(file.read(), type=Inventory)
+    except (OSError, ValueError):
+        return None
 
 
 def peek(run: Run, dump: Dump) -> Inventory:
@@ -45,14 +65,14 @@ def split(run: Run, dump: Dump) -> Inventory:
 
     Raises UnreadableDump; then nothing is left of the spool.
     """
-    staged = run.lake.stage("spool")
+    staged = run.lake.work.scratch("spool")
     os.mkdir(staged)
     inventory = laid_out(dump, f"{staged}/records", run, _was_believed(run, dump))
     with open(f"{staged}/inventory.json", "w", encoding="utf-8") as file:
         file.write(json.dumps(inventory.as_json()))
-    run.lake.remove_dump_spools()
-    os.mkdir(run.lake.path(DUMP_SPOOLS))
-    os.replace(staged, run.lake.path(folder(dump)))
+    run.lake.work.remove(DUMP_SPOOLS)
+    os.mkdir(run.lake.work.path(DUMP_SPOOLS))
+    os.replace(staged, folder(run.lake, dump))
     records = sum(part.count for part in inventory.parts.values())
     emit("dump_read", dump=dump.path, records=records, dates=len(inventory.dates()))
     return inventory
@@ -67,7 +87,7 @@ def _was_believed(run: Run, dump: Dump) -> bool:
 def copy_part(lake: Lake, dump: Dump, part: Part, target: str) -> None:
     """Write one date's records to a file, as the dump has them. Raises SpoolDamaged."""
     digest = hashlib.sha256()
-    with open(lake.path(f"{folder(dump)}/records"), "rb") as spool, open(target, "wb") as file:
+    with open_records(lake, dump) as spool, open(target, "wb") as file:
         for piece in part.read(spool):
             digest.update(piece)
             file.write(piece)
@@ -76,7 +96,7 @@ def copy_part(lake: Lake, dump: Dump, part: Part, target: str) -> None:
 
 def part_bytes(lake: Lake, dump: Dump, part: Part) -> bytes:
     """One date's records, as the dump has them. Raises SpoolDamaged."""
-    with open(lake.path(f"{folder(dump)}/records"), "rb") as spool:
+    with open_records(lake, dump) as spool:
         data = b"".join(part.read(spool))
     _compare(lake, dump, part, hashlib.sha256(data).hexdigest())
     return data
@@ -90,5 +110,5 @@ def refuse_damaged(lake: Lake, dump: Dump, inventory: Inventory) -> None:
 
 def _compare(lake: Lake, dump: Dump, part: Part, digest: str) -> None:
     if not is_id_of(part.id, digest):
-        name = lake.path(f"{folder(dump)}/records")
+        name = _records(lake, dump)
         raise SpoolDamaged(f"{name}: other bytes than were written to it; expected a disk that keeps what is written")

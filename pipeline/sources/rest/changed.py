@@ -15,10 +15,10 @@ from pipeline.lake.run import Run
 from pipeline.lake.work import WINDOW_SPOOLS
 from pipeline.observe.rotten import disown_rotten
 from pipeline.sources.base import Changes
-from pipeline.sources.raw import blocks, order_ids
 from pipeline.sources.rest.client import Client
 from pipeline.sources.rest.shop import Shop, Window
 from pipeline.sources.rest.windows import WindowSpool, fetch
+from pipeline.sources.vanished import blocks, order_ids
 
 
 def changed_dates(run: Run, shop: Shop, since: datetime) -> Changes:
@@ -28,14 +28,14 @@ def changed_dates(run: Run, shop: Shop, since: datetime) -> Changes:
             "--changed-since: [orders_api] updated_since_param is empty, so this API cannot be asked for updates; "
             "expected the name of its parameter; without one, --force extracts chosen dates again"
         )
-    with run.lake.extracting(), run.open_engine() as engine:
+    with run.lake.work.extracting(), run.open_engine() as engine:
         window = Window("changed", since, None)
         spool = fetch(Client(shop), shop, window, WindowSpool(run.lake, shop, window, run.intent))
         found = _dates(run, engine, shop, spool)
         spool.remove()
         with suppress(OSError):
             # unless a killed extraction left windows there, to be gone on with
-            os.rmdir(run.lake.path(WINDOW_SPOOLS))
+            os.rmdir(run.lake.work.path(WINDOW_SPOOLS))
     emit("changes_found", since=since.isoformat() + "Z", orders=spool.at.records, dates=len(found))
     return Changes(found, {"pages": spool.at.pages} | spool.at.counts)
 
@@ -56,12 +56,12 @@ def _dates(run: Run, engine: Engine, shop: Shop, spool: WindowSpool) -> set[str]
 def _holding(run: Run, engine: Engine) -> set[str]:
     """The dates whose normalized partitions hold a changed order, and those whose partitions cannot be read."""
     lake = run.lake
-    whole = [date for date in lake.partitions("normalized") if lake.whole(lake.manifest(NORMALIZED_STAGE, date))]
+    whole = [date for date in lake.partitions("normalized") if lake.is_whole(NORMALIZED_STAGE, date)]
     try:
-        engine.register_files(ORDERS, lake.table_paths(ORDERS, whole))
+        engine.register_files(ORDERS, lake.paths(ORDERS, whole))
         return set(map(str, engine.query("holding")["date"].to_pylist()))
     except EngineError:
-        with lake.locked():
+        with lake.work.locked():
             rotten = disown_rotten(lake, NORMALIZED_STAGE, whole)
         if not rotten:
             raise

@@ -7,34 +7,22 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.contract import RAW_STAGE
+from pipeline.contract import RAW_STAGE, raw_name
 from pipeline.engine.connection import BAD_DATE, Engine
 from pipeline.engine.lines import split_lines
 from pipeline.errors import PipelineError, RequestRefused
 from pipeline.events import emit
-from pipeline.lake.files import Manifest
 from pipeline.lake.freshness import missing, moment
-from pipeline.lake.manifests import raw_id
+from pipeline.lake.manifests import RawCounts, RawManifest, raw_id
 from pipeline.lake.outcome import Outcome
 from pipeline.lake.run import Run
+from pipeline.lake.work import WINDOW_SPOOLS
 from pipeline.progress import progress
-from pipeline.sources.raw import (
-    blocks,
-    confirm,
-    future_updates,
-    has_better,
-    has_shrunk,
-    is_intact,
-    keep,
-    landed_order_ids,
-    order_ids,
-    publication,
-    raw_name,
-    shrunk,
-)
+from pipeline.sources.raw import confirm, future_updates, has_better, is_intact, keep, publication
 from pipeline.sources.rest.client import Client
 from pipeline.sources.rest.shop import Shop, Window
 from pipeline.sources.rest.windows import WindowSpool, fetch
+from pipeline.sources.vanished import blocks, has_shrunk, landed_order_ids, order_ids, shrunk
 
 NO_RETRY = ("dates", "unchanged", "records", "pages", "requests", "restarts")
 
@@ -45,15 +33,15 @@ def extract(run: Run, shop: Shop, dates: list[str]) -> None:
     While the API is asked, others may publish; no other run asks it. Raises RunFailed naming the dates that failed,
     unless the intent is to keep going.
     """
-    with run.lake.extracting():
+    with run.lake.work.extracting():
         todo = {date: reason for date in dates if (reason := missing(run.lake, RAW_STAGE, date, run.intent))}
         outcome = Outcome(RAW_STAGE)
         with run.open_engine() as engine:
             _Extraction(run, shop, engine, outcome, todo).land()
         if not outcome.failed:
             # the spools of windows that nobody asks for any more; those of failed ones are gone on with
-            run.lake.remove_window_spools()
-        with run.lake.locked():
+            run.lake.work.remove(WINDOW_SPOOLS)
+        with run.lake.work.locked():
             outcome.close(run.lake, run.intent)
 
 
@@ -106,7 +94,7 @@ class _Extraction:
             self.failures_in_a_row += isinstance(error, PipelineError)
 
     def _land_window(self, date: str, spool: WindowSpool, *, certain: bool = False) -> None:
-        with self.run.lake.locked():
+        with self.run.lake.work.locked():
             reason = missing(self.run.lake, RAW_STAGE, date, self.run.intent)
             if reason is not None and not self._publish(date, spool, reason, certain=certain):
                 return
@@ -115,28 +103,31 @@ class _Extraction:
 
     def _publish(self, date: str, spool: WindowSpool, because: str, *, certain: bool) -> bool:
         """Whether the window is landed; it is not while it is doubtful."""
-        content_id = self._raw_id(spool)
-        extra = self._manifest(spool)
-        if is_intact(self.run.lake, date, content_id):
-            confirm(self.run, date, because=because, extra=extra)
+        answer = self._answer(spool)
+        if is_intact(self.run.lake, date, str(answer.id)):
+            confirm(self.run, date, answer, because)
             self.landed["unchanged"] += 1
             return True
         if has_better(self.run, date, spool.at.started_at):
-            keep(self.run, date, because=because)
+            keep(self.run, date, because)
             return True
         if not certain and not self.run.intent.allow_shrink and self._has_shrunk(date, spool):
             self.doubtful[date] = spool
             return False
-        shutil.copyfile(spool.records, self.run.lake.stage(raw_name(date)))
-        new = publication(self.run, date, content_id, spool.at.records, because=because, extra=extra)
-        self.outcome.fail_all(self.run.lake.publish([new]))
+        shutil.copyfile(spool.records, self.run.lake.files.stage(raw_name(date)))
+        self.outcome.fail_all(self.run.lake.publish([publication(self.run, date, answer, because)]))
         return date not in self.outcome.failed
 
-    def _manifest(self, spool: WindowSpool) -> Manifest:
-        asked = {"pages": spool.at.pages} | spool.at.counts
-        fields = self.shop.fields.texts if self.shop.fields is not None else None
-        known = {"made_from": self.shop.url, "fields": fields, "api": asked, "plain_by": None}
-        return known | {"answers_as_of": spool.at.started_at}
+    def _answer(self, spool: WindowSpool) -> RawManifest:
+        """What the API says of a date."""
+        return RawManifest(
+            id=self._raw_id(spool),
+            counts=RawCounts(spool.at.records),
+            made_from=self.shop.url,
+            answers_as_of=spool.at.started_at,
+            fields=self.shop.fields.texts if self.shop.fields is not None else None,
+            api={"pages": spool.at.pages} | spool.at.counts,
+        )
 
     def _raw_id(self, spool: WindowSpool) -> str:
         """The content's hash; and how many updated_at are in the future, since that changes as time goes by."""

@@ -8,13 +8,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.contract import RAW_STAGE
 from pipeline.dates import Range, days_between
 from pipeline.engine.lines import same_instant, split_lines
 from pipeline.engine.normalizing import normalized
 from pipeline.errors import BadSetting, SourceUnreadable
 from pipeline.fields import FieldMap
-from pipeline.lake.files import Lake
+from pipeline.lake.lake import Lake
 from pipeline.lake.run import Run
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Diagnosis
 from pipeline.sources.base import Changes
@@ -62,7 +61,7 @@ class ShopSource:
     def changed(self, run: Run, since: datetime, asked: Range) -> Changes:
         found = changed_dates(run, self._shop, since)
         windows = self.dates(run, asked) if self._start(asked) is not None else []
-        never_landed = {date for date in windows if run.lake.manifest(RAW_STAGE, date) is None}
+        never_landed = {date for date in windows if run.lake.raw(date) is None}
         return Changes(found.dates | never_landed, found.api)
 
     def differing(self, lake: Lake, dates: list[str]) -> list[str]:

@@ -13,8 +13,8 @@ import numpy as np
 
 from pipeline.errors import EndlessPages, RequestRefused
 from pipeline.events import emit
-from pipeline.lake.files import Lake
 from pipeline.lake.freshness import settled_at
+from pipeline.lake.lake import Lake
 from pipeline.lake.run import AS_OF_FORMAT, Intent
 from pipeline.lake.work import WINDOW_SPOOLS
 from pipeline.sources.rest.client import Client
@@ -49,7 +49,7 @@ class WindowSpool:
     """One window's folder: the file `records`, and its checkpoint, replaced whole after each page."""
 
     def __init__(self, lake: Lake, shop: Shop, window: Window, intent: Intent) -> None:
-        self.folder = lake.path(f"{WINDOW_SPOOLS}/{window.name}")
+        self.folder = lake.work.spool(WINDOW_SPOOLS, window.name)
         self._shop, self._window, self._intent = shop, window, intent
         self._digest = hashlib.sha256()
         self.resumed = False

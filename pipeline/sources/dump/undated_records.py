@@ -1,0 +1,162 @@
+"""The records of the undated partition, each with the moment by which it is judged: read, and put in quarantine."""
+
+import hashlib
+import logging
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.contract import DISCARDED, UNDATED, raw_name
+from pipeline.engine.connection import Engine
+from pipeline.engine.lines import split_lines
+from pipeline.engine.normalizing import normalized
+from pipeline.errors import CorruptPartition
+from pipeline.events import emit
+from pipeline.lake.freshness import moment
+from pipeline.lake.lake import Lake
+from pipeline.lake.manifests import RawManifest, Segment
+from pipeline.lake.parquet import write_table
+from pipeline.lake.run import AS_OF_FORMAT
+
+RAW, QUARANTINE = raw_name(UNDATED), DISCARDED.at(UNDATED)
+BATCH_LINES = 1 << 17
+FUTURE = "future_created_at"
+
+
+@dataclass
+class Undated:
+    """The records of the partition, in order, and the moment by which each is judged."""
+
+    lines: list[bytes]
+    moments: list[str]
+
+    @classmethod
+    def of(cls, lines: list[bytes], segments: list[Segment]) -> "Undated":
+        return cls(lines, [segment.answers_as_of for segment in segments for _ in range(segment.records)])
+
+    @property
+    def content(self) -> bytes:
+        return b"".join(self.lines)
+
+    @property
+    def segments(self) -> list[Segment]:
+        """How many neighbouring records share a moment, from the first to the last."""
+        found: list[Segment] = []
+        for at in self.moments:
+            if not found or found[-1].answers_as_of != at:
+                found.append(Segment(records=0, answers_as_of=at))
+            found[-1].records += 1
+        return found
+
+    def only(self, stays: list[bool]) -> "Undated":
+        """The records that stay."""
+        kept = [pair for pair, stay in zip(zip(self.lines, self.moments, strict=True), stays, strict=True) if stay]
+        return Undated([line for line, _ in kept], [at for _, at in kept])
+
+
+@dataclass(frozen=True)
+class Landed:
+    """The records of the partition, and where they were found."""
+
+    records: Undated
+    # whether the raw file is the one that the manifest commits to
+    is_intact: bool = False
+    # whether records that the manifest counts are nowhere any more
+    is_lost: bool = False
+
+
+def landed_records(lake: Lake) -> Landed:
+    """The records of the partition as it is; none when there is none.
+
+    If the raw file is lost, damaged or without its manifest they are those in quarantine. Raises CorruptPartition when
+    neither file can be read.
+    """
+    manifest = lake.raw(UNDATED)
+    data = lake.files.bytes_of(RAW) if lake.files.has(RAW) else None
+    digest = hashlib.sha256(data).hexdigest() if data is not None else ""
+    segments = segments_of(manifest).get(digest) if manifest is not None else None
+    if data is not None and segments is not None:
+        return Landed(Undated.of(split(data), segments), is_intact=manifest is not None and manifest.id == digest)
+    lines = _quarantined(lake)
+    if lines is None and manifest is None and data is not None:
+        # raw is replaced whole, so without a manifest it is what was landed last
+        lines = split(data)
+    if lines is not None:
+        return Landed(Undated(lines, [_oldest_moment(lake)] * len(lines)))
+    counted = manifest.counts.extracted if manifest is not None else 0
+    if not counted or (data is None and not lake.files.has(QUARANTINE)):
+        if counted:
+            reason = f"{RAW} and {QUARANTINE} are gone; the records that no dump holds any more are lost"
+            emit("undated_lost", level=logging.WARNING, records=counted, reason=reason)
+        return Landed(Undated([], []), is_lost=bool(counted))
+    raise CorruptPartition(
+        f"{RAW}: its bytes are not those that were landed, and {QUARANTINE} cannot be read either; "
+        "restore one of them from a backup, or delete both and run again: then only what the dump has comes back"
+    )
+
+
+def _oldest_moment(lake: Lake) -> str:
+    """The moment for records of which it is not known with which dump they came."""
+    manifest = lake.raw(UNDATED)
+    if manifest is None:
+        written_at = map(lake.files.modified_at, lake.files.names(os.path.dirname(RAW)))
+        return min(written_at, default=datetime.fromtimestamp(0, UTC)).strftime(AS_OF_FORMAT)
+    moments = (segment.answers_as_of for found in segments_of(manifest).values() for segment in found)
+    return min(moments, default=moment_of(manifest))
+
+
+def segments_of(manifest: RawManifest) -> dict[str, list[Segment]]:
+    """The segments of the raw file by the sha256 of its content; of lakes of before, all records came at once."""
+    if manifest.segments:
+        return manifest.segments
+    return {str(manifest.id): [Segment(records=manifest.counts.extracted, answers_as_of=moment_of(manifest))]}
+
+
+def moment_of(manifest: RawManifest) -> str:
+    """The newest moment that the partition speaks for; empty when none is known."""
+    return manifest.answers_as_of or manifest.as_of
+
+
+def split(data: bytes) -> list[bytes]:
+    """The lines of a buffer."""
+    lines: list[bytes] = split_lines(data).array().to_pylist()
+    return lines
+
+
+def _quarantined(lake: Lake) -> list[bytes] | None:
+    """The records in quarantine; None when their file is not there or cannot be read."""
+    try:
+        records: list[bytes] = pq.read_table(lake.files.fetch(QUARANTINE), partitioning=None)["record"].to_pylist()
+    except (OSError, KeyError, pa.ArrowException):
+        return None
+    return records
+
+
+def write_quarantine(engine: Engine, now: Undated, target: str) -> list[str]:
+    """Write every record with the reason to discard it; the reasons. Writes nothing when there are none."""
+    pieces = []
+    for start in range(0, len(now.lines), BATCH_LINES):
+        chosen = now.lines[start : start + BATCH_LINES]
+        lines = split_lines(b"".join(chosen))
+        moments = [moment(at) for at in now.moments[start : start + BATCH_LINES]]
+        at = pa.array(np.array(moments, "datetime64[us]"))
+        rows = normalized(engine, lines, pa.nulls(lines.size, pa.date32()), at).discarded
+        reasons = dict(zip(rows["position"].to_pylist(), rows["reason"].to_pylist(), strict=True))
+        positions = range(lines.size)
+        columns = {
+            "position": [start + position for position in positions],
+            # an undated record whose created_at is acceptable can only have been in the future when it came
+            "reason": [reasons.get(position, FUTURE) for position in positions],
+            "record": chosen,
+        }
+        pieces.append(pa.table(columns, schema=DISCARDED.schema))
+    if not pieces:
+        return []
+    table = pa.concat_tables(pieces)
+    write_table(DISCARDED, table, target)
+    found: list[str] = table["reason"].to_pylist()
+    return found

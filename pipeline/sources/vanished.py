@@ -1,0 +1,71 @@
+"""Which of a date's landed orders are gone from its source, and how many may be."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import BinaryIO
+
+from pipeline.contract import FACT_ORDER, ORDERS, Table, raw_name
+from pipeline.engine.connection import Engine, EngineError
+from pipeline.engine.lines import bind_lines, split_lines
+from pipeline.errors import ShrunkDate
+from pipeline.fields import FieldMap
+from pipeline.lake.lake import Lake
+from pipeline.lake.manifests import RawManifest
+from pipeline.lake.run import Intent
+from pipeline.sources.raw import fields_of
+
+SCAN_BYTES = 64 << 20
+
+
+def landed_order_ids(lake: Lake, engine: Engine, date: str) -> set[str]:
+    """The order_ids that are landed of a date.
+
+    Those of its raw file; if that is lost or cut, also those of what was made of it, normalized or curated.
+    """
+    manifest, name = lake.raw(date) or RawManifest(id=None), raw_name(date)
+    found: set[str] = set()
+    if lake.files.has(name):
+        with open(lake.files.fetch(name), "rb") as file:
+            found = order_ids(engine, blocks(file), fields_of(manifest))
+        if manifest.id is None or manifest.files.get(name) == lake.files.size(name):
+            return found
+    return found.union(*(made_order_ids(lake, engine, table, date) for table in (ORDERS, FACT_ORDER)))
+
+
+def made_order_ids(lake: Lake, engine: Engine, table: Table, date: str) -> list[str]:
+    """The order_ids of a date's Parquet file; none when it is not there or cannot be read."""
+    found: list[str] = []
+    with suppress(EngineError):
+        engine.register_files(table, lake.paths(table, [date]), "published")
+        found = engine.query("held_order_id")["order_id"].to_pylist()
+    return found
+
+
+def order_ids(engine: Engine, pieces: Iterable[bytes], fields: FieldMap | None) -> set[str]:
+    """The order_ids in buffers of whole lines."""
+    found: set[str] = set()
+    for data in pieces:
+        lines = split_lines(data)
+        bind_lines(engine, lines, fields=fields)
+        found.update(engine.query("order_ids")["order_id"].to_pylist())
+    return found
+
+
+def blocks(file: BinaryIO) -> Iterator[bytes]:
+    """A file of lines in buffers of whole ones."""
+    file.seek(0)
+    while block := file.read(SCAN_BYTES):
+        yield block + file.readline()
+
+
+def has_shrunk(vanished: set[str], landed: set[str], intent: Intent) -> bool:
+    """Whether more of the landed orders are gone than may be."""
+    return len(vanished) > intent.max_vanished_share * len(landed)
+
+
+def shrunk(date: str, vanished: set[str], landed: set[str], source: str, intent: Intent) -> ShrunkDate:
+    return ShrunkDate(
+        f"raw date={date}: {len(vanished)} of its {len(landed)} landed order_ids are gone from "
+        f"{source}; expected at most a share of {intent.max_vanished_share:g} "
+        "([orders_api] max_vanished_share); if they are meant to be gone, add --allow-shrink"
+    )

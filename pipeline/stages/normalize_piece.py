@@ -1,0 +1,125 @@
+"""What normalizing does to a piece of dates: it reads their raw files and stages what is published of them.
+
+A piece can be pickled and needs no lock, so it can be staged by any process that reaches the lake's files.
+"""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from msgspec.structs import replace
+
+from pipeline.contract import DISCARDED, ITEMS, LOGIC_VERSION, NORMALIZED_STAGE, ORDERS, Table, raw_name
+from pipeline.engine.connection import Engine
+from pipeline.engine.lines import split_lines
+from pipeline.engine.normalizing import Normalized, by_date, normalized
+from pipeline.errors import CorruptPartition
+from pipeline.fields import FieldMap
+from pipeline.lake.files import Files
+from pipeline.lake.lake import Publication
+from pipeline.lake.manifests import NormalizedCounts, NormalizedManifest, RawManifest, is_raw
+from pipeline.lake.outcome import corrupt
+from pipeline.lake.parquet import write_table
+from pipeline.stages.staging import failed, one_by_one
+
+Staged = dict[str, Future[Publication[NormalizedManifest]]]
+
+
+@dataclass(frozen=True)
+class Due:
+    """A date to normalize: what is landed of it, and its manifest as it will be, but for what is counted."""
+
+    raw: RawManifest
+    manifest: NormalizedManifest
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Dates whose records have the same shape."""
+
+    files: Files
+    fields: FieldMap | None
+    dates: dict[str, Due]
+
+
+@dataclass(frozen=True)
+class Raw:
+    """The raw files of a piece, by date, and why others could not be read."""
+
+    piece: Piece
+    data: dict[str, bytes]
+    failed: dict[str, Exception]
+
+
+def read(piece: Piece) -> Raw:
+    """The raw files, held against their manifests."""
+    raw = Raw(piece, {}, {})
+    for date, due in piece.dates.items():
+        try:
+            raw.data[date] = _read(piece.files, date, due.raw)
+        except (OSError, CorruptPartition) as error:
+            raw.failed[date] = error
+    return raw
+
+
+def _read(files: Files, date: str, manifest: RawManifest) -> bytes:
+    data = files.bytes_of(raw_name(date))
+    if not is_raw(str(manifest.id), data):
+        raise corrupt(raw_name(date), "its bytes are not those that were landed")
+    return data
+
+
+def stage(engine: Engine, raw: Raw, writers: ThreadPoolExecutor) -> Staged:
+    """What publishes each date, as its files are written where they can be published from."""
+
+    def together(data: dict[str, bytes]) -> Staged:
+        rows = _normalized(engine, raw.piece, data)
+        tables = (by_date(rows.orders), by_date(rows.items), by_date(rows.discarded))
+        return {
+            date: writers.submit(
+                _write,
+                raw.piece.files,
+                date,
+                [table.get(date) for table in tables],
+                replace(raw.piece.dates[date].manifest, counts=NormalizedCounts(**rows.counts.get(date, {}))),
+            )
+            for date in data
+        }
+
+    unread: Staged = {date: failed(error) for date, error in raw.failed.items()}
+    return (one_by_one(raw.data, together) if raw.data else {}) | unread
+
+
+def _normalized(engine: Engine, piece: Piece, data: dict[str, bytes]) -> Normalized:
+    lines = split_lines(b"".join(data.values()))
+    sizes = np.diff(np.searchsorted(lines.ends, np.cumsum([0, *map(len, data.values())]), side="right"))
+    landed = [piece.dates[date].raw for date in data]
+    moments = np.array([manifest.answers_as_of[:-1] for manifest in landed], "datetime64[us]")
+    return normalized(
+        engine,
+        lines,
+        pa.array(np.repeat(np.array(list(data), "datetime64[D]"), sizes)),
+        pa.array(np.repeat(moments, sizes)),
+        piece.fields,
+        known_plain=all(manifest.plain_by == LOGIC_VERSION for manifest in landed),
+    )
+
+
+def _write(
+    files: Files, date: str, rows: list[pa.Table | None], manifest: NormalizedManifest
+) -> Publication[NormalizedManifest]:
+    """Stage one date's files. Without rows, orders and items are files with none and there is no quarantine."""
+    orders, items, discarded = rows
+    parts: dict[Table, pa.Table | None] = {
+        ORDERS: orders or ORDERS.schema.empty_table(),
+        ITEMS: items or ITEMS.schema.empty_table(),
+        DISCARDED: discarded,
+    }
+    publication = Publication(NORMALIZED_STAGE.manifest_at(date), manifest)
+    for table, part in parts.items():
+        name = table.at(date)
+        publication.staged[name] = files.stage(name) if part is not None else None
+        if part is not None:
+            write_table(table, part, files.stage(name))
+    return publication
