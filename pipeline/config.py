@@ -5,13 +5,15 @@ import re
 from collections.abc import Callable
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import parse_qsl
 
 import luigi
+import msgspec
 
 from pipeline.fields import FIELDS, FieldMap, parse_path, parse_place
 from pipeline.settings.setting import Instant, LocalPath, Setting
+from pipeline.settings.shop import Auth, Pagination, ShopSettings
 
 
 def _number(kind: Callable[[str], Any], low: float, high: float) -> Callable[[str], Any]:
@@ -51,13 +53,13 @@ def _path(text: str) -> Any:
     return parse_path(text) if text.strip() else None
 
 
-def _one_of(*names: str) -> Setting:
+def _one_of(*names: str, default: str | None = None) -> Setting:
     def read(text: str) -> str:
         if text.strip() not in names:
             raise ValueError(text)
         return text.strip()
 
-    return Setting(read, f"one of {', '.join(names)}", default=None)
+    return Setting(read, f"one of {', '.join(names)}", default=default)
 
 
 def _time_format(text: str) -> str:
@@ -85,7 +87,7 @@ class orders_api(luigi.Config):
     settle_hours = Setting(_number(float, 0, 10_000), "hours from 0 to 10000", default=6.0)
     max_vanished_share = Setting(_number(float, 0, 1), "a share from 0 to 1", default=0.2)
     start_date = Instant(default=None)
-    preset = Setting(lambda text: PRESETS[PRESETS.index(text)], f"one of {', '.join(PRESETS)}", default="plain")
+    preset = _one_of(*PRESETS, default="plain")
     params = Setting(_query, "parameters as in a URL, such as status=any&order=asc", default=None)
     since_param = Setting(str.strip, "a name", default=None)
     until_param = Setting(str.strip, "a name", default=None)
@@ -95,7 +97,7 @@ class orders_api(luigi.Config):
     until_offset_seconds = _amount(float, -86_400, 86_400, "seconds")
     limit_param = Setting(str.strip, "a name", default=None)
     page_size = _amount(int, 1, 100_000, "orders")
-    pagination = _one_of("cursor", "link_header", "page_number", "offset", "none")
+    pagination = _one_of(*get_args(Pagination))
     page_param = Setting(str.strip, "a name", default=None)
     offset_param = Setting(str.strip, "a name", default=None)
     cursor_param = Setting(str.strip, "a name", default=None)
@@ -105,7 +107,7 @@ class orders_api(luigi.Config):
     total = Setting(_total, f"{A_PATH}, or header: and a header's name", default=None)
     records = Setting(parse_path, "a path into the JSON such as $.orders or $", default=None)
     error = Setting(_path, A_PATH, default=None)
-    auth = _one_of("none", "bearer", "header", "basic")
+    auth = _one_of(*get_args(Auth))
     auth_header = Setting(str.strip, "a header's name", default=None)
     token_env = Setting(str.strip, "the name of an environment variable", default=None)
     user_env = Setting(str.strip, "the name of an environment variable", default=None)
@@ -150,13 +152,12 @@ def _preset(name: str) -> configparser.ConfigParser:
     return parser
 
 
-def api() -> dict[str, Any]:
-    """Every key of [orders_api], what luigi.cfg leaves out as its preset says."""
-    section = orders_api()
-    said = _preset(section.preset)["orders_api"]
-    values = {name: getattr(section, name) for name, _ in orders_api.get_params()}
-    parameters = dict(orders_api.get_params())
-    return values | {name: parameters[name].parse(said[name]) for name in said if values[name] is None}
+def api() -> ShopSettings:
+    """What luigi.cfg says in [orders_api], over what its preset says."""
+    section, parameters = orders_api(), dict(orders_api.get_params())
+    said = {name: parameters[name].parse(text) for name, text in _preset(section.preset)["orders_api"].items()}
+    given = {name: value for name in parameters if (value := getattr(section, name)) is not None}
+    return msgspec.convert(said | given, ShopSettings)
 
 
 def field_map() -> FieldMap | None:
