@@ -9,7 +9,7 @@ from typing import Any, get_args
 from urllib.parse import parse_qsl
 
 import luigi
-import msgspec
+from msgspec import UNSET, convert
 
 from pipeline.fields import FIELDS, FieldMap, parse_path, parse_place
 from pipeline.settings.setting import Instant, LocalPath, Setting
@@ -53,7 +53,12 @@ def _path(text: str) -> Any:
     return parse_path(text) if text.strip() else None
 
 
-def _one_of(*names: str, default: str | None = None) -> Setting:
+def _of_preset(read: Callable[[str], Any], expected: str) -> Setting:
+    """Left out it is UNSET, and the preset counts; None is what an empty path says."""
+    return Setting(read, expected, default=UNSET)
+
+
+def _one_of(*names: str, default: Any = UNSET) -> Setting:
     def read(text: str) -> str:
         if text.strip() not in names:
             raise ValueError(text)
@@ -73,7 +78,7 @@ def _text(default: str, description: str) -> luigi.Parameter[str]:
 
 
 def _amount(kind: Callable[[str], Any], low: float, high: float, unit: str) -> Setting:
-    return Setting(_number(kind, low, high), f"{unit} from {low:g} to {high:g}", default=None)
+    return _of_preset(_number(kind, low, high), f"{unit} from {low:g} to {high:g}")
 
 
 A_PATH = "a path into the JSON such as $.orders or $.page.next, or nothing"
@@ -81,38 +86,38 @@ PRESETS = ("plain", "shopify", "woocommerce", "stripe")
 
 
 class orders_api(luigi.Config):
-    """Where orders come from. What is None here is said by the preset."""
+    """Where orders come from."""
 
     url = _text("data/api_orders.json", "path of a JSON dump, or URL of a REST API")
     settle_hours = Setting(_number(float, 0, 10_000), "hours from 0 to 10000", default=6.0)
     max_vanished_share = Setting(_number(float, 0, 1), "a share from 0 to 1", default=0.2)
     start_date = Instant(default=None)
     preset = _one_of(*PRESETS, default="plain")
-    params = Setting(_query, "parameters as in a URL, such as status=any&order=asc", default=None)
-    since_param = Setting(str.strip, "a name", default=None)
-    until_param = Setting(str.strip, "a name", default=None)
-    updated_since_param = Setting(str.strip, "a name", default=None)
-    time_format = Setting(_time_format, "iso, epoch_seconds, epoch_millis or a pattern of strftime", default=None)
+    params = _of_preset(_query, "parameters as in a URL, such as status=any&order=asc")
+    since_param = _of_preset(str.strip, "a name")
+    until_param = _of_preset(str.strip, "a name")
+    updated_since_param = _of_preset(str.strip, "a name")
+    time_format = _of_preset(_time_format, "iso, epoch_seconds, epoch_millis or a pattern of strftime")
     since_offset_seconds = _amount(float, -86_400, 86_400, "seconds")
     until_offset_seconds = _amount(float, -86_400, 86_400, "seconds")
-    limit_param = Setting(str.strip, "a name", default=None)
+    limit_param = _of_preset(str.strip, "a name")
     page_size = _amount(int, 1, 100_000, "orders")
     pagination = _one_of(*get_args(Pagination))
-    page_param = Setting(str.strip, "a name", default=None)
-    offset_param = Setting(str.strip, "a name", default=None)
-    cursor_param = Setting(str.strip, "a name", default=None)
-    next_cursor = Setting(_path, A_PATH, default=None)
-    cursor_of_last = Setting(_path, A_PATH, default=None)
-    has_more = Setting(_path, A_PATH, default=None)
-    total = Setting(_total, f"{A_PATH}, or header: and a header's name", default=None)
-    records = Setting(parse_path, "a path into the JSON such as $.orders or $", default=None)
-    error = Setting(_path, A_PATH, default=None)
+    page_param = _of_preset(str.strip, "a name")
+    offset_param = _of_preset(str.strip, "a name")
+    cursor_param = _of_preset(str.strip, "a name")
+    next_cursor = _of_preset(_path, A_PATH)
+    cursor_of_last = _of_preset(_path, A_PATH)
+    has_more = _of_preset(_path, A_PATH)
+    total = _of_preset(_total, f"{A_PATH}, or header: and a header's name")
+    records = _of_preset(parse_path, "a path into the JSON such as $.orders or $")
+    error = _of_preset(_path, A_PATH)
     auth = _one_of(*get_args(Auth))
-    auth_header = Setting(str.strip, "a header's name", default=None)
-    token_env = Setting(str.strip, "the name of an environment variable", default=None)
-    user_env = Setting(str.strip, "the name of an environment variable", default=None)
-    password_env = Setting(str.strip, "the name of an environment variable", default=None)
-    allow_insecure = Setting(_flag, "true or false", default=None)
+    auth_header = _of_preset(str.strip, "a header's name")
+    token_env = _of_preset(str.strip, "the name of an environment variable")
+    user_env = _of_preset(str.strip, "the name of an environment variable")
+    password_env = _of_preset(str.strip, "the name of an environment variable")
+    allow_insecure = _of_preset(_flag, "true or false")
     parallel_windows = _amount(int, 1, 64, "windows")
     max_requests_per_second = _amount(float, 0.01, 10_000, "requests a second")
     attempts = _amount(int, 1, 100, "attempts")
@@ -156,8 +161,8 @@ def api() -> ShopSettings:
     """What luigi.cfg says in [orders_api], over what its preset says."""
     section, parameters = orders_api(), dict(orders_api.get_params())
     said = {name: parameters[name].parse(text) for name, text in _preset(section.preset)["orders_api"].items()}
-    given = {name: value for name in parameters if (value := getattr(section, name)) is not None}
-    return msgspec.convert(said | given, ShopSettings)
+    given = {name: value for name in parameters if (value := getattr(section, name)) is not UNSET}
+    return convert(said | given, ShopSettings)
 
 
 def field_map() -> FieldMap | None:

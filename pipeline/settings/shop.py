@@ -37,7 +37,7 @@ class RequestSettings(msgspec.Struct, frozen=True, kw_only=True):
 class ShopSettings(RequestSettings, frozen=True, kw_only=True):
     """How the API is asked, and how its answers are read. A `total` that is no path is a header's name."""
 
-    start_date: datetime | None = None
+    start_date: datetime | None
     total: Path | str | None
     error: Path | None
     auth: Auth
