@@ -54,7 +54,7 @@ def _path(text: str) -> Any:
 
 
 def _of_preset(read: Callable[[str], Any], expected: str) -> Setting:
-    """Left out it is UNSET, and the preset counts; None is what an empty path says."""
+    """UNSET where luigi.cfg leaves it out, and then the preset counts; None is what an empty path says."""
     return Setting(read, expected, default=UNSET)
 
 
@@ -77,8 +77,8 @@ def _text(default: str, description: str) -> luigi.Parameter[str]:
     return Setting(str, "text", default=default, description=description)
 
 
-def _amount(kind: Callable[[str], Any], low: float, high: float, unit: str) -> Setting:
-    return _of_preset(_number(kind, low, high), f"{unit} from {low:g} to {high:g}")
+def _amount(kind: Callable[[str], Any], low: float, high: float, unit: str, default: Any = UNSET) -> Setting:
+    return Setting(_number(kind, low, high), f"{unit} from {low:g} to {high:g}", default=default)
 
 
 A_PATH = "a path into the JSON such as $.orders or $.page.next, or nothing"
@@ -89,8 +89,8 @@ class orders_api(luigi.Config):
     """Where orders come from."""
 
     url = _text("data/api_orders.json", "path of a JSON dump, or URL of a REST API")
-    settle_hours = Setting(_number(float, 0, 10_000), "hours from 0 to 10000", default=6.0)
-    max_vanished_share = Setting(_number(float, 0, 1), "a share from 0 to 1", default=0.2)
+    settle_hours = _amount(float, 0, 10_000, "hours", 6.0)
+    max_vanished_share = _amount(float, 0, 1, "a share", 0.2)
     start_date = Instant(default=None)
     preset = _one_of(*PRESETS, default="plain")
     params = _of_preset(_query, "parameters as in a URL, such as status=any&order=asc")
@@ -181,9 +181,9 @@ class storage(luigi.Config):
     root = LocalPath(
         "a folder on this machine, such as output or /srv/lake", default="output", description="folder of the lake"
     )
-    lock_timeout_seconds = Setting(_number(float, 0, 86_400), "seconds from 0 to 86400", default=600.0)
+    lock_timeout_seconds = _amount(float, 0, 86_400, "seconds", 600.0)
     fsync = Setting(_flag, "true or false", default=True)
-    undated_days = Setting(_number(float, 0, 100_000), "days from 0 to 100000", default=90.0)
+    undated_days = _amount(float, 0, 100_000, "days", 90.0)
 
 
 class warehouse(luigi.Config):
@@ -215,8 +215,8 @@ class run(luigi.Config):
 class alerts(luigi.Config):
     """When a run that did not fail is worth a message all the same."""
 
-    no_data_after_hours = Setting(_number(float, 0, 10_000), "hours from 0 to 10000", default=24.0)
-    max_discard_share = Setting(_number(float, 0, 1), "a share from 0 to 1", default=0.05)
+    no_data_after_hours = _amount(float, 0, 10_000, "hours", 24.0)
+    max_discard_share = _amount(float, 0, 1, "a share", 0.05)
     min_discarded = Setting(_number(int, 1, 1 << 62), "a whole number from 1 on", default=10)
 
 

@@ -81,8 +81,10 @@ def _apart(text: Any, path: Path) -> tuple[Any, list[msgspec.Raw]]:
 def _careful(settings: ShopSettings, body: bytes) -> tuple[Any, bytes, int, Any]:
     """The same, record by record, of a body that may hold records that are no text, nested too deeply or broken."""
     start = opening(body, settings.records)
+    if start is None and _value(body) is not None:
+        raise Transient("error_envelope", "JSON without an array where [orders_api] records says")
     if start is None:
-        raise _no_json(body) if _value(body) is None else _no_array()
+        raise _no_json(body)
     scan = ArrayScan()
     lines = scan.feed(body[start:])
     envelope = _value(body[:start] + b"[" + scan.rest) if scan.closed else None
@@ -110,10 +112,6 @@ def _value(text: bytes) -> Any:
 
 def _no_json(body: bytes) -> Transient:
     return Transient("html", "HTML") if body.lstrip()[:1] == b"<" else Transient("invalid_json", "no valid JSON")
-
-
-def _no_array() -> Transient:
-    return Transient("error_envelope", "JSON without an array where [orders_api] records says")
 
 
 def _refuse_error(settings: ShopSettings, envelope: Any) -> None:
