@@ -40,6 +40,8 @@ class Plain:
 
     path = "/orders"
     default_limit, max_limit = 100, 1000
+    # the refusal of a larger limit; empty: it is cut
+    limit_refusal = ""
     limit_name = "limit"
     # created from, created until, updated since; then parameters that are let pass
     window_names: tuple[str, ...] = ("created_from", "created_until", "updated_since")
@@ -82,6 +84,8 @@ class Plain:
 
     def limit(self, given: int) -> int:
         """The most orders of a page, for the limit that was asked for. Raises ValueError."""
+        if self.limit_refusal and given > self.max_limit:
+            raise ValueError(self.limit_refusal)
         return min(given, self.max_limit)
 
     def window(self, feed: Feed, query: Mapping[str, str]) -> tuple[str, list[Entry]]:

@@ -18,12 +18,6 @@ EXACT = Context(prec=150)
 SHOP_ZONE = timezone(timedelta(hours=-5))
 
 
-def _at_most(limit: int, given: int, message: str) -> int:
-    if given > limit:
-        raise ValueError(message)
-    return given
-
-
 def _is_number(value: Any) -> bool:
     return not isinstance(value, bool) and NUMBER.fullmatch(str(value)) is not None
 
@@ -148,6 +142,7 @@ class WooCommerce(Plain):
 
     path = "/wp-json/wc/v3/orders"
     default_limit, max_limit = 10, 100
+    limit_refusal = "per_page must be between 1 (inclusive) and 100 (inclusive)"
     limit_name = "per_page"
     window_names = ("after", "before", "modified_after", "dates_are_gmt", "orderby", "order")
     since_counts = False
@@ -176,9 +171,6 @@ class WooCommerce(Plain):
         window, entries = super().window(feed, query)
         return window, entries if query.get("order") == "asc" else entries[::-1]
 
-    def limit(self, given: int) -> int:
-        return _at_most(self.max_limit, given, "per_page must be between 1 (inclusive) and 100 (inclusive)")
-
     def page(self, asked: Asked, url: str) -> Answer:
         entries = asked.entries[asked.start : asked.start + asked.limit]
         total = len(asked.entries)
@@ -204,6 +196,7 @@ class Stripe(Plain):
 
     path = "/v1/orders"
     default_limit, max_limit = 10, 100
+    limit_refusal = "limit must be at most 100"
     window_names = ("created[gte]", "created[lt]")
     counts_total = False
     is_vendor = True
@@ -240,9 +233,6 @@ class Stripe(Plain):
 
     def page_names(self) -> tuple[str, ...]:
         return ("starting_after",)
-
-    def limit(self, given: int) -> int:
-        return _at_most(self.max_limit, given, "limit must be at most 100")
 
     def start(self, entries: list[Entry], query: Mapping[str, str], limit: int) -> int:
         if "starting_after" not in query:
