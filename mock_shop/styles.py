@@ -40,8 +40,13 @@ class Plain:
 
     path = "/orders"
     default_limit, max_limit = 100, 1000
+    # the refusal of a larger limit; empty: it is cut
+    limit_refusal = ""
     limit_name = "limit"
+    # created from, created until, updated since; then parameters that are let pass
     window_names: tuple[str, ...] = ("created_from", "created_until", "updated_since")
+    # whether an order of the very moment is in the window
+    since_counts, until_counts = True, False
     counts_total = True
     # whether it has only the newest version of each order, and times in whole seconds
     is_vendor = False
@@ -79,16 +84,19 @@ class Plain:
 
     def limit(self, given: int) -> int:
         """The most orders of a page, for the limit that was asked for. Raises ValueError."""
+        if self.limit_refusal and given > self.max_limit:
+            raise ValueError(self.limit_refusal)
         return min(given, self.max_limit)
 
     def window(self, feed: Feed, query: Mapping[str, str]) -> tuple[str, list[Entry]]:
         """The window's name and its entries. Raises KeyError and ValueError for bad parameters, UnreadableFeed."""
-        if "updated_since" in query:
-            since = query["updated_since"]
-            return f"updated>={since}", feed.updated(seconds(since), since_counts=True)
-        since, until = query["created_from"], query["created_until"]
-        entries = feed.created(seconds(since), seconds(until), since_counts=True, until_counts=False)
-        return f"{since}..{until}", entries
+        since_name, until_name, updated_name = self.window_names[:3]
+        if updated_name in query:
+            since, sign = query[updated_name], ">=" if self.since_counts else ">"
+            return f"updated{sign}{since}", feed.updated(seconds(since), since_counts=self.since_counts)
+        since, until = query[since_name], query[until_name]
+        counts = {"since_counts": self.since_counts, "until_counts": self.until_counts}
+        return f"{since}..{until}", feed.created(seconds(since), seconds(until), **counts)
 
     def start(self, entries: list[Entry], query: Mapping[str, str], limit: int) -> int:
         """The index of the first order of the page."""

@@ -3,12 +3,12 @@
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Context, Decimal
 from typing import Any
 
-from mock_shop.feed import Entry, Feed, Order, dumped, instant, seconds
+from mock_shop.feed import Entry, Feed, Order, dumped, instant
 from mock_shop.styles import Answer, Asked, BadRequest, Plain, links, with_parameters
 
 NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,2})?", re.ASCII)
@@ -16,12 +16,6 @@ NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,2})?", re.ASCII)
 EXACT = Context(prec=150)
 # the zone of shops whose vendor writes local times
 SHOP_ZONE = timezone(timedelta(hours=-5))
-
-
-def _at_most(limit: int, given: int, message: str) -> int:
-    if given > limit:
-        raise ValueError(message)
-    return given
 
 
 def _is_number(value: Any) -> bool:
@@ -51,6 +45,14 @@ def _items(order: Order) -> list[dict[str, Any]]:
     return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
+def _line_items(order: Order, price: Callable[[Any], Any]) -> list[dict[str, Any]]:
+    """The lines as Shopify and WooCommerce have them, which differ in how a price is written."""
+    return [
+        {"id": number, "sku": item.get("sku"), "quantity": item.get("qty"), "price": price(item.get("price"))}
+        for number, item in enumerate(_items(order))
+    ]
+
+
 def _instant(order: Order, name: str) -> datetime | None:
     """A timestamp of the order in whole seconds, UTC."""
     time = instant(order.get(name))
@@ -63,6 +65,7 @@ class Shopify(Plain):
     path = "/admin/api/2025-01/orders.json"
     default_limit, max_limit = 50, 250
     window_names = ("created_at_min", "created_at_max", "updated_at_min", "status", "order", "fields")
+    until_counts = True
     counts_total = False
     is_vendor = True
 
@@ -70,10 +73,6 @@ class Shopify(Plain):
         super().__init__("link_header")
 
     def shaped(self, order: Order, line: bytes) -> bytes:
-        lines = [
-            {"id": number, "sku": item.get("sku"), "quantity": item.get("qty"), "price": _money(item.get("price"))}
-            for number, item in enumerate(_items(order))
-        ]
         times = {name: _instant(order, name) for name in ("created_at", "updated_at")}
         return dumped(
             {
@@ -82,7 +81,7 @@ class Shopify(Plain):
                 "total_price": _money(order.get("amount")),
                 "currency": order.get("currency"),
                 **{name: time and time.astimezone(SHOP_ZONE).isoformat() for name, time in times.items()},
-                "line_items": lines,
+                "line_items": _line_items(order, _money),
                 "note_attributes": order.get("metadata"),
             }
         )
@@ -106,13 +105,7 @@ class Shopify(Plain):
         order = query.get("order", "created_at desc")
         if order not in ("created_at asc", "created_at desc"):
             raise ValueError(f"order {order!r}")
-        if "updated_at_min" in query:
-            since = query["updated_at_min"]
-            window, entries = f"updated>={since}", feed.updated(seconds(since), since_counts=True)
-        else:
-            since, until = query["created_at_min"], query["created_at_max"]
-            window = f"{since}..{until}"
-            entries = feed.created(seconds(since), seconds(until), since_counts=True, until_counts=True)
+        window, entries = super().window(feed, query)
         return window, entries if order.endswith("asc") else entries[::-1]
 
     def start(self, entries: list[Entry], query: Mapping[str, str], limit: int) -> int:
@@ -149,8 +142,10 @@ class WooCommerce(Plain):
 
     path = "/wp-json/wc/v3/orders"
     default_limit, max_limit = 10, 100
+    limit_refusal = "per_page must be between 1 (inclusive) and 100 (inclusive)"
     limit_name = "per_page"
     window_names = ("after", "before", "modified_after", "dates_are_gmt", "orderby", "order")
+    since_counts = False
     is_vendor = True
 
     def __init__(self) -> None:
@@ -165,15 +160,7 @@ class WooCommerce(Plain):
                 "total": _money(order.get("amount")),
                 "currency": order.get("currency"),
                 **{f"{name}_gmt": time and time.replace(tzinfo=None).isoformat() for name, time in times.items()},
-                "line_items": [
-                    {
-                        "id": number,
-                        "sku": item.get("sku"),
-                        "quantity": item.get("qty"),
-                        "price": _number(item.get("price")),
-                    }
-                    for number, item in enumerate(_items(order))
-                ],
+                "line_items": _line_items(order, _number),
                 "meta_data": order.get("metadata"),
             }
         )
@@ -181,17 +168,8 @@ class WooCommerce(Plain):
     def window(self, feed: Feed, query: Mapping[str, str]) -> tuple[str, list[Entry]]:
         if query.get("orderby", "date") not in ("date", "id") or query.get("order", "desc") not in ("asc", "desc"):
             raise ValueError("orderby or order")
-        if "modified_after" in query:
-            since = query["modified_after"]
-            window, entries = f"updated>{since}", feed.updated(seconds(since), since_counts=False)
-        else:
-            since, until = query["after"], query["before"]
-            window = f"{since}..{until}"
-            entries = feed.created(seconds(since), seconds(until), since_counts=False, until_counts=False)
+        window, entries = super().window(feed, query)
         return window, entries if query.get("order") == "asc" else entries[::-1]
-
-    def limit(self, given: int) -> int:
-        return _at_most(self.max_limit, given, "per_page must be between 1 (inclusive) and 100 (inclusive)")
 
     def page(self, asked: Asked, url: str) -> Answer:
         entries = asked.entries[asked.start : asked.start + asked.limit]
@@ -218,6 +196,7 @@ class Stripe(Plain):
 
     path = "/v1/orders"
     default_limit, max_limit = 10, 100
+    limit_refusal = "limit must be at most 100"
     window_names = ("created[gte]", "created[lt]")
     counts_total = False
     is_vendor = True
@@ -254,9 +233,6 @@ class Stripe(Plain):
 
     def page_names(self) -> tuple[str, ...]:
         return ("starting_after",)
-
-    def limit(self, given: int) -> int:
-        return _at_most(self.max_limit, given, "limit must be at most 100")
 
     def start(self, entries: list[Entry], query: Mapping[str, str], limit: int) -> int:
         if "starting_after" not in query:

@@ -5,13 +5,15 @@ import re
 from collections.abc import Callable
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import parse_qsl
 
 import luigi
+from msgspec import UNSET, convert
 
 from pipeline.fields import FIELDS, FieldMap, parse_path, parse_place
 from pipeline.settings.setting import Instant, LocalPath, Setting
+from pipeline.settings.shop import Auth, Pagination, ShopSettings
 
 
 def _number(kind: Callable[[str], Any], low: float, high: float) -> Callable[[str], Any]:
@@ -51,13 +53,18 @@ def _path(text: str) -> Any:
     return parse_path(text) if text.strip() else None
 
 
-def _one_of(*names: str) -> Setting:
+def _of_preset(read: Callable[[str], Any], expected: str) -> Setting:
+    """UNSET where luigi.cfg leaves it out, and then the preset counts; None is what an empty path says."""
+    return Setting(read, expected, default=UNSET)
+
+
+def _one_of(*names: str, default: Any = UNSET) -> Setting:
     def read(text: str) -> str:
         if text.strip() not in names:
             raise ValueError(text)
         return text.strip()
 
-    return Setting(read, f"one of {', '.join(names)}", default=None)
+    return Setting(read, f"one of {', '.join(names)}", default=default)
 
 
 def _time_format(text: str) -> str:
@@ -70,8 +77,8 @@ def _text(default: str, description: str) -> luigi.Parameter[str]:
     return Setting(str, "text", default=default, description=description)
 
 
-def _amount(kind: Callable[[str], Any], low: float, high: float, unit: str) -> Setting:
-    return Setting(_number(kind, low, high), f"{unit} from {low:g} to {high:g}", default=None)
+def _amount(kind: Callable[[str], Any], low: float, high: float, unit: str, default: Any = UNSET) -> Setting:
+    return Setting(_number(kind, low, high), f"{unit} from {low:g} to {high:g}", default=default)
 
 
 A_PATH = "a path into the JSON such as $.orders or $.page.next, or nothing"
@@ -79,38 +86,38 @@ PRESETS = ("plain", "shopify", "woocommerce", "stripe")
 
 
 class orders_api(luigi.Config):
-    """Where orders come from. What is None here is said by the preset."""
+    """Where orders come from."""
 
     url = _text("data/api_orders.json", "path of a JSON dump, or URL of a REST API")
-    settle_hours = Setting(_number(float, 0, 10_000), "hours from 0 to 10000", default=6.0)
-    max_vanished_share = Setting(_number(float, 0, 1), "a share from 0 to 1", default=0.2)
+    settle_hours = _amount(float, 0, 10_000, "hours", 6.0)
+    max_vanished_share = _amount(float, 0, 1, "a share", 0.2)
     start_date = Instant(default=None)
-    preset = Setting(lambda text: PRESETS[PRESETS.index(text)], f"one of {', '.join(PRESETS)}", default="plain")
-    params = Setting(_query, "parameters as in a URL, such as status=any&order=asc", default=None)
-    since_param = Setting(str.strip, "a name", default=None)
-    until_param = Setting(str.strip, "a name", default=None)
-    updated_since_param = Setting(str.strip, "a name", default=None)
-    time_format = Setting(_time_format, "iso, epoch_seconds, epoch_millis or a pattern of strftime", default=None)
+    preset = _one_of(*PRESETS, default="plain")
+    params = _of_preset(_query, "parameters as in a URL, such as status=any&order=asc")
+    since_param = _of_preset(str.strip, "a name")
+    until_param = _of_preset(str.strip, "a name")
+    updated_since_param = _of_preset(str.strip, "a name")
+    time_format = _of_preset(_time_format, "iso, epoch_seconds, epoch_millis or a pattern of strftime")
     since_offset_seconds = _amount(float, -86_400, 86_400, "seconds")
     until_offset_seconds = _amount(float, -86_400, 86_400, "seconds")
-    limit_param = Setting(str.strip, "a name", default=None)
+    limit_param = _of_preset(str.strip, "a name")
     page_size = _amount(int, 1, 100_000, "orders")
-    pagination = _one_of("cursor", "link_header", "page_number", "offset", "none")
-    page_param = Setting(str.strip, "a name", default=None)
-    offset_param = Setting(str.strip, "a name", default=None)
-    cursor_param = Setting(str.strip, "a name", default=None)
-    next_cursor = Setting(_path, A_PATH, default=None)
-    cursor_of_last = Setting(_path, A_PATH, default=None)
-    has_more = Setting(_path, A_PATH, default=None)
-    total = Setting(_total, f"{A_PATH}, or header: and a header's name", default=None)
-    records = Setting(parse_path, "a path into the JSON such as $.orders or $", default=None)
-    error = Setting(_path, A_PATH, default=None)
-    auth = _one_of("none", "bearer", "header", "basic")
-    auth_header = Setting(str.strip, "a header's name", default=None)
-    token_env = Setting(str.strip, "the name of an environment variable", default=None)
-    user_env = Setting(str.strip, "the name of an environment variable", default=None)
-    password_env = Setting(str.strip, "the name of an environment variable", default=None)
-    allow_insecure = Setting(_flag, "true or false", default=None)
+    pagination = _one_of(*get_args(Pagination))
+    page_param = _of_preset(str.strip, "a name")
+    offset_param = _of_preset(str.strip, "a name")
+    cursor_param = _of_preset(str.strip, "a name")
+    next_cursor = _of_preset(_path, A_PATH)
+    cursor_of_last = _of_preset(_path, A_PATH)
+    has_more = _of_preset(_path, A_PATH)
+    total = _of_preset(_total, f"{A_PATH}, or header: and a header's name")
+    records = _of_preset(parse_path, "a path into the JSON such as $.orders or $")
+    error = _of_preset(_path, A_PATH)
+    auth = _one_of(*get_args(Auth))
+    auth_header = _of_preset(str.strip, "a header's name")
+    token_env = _of_preset(str.strip, "the name of an environment variable")
+    user_env = _of_preset(str.strip, "the name of an environment variable")
+    password_env = _of_preset(str.strip, "the name of an environment variable")
+    allow_insecure = _of_preset(_flag, "true or false")
     parallel_windows = _amount(int, 1, 64, "windows")
     max_requests_per_second = _amount(float, 0.01, 10_000, "requests a second")
     attempts = _amount(int, 1, 100, "attempts")
@@ -150,13 +157,12 @@ def _preset(name: str) -> configparser.ConfigParser:
     return parser
 
 
-def api() -> dict[str, Any]:
-    """Every key of [orders_api], what luigi.cfg leaves out as its preset says."""
-    section = orders_api()
-    said = _preset(section.preset)["orders_api"]
-    values = {name: getattr(section, name) for name, _ in orders_api.get_params()}
-    parameters = dict(orders_api.get_params())
-    return values | {name: parameters[name].parse(said[name]) for name in said if values[name] is None}
+def api() -> ShopSettings:
+    """What luigi.cfg says in [orders_api], over what its preset says."""
+    section, parameters = orders_api(), dict(orders_api.get_params())
+    said = {name: parameters[name].parse(text) for name, text in _preset(section.preset)["orders_api"].items()}
+    given = {name: value for name in parameters if (value := getattr(section, name)) is not UNSET}
+    return convert(said | given, ShopSettings)
 
 
 def field_map() -> FieldMap | None:
@@ -175,9 +181,9 @@ class storage(luigi.Config):
     root = LocalPath(
         "a folder on this machine, such as output or /srv/lake", default="output", description="folder of the lake"
     )
-    lock_timeout_seconds = Setting(_number(float, 0, 86_400), "seconds from 0 to 86400", default=600.0)
+    lock_timeout_seconds = _amount(float, 0, 86_400, "seconds", 600.0)
     fsync = Setting(_flag, "true or false", default=True)
-    undated_days = Setting(_number(float, 0, 100_000), "days from 0 to 100000", default=90.0)
+    undated_days = _amount(float, 0, 100_000, "days", 90.0)
 
 
 class warehouse(luigi.Config):
@@ -209,8 +215,8 @@ class run(luigi.Config):
 class alerts(luigi.Config):
     """When a run that did not fail is worth a message all the same."""
 
-    no_data_after_hours = Setting(_number(float, 0, 10_000), "hours from 0 to 10000", default=24.0)
-    max_discard_share = Setting(_number(float, 0, 1), "a share from 0 to 1", default=0.05)
+    no_data_after_hours = _amount(float, 0, 10_000, "hours", 24.0)
+    max_discard_share = _amount(float, 0, 1, "a share", 0.05)
     min_discarded = Setting(_number(int, 1, 1 << 62), "a whole number from 1 on", default=10)
 
 

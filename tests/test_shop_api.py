@@ -262,6 +262,14 @@ def test_a_total_that_is_too_small_ends_no_window(lake: LakeUnderTest) -> None:
     assert ids(lake) == ["o_1", "o_2", "o_3"]
 
 
+def test_a_path_that_is_given_empty_is_not_the_presets(lake: LakeUnderTest) -> None:
+    """This API's `total` counts all orders of the shop, its `error` says that there was none."""
+    with scripted(lambda *_: (200, {}, page(order(1), total=7, error="none"))) as api:
+        assert run(lake, api, total="", error=""), lake.errors
+        assert len(api.requests) == 1
+    assert ids(lake) == ["o_1"]
+
+
 @pytest.mark.parametrize("auth", ["bearer", "header"])
 def test_a_secret_does_not_follow_a_redirect_to_another_host(
     auth: str, lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch

@@ -1,1 +1,1 @@
-"""What a setting is, and the files that settings come from."""
+"""What a setting is, the files that settings come from, and what the REST source reads of them."""

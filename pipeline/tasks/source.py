@@ -53,7 +53,7 @@ def _changed(task: Any, source: Source, asked: Range) -> list[str] | None:
     lake, name = task.this_run.lake, changes_name(task.stamp)
     known = lake.files.read(name)
     if known is None:
-        since = start_of(task.this_run, task.changed_since, config.api()["overlap_minutes"])
+        since = start_of(task.this_run, task.changed_since, config.api().overlap_minutes)
         known = {"since": shown(since), "moves_on": _moves_on(task, since), "dates": None}
         if since is not None:
             found = source.changed(task.this_run, since, asked)
@@ -75,7 +75,7 @@ def _moves_on(task: Any, since: datetime | None) -> bool:
     """Whether `auto` may go on from this run: it looks at all dates, and from no later than `auto` would."""
     if task.since is not None or task.until is not None:
         return False
-    behind = start_of(task.this_run, AUTO, config.api()["overlap_minutes"])
+    behind = start_of(task.this_run, AUTO, config.api().overlap_minutes)
     return since is None or (behind is not None and since <= behind)
 
 

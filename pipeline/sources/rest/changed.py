@@ -23,7 +23,7 @@ from pipeline.sources.vanished import blocks, order_ids
 
 def changed_dates(run: Run, shop: Shop, since: datetime) -> Changes:
     """The dates that hold, or held, an order that the API gives as updated since an instant. Raises BadSetting."""
-    if not shop.updated_since_param:
+    if not shop.settings.updated_since_param:
         raise BadSetting(
             "--changed-since: [orders_api] updated_since_param is empty, so this API cannot be asked for updates; "
             "expected the name of its parameter; without one, --force extracts chosen dates again"

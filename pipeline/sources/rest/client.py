@@ -93,8 +93,8 @@ class Client:
     """Asks the API, from several threads. `counts` of a window: requests made and retries by kind."""
 
     def __init__(self, shop: Shop) -> None:
-        self._shop = shop
-        self.pace = Pace(shop.max_requests_per_second)
+        self._shop, self._settings = shop, shop.settings
+        self.pace = Pace(shop.settings.max_requests_per_second)
         self._local = threading.local()
 
     def page(self, window: Window, request: Request, course: Course, before: int, counts: Counter[str]) -> Page:
@@ -104,7 +104,7 @@ class Client:
         """
         attempts = Retrying(
             retry=retry_if_exception_type(Transient),
-            stop=stop_after_attempt(self._shop.attempts) | stop_before_delay(self._shop.page_budget_seconds),
+            stop=stop_after_attempt(self._settings.attempts) | stop_before_delay(self._settings.page_budget_seconds),
             wait=self._wait(),
             sleep=self.pace.sleep,
             before_sleep=lambda state: self._note(state, window, counts),
@@ -116,12 +116,12 @@ class Client:
     def _attempt(self, request: Request, course: Course, before: int, counts: Counter[str]) -> Page:
         self.pace.wait()
         counts["requests"] += 1
-        deadline = time.monotonic() + self._shop.page_budget_seconds
+        deadline = time.monotonic() + self._settings.page_budget_seconds
         try:
             with self._session().get(
                 request.url,
                 params=request.params,
-                timeout=(self._shop.connect_timeout_seconds, self._shop.read_timeout_seconds),
+                timeout=(self._settings.connect_timeout_seconds, self._settings.read_timeout_seconds),
                 stream=True,
             ) as response:
                 self._judge(response)
@@ -135,7 +135,7 @@ class Client:
             raise Transient("connection", "no connection") from error
         except (requests.RequestException, ValueError) as error:
             raise RequestRefused(self._told(request.url, f"{type(error).__name__}; see [orders_api] url")) from None
-        page = read_page(self._shop, request, body, response.headers, before)
+        page = read_page(self._settings, request, body, response.headers, before)
         course.check(request, page)
         return page
 
@@ -150,7 +150,7 @@ class Client:
         if status == 200:
             return
         if status in RETRIED_STATUS or status >= 500:
-            wait = retry_after(response.headers.get("Retry-After", ""), self._shop.max_backoff_seconds)
+            wait = retry_after(response.headers.get("Retry-After", ""), self._settings.max_backoff_seconds)
             if status == 429:
                 self.pace.rest(wait or 0)
             raise Transient(str(status), f"status {status}", retry_after=wait)
@@ -170,8 +170,8 @@ class Client:
         for piece in response.iter_content(READ_BYTES):
             pieces.append(piece)
             size += len(piece)
-            if size > self._shop.max_page_bytes:
-                limit = f"{self._shop.max_page_bytes:,} bytes ([orders_api] max_page_bytes)"
+            if size > self._settings.max_page_bytes:
+                limit = f"{self._settings.max_page_bytes:,} bytes ([orders_api] max_page_bytes)"
                 raise PageTooLarge(self._told(response.url, f"a page of more than {limit}; see page_size"))
             if time.monotonic() > deadline:
                 raise Transient("timeout", "a page that takes longer than page_budget_seconds")
@@ -188,7 +188,7 @@ class Client:
         return self._shop.credentials.redacted(f"{url.split('?')[0]}: {found}")
 
     def _wait(self) -> Callable[[RetryCallState], float]:
-        backoff = wait_random_exponential(multiplier=self._shop.backoff_seconds, max=self._shop.max_backoff_seconds)
+        backoff = wait_random_exponential(self._settings.backoff_seconds, self._settings.max_backoff_seconds)
 
         def wait(state: RetryCallState) -> float:
             asked = _transient(state).retry_after

@@ -6,10 +6,10 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import quote, quote_plus
 
 from pipeline.errors import BadSetting
+from pipeline.settings.shop import ShopSettings
 
 HIDDEN = "***"
 HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
@@ -29,18 +29,18 @@ class Credentials:
         return text
 
 
-def read_credentials(settings: Mapping[str, Any]) -> Credentials:
+def read_credentials(settings: ShopSettings) -> Credentials:
     """The credentials that `auth` asks for, from the variables that it names. Raises BadSetting."""
-    if settings["auth"] == "none":
+    if settings.auth == "none":
         return Credentials()
-    if settings["auth"] == "basic":
+    if settings.auth == "basic":
         user, password = _variable(settings, "user_env"), _variable(settings, "password_env")
         both = base64.b64encode(f"{user}:{password}".encode()).decode()
         return Credentials({"Authorization": f"Basic {both}"}, _forms(both, password))
     token = _variable(settings, "token_env")
-    if settings["auth"] == "bearer":
+    if settings.auth == "bearer":
         return Credentials({"Authorization": f"Bearer {token}"}, _forms(token))
-    name = settings["auth_header"]
+    name = settings.auth_header
     if not HEADER_NAME.fullmatch(name):
         raise BadSetting(f"[orders_api] auth_header = {name}: expected a header's name such as X-Api-Key")
     return Credentials({name: token}, _forms(token))
@@ -55,12 +55,12 @@ def _forms(*secrets: str) -> tuple[str, ...]:
     return tuple(sorted(forms, key=len, reverse=True))
 
 
-def _variable(settings: Mapping[str, Any], key: str) -> str:
-    name = settings[key]
+def _variable(settings: ShopSettings, key: str) -> str:
+    name: str = getattr(settings, key)
     value = os.environ.get(name, "")
     if not value:
         raise BadSetting(
-            f"[orders_api] auth = {settings['auth']}: the environment variable {name} ({key}) is empty or not set; "
+            f"[orders_api] auth = {settings.auth}: the environment variable {name} ({key}) is empty or not set; "
             "expected the secret there"
         )
     if not value.isprintable() or not value.isascii():

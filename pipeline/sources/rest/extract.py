@@ -60,14 +60,14 @@ class _Extraction:
 
     def land(self) -> None:
         started = time.monotonic()
-        client = Client(self.shop)
-        with ThreadPoolExecutor(self.shop.parallel_windows) as pool, progress("windows", len(self.todo)) as advance:
+        client, at_once = Client(self.shop), self.shop.settings.parallel_windows
+        with ThreadPoolExecutor(at_once) as pool, progress("windows", len(self.todo)) as advance:
             try:
                 futures = {pool.submit(self._fetch, client, date): date for date in self.todo}
                 for future in as_completed(futures):
                     self._take(future, futures[future], client)
                     advance(1, self._told(time.monotonic() - started))
-                    if self.failures_in_a_row >= self.shop.parallel_windows:
+                    if self.failures_in_a_row >= at_once:
                         break
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)

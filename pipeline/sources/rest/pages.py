@@ -12,9 +12,10 @@ import msgspec
 from pipeline.engine.exact_json import NotJson, NotText, rewrite
 from pipeline.errors import EndlessPages, RequestRefused
 from pipeline.fields import Path, found
+from pipeline.settings.shop import ShopSettings
 from pipeline.sources.array_scan import ArrayScan
 from pipeline.sources.json_array import opening
-from pipeline.sources.rest.shop import Request, Shop, origin
+from pipeline.sources.rest.shop import Request, origin
 
 # RFC 8288: <target> and its parameters, whose values may be quoted and then hold any character
 _PARAMETER = r';\s*([^\s=;,]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",;]*)))?\s*'
@@ -46,23 +47,23 @@ class Page:
     total: int | None
 
 
-def read_page(shop: Shop, request: Request, body: bytes, headers: Mapping[str, str], before: int) -> Page:
+def read_page(settings: ShopSettings, request: Request, body: bytes, headers: Mapping[str, str], before: int) -> Page:
     """The page in a body; `before` records of its window came before it. Raises Transient when it is no page."""
-    envelope, records, count, last = _whole(shop, body) or _careful(shop, body)
-    total = _total(shop, envelope, headers)
-    return Page(records, count, _next(shop, request, envelope, headers, last, before + count, count, total), total)
+    envelope, records, count, last = _whole(settings, body) or _careful(settings, body)
+    total = _total(settings, envelope, headers)
+    return Page(records, count, _next(settings, request, envelope, headers, last, before + count, count, total), total)
 
 
-def _whole(shop: Shop, body: bytes) -> tuple[Any, bytes, int, Any] | None:
+def _whole(settings: ShopSettings, body: bytes) -> tuple[Any, bytes, int, Any] | None:
     """(envelope, records, how many, the last one) of a body that is JSON; None when that is in doubt."""
     try:
         # what is no text is all that msgspec lets pass in values that it does not decode
         body.decode()
-        envelope, records = _apart(body, shop.records)
+        envelope, records = _apart(body, settings.records)
     except (UnicodeDecodeError, RecursionError, msgspec.DecodeError):
         return None
-    _refuse_error(shop, envelope)
-    last = _value(bytes(records[-1])) if records and shop.cursor_of_last else None
+    _refuse_error(settings, envelope)
+    last = _value(bytes(records[-1])) if records and settings.cursor_of_last else None
     return envelope, b"".join(bytes(record).translate(_ONE_LINE) + b"\n" for record in records), len(records), last
 
 
@@ -77,17 +78,19 @@ def _apart(text: Any, path: Path) -> tuple[Any, list[msgspec.Raw]]:
     return {name: _value(bytes(member)) for name, member in members.items()} | {path[0]: inner}, records
 
 
-def _careful(shop: Shop, body: bytes) -> tuple[Any, bytes, int, Any]:
+def _careful(settings: ShopSettings, body: bytes) -> tuple[Any, bytes, int, Any]:
     """The same, record by record, of a body that may hold records that are no text, nested too deeply or broken."""
-    start = opening(body, shop.records)
+    start = opening(body, settings.records)
+    if start is None and _value(body) is not None:
+        raise Transient("error_envelope", "JSON without an array where [orders_api] records says")
     if start is None:
-        raise _no_json(body) if _value(body) is None else _no_array(shop)
+        raise _no_json(body)
     scan = ArrayScan()
     lines = scan.feed(body[start:])
     envelope = _value(body[:start] + b"[" + scan.rest) if scan.closed else None
     if envelope is None:
         raise _no_json(body)
-    _refuse_error(shop, envelope)
+    _refuse_error(settings, envelope)
     records = lines.splitlines(keepends=True)
     for record in records:
         try:
@@ -111,24 +114,20 @@ def _no_json(body: bytes) -> Transient:
     return Transient("html", "HTML") if body.lstrip()[:1] == b"<" else Transient("invalid_json", "no valid JSON")
 
 
-def _no_array(shop: Shop) -> Transient:
-    return Transient("error_envelope", "JSON without an array where [orders_api] records says")
-
-
-def _refuse_error(shop: Shop, envelope: Any) -> None:
-    if shop.error is not None and found(envelope, shop.error):
+def _refuse_error(settings: ShopSettings, envelope: Any) -> None:
+    if settings.error is not None and found(envelope, settings.error):
         raise Transient("error_envelope", "an error in the body ([orders_api] error)")
 
 
-def _total(shop: Shop, envelope: Any, headers: Mapping[str, str]) -> int | None:
-    if shop.total is None:
+def _total(settings: ShopSettings, envelope: Any, headers: Mapping[str, str]) -> int | None:
+    if settings.total is None:
         return None
-    stated = headers.get(shop.total) if isinstance(shop.total, str) else found(envelope, shop.total)
+    stated = headers.get(settings.total) if isinstance(settings.total, str) else found(envelope, settings.total)
     return int(str(stated)) if str(stated).isdecimal() else None
 
 
 def _next(
-    shop: Shop,
+    settings: ShopSettings,
     request: Request,
     envelope: Any,
     headers: Mapping[str, str],
@@ -138,28 +137,28 @@ def _next(
     total: int | None,
 ) -> Request | None:
     """What asks for the page after this one; None when this was the last."""
-    if shop.pagination == "none":
+    if settings.pagination == "none":
         return None
-    if shop.pagination == "link_header":
+    if settings.pagination == "link_header":
         return _linked(request, headers)
-    if shop.pagination == "cursor":
-        return _pointed(shop, request, envelope, last)
+    if settings.pagination == "cursor":
+        return _pointed(settings, request, envelope, last)
     # more than there are, as it says, is no reason to stop
     if not count or seen == total:
         return None
-    if shop.pagination == "offset":
-        return _with(request, shop.offset_param, seen)
-    return _with(request, shop.page_param, int(request.params[shop.page_param]) + 1)
+    if settings.pagination == "offset":
+        return _with(request, settings.offset_param, seen)
+    return _with(request, settings.page_param, int(request.params[settings.page_param]) + 1)
 
 
-def _pointed(shop: Shop, request: Request, envelope: Any, last: Any) -> Request | None:
+def _pointed(settings: ShopSettings, request: Request, envelope: Any, last: Any) -> Request | None:
     """The request with the next cursor. Raises Transient when more is said to follow, but not where."""
-    cursor = found(last, shop.cursor_of_last) if shop.cursor_of_last else found(envelope, shop.next_cursor or ())
+    cursor = found(last, path) if (path := settings.cursor_of_last) else found(envelope, settings.next_cursor or ())
     cursor = None if cursor is False or cursor == "" else cursor
-    more = found(envelope, shop.has_more) if shop.has_more is not None else cursor is not None
+    more = found(envelope, settings.has_more) if settings.has_more is not None else cursor is not None
     if more and cursor is None:
         raise Transient("no_cursor", "[orders_api] has_more says yes, but next_cursor or cursor_of_last finds nothing")
-    return _with(request, shop.cursor_param, cursor) if more else None
+    return _with(request, settings.cursor_param, cursor) if more else None
 
 
 def _with(request: Request, name: str, value: Any) -> Request:

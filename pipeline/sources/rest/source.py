@@ -1,11 +1,10 @@
 """A shop's REST API as a source of orders."""
 
 from collections import Counter
-from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from pipeline.dates import Range, days_between
@@ -16,6 +15,7 @@ from pipeline.fields import FieldMap
 from pipeline.lake.lake import Lake
 from pipeline.lake.run import Run
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Diagnosis
+from pipeline.settings.shop import ShopSettings
 from pipeline.sources.base import Changes
 from pipeline.sources.raw import Shape
 from pipeline.sources.rest.changed import changed_dates
@@ -31,7 +31,7 @@ class ShopSource:
     lands_together = True
     bytes_to_lay_out = 0
 
-    def __init__(self, settings: Mapping[str, Any], fields: FieldMap | None) -> None:
+    def __init__(self, settings: ShopSettings, fields: FieldMap | None) -> None:
         self._settings, self._fields = settings, fields
 
     @cached_property
@@ -40,7 +40,7 @@ class ShopSource:
 
     @property
     def shape(self) -> Shape:
-        return Shape(self._settings["url"], self._fields)
+        return Shape(self._settings.url, self._fields)
 
     def dates(self, run: Run, asked: Range, *, writes: bool = True) -> list[str]:
         """Every date from the start to the end of the range, or to now: an API does not tell which dates it has."""
@@ -53,7 +53,7 @@ class ShopSource:
         return days_between(start, min(asked.until, run.intent.as_of))
 
     def _start(self, asked: Range) -> datetime | None:
-        return asked.since or self._settings["start_date"]
+        return asked.since or self._settings.start_date
 
     def land(self, run: Run, dates: list[str]) -> None:
         extract(run, self._shop, dates)
@@ -72,7 +72,7 @@ class ShopSource:
 
     def probe(self, run: Run) -> list[Diagnosis]:
         """What the API gives for the newest window, the date of now, when it is asked once, for one page."""
-        shop = Shop({**self._settings, "attempts": 1}, self._fields)
+        shop = Shop(msgspec.structs.replace(self._settings, attempts=1), self._fields)
         window = Window.of(str(run.intent.as_of.date()))
         counts: Counter[str] = Counter()
         try:
@@ -80,7 +80,7 @@ class ShopSource:
         except SourceUnreadable as error:
             mend = "mend: that setting, or the API, or the way to it; then ask again"
             return [Diagnosis(ERROR, "source", str(error), mend)]
-        text = f"{shop.url}: a page of {page.count:,} order(s) of {window.name}, auth = {shop.auth}"
+        text = f"{shop.url}: a page of {page.count:,} order(s) of {window.name}, auth = {shop.settings.auth}"
         reasons = _reasons(run, shop, page, window)
         if not reasons:
             return [Diagnosis(OK, "source", text)]

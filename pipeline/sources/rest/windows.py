@@ -84,7 +84,7 @@ class WindowSpool:
         """
         if self._intent.force or self._intent.reopen or self._window.until is None:
             return started_at < self._intent.stamp
-        limit = self._intent.as_of - timedelta(minutes=self._shop.spool_max_age_minutes)
+        limit = self._intent.as_of - timedelta(minutes=self._shop.settings.spool_max_age_minutes)
         final = settled_at(self._window.name, self._intent.settle)
         return started_at < limit.strftime(AS_OF_FORMAT) or started_at < final <= self._intent.stamp
 
