@@ -27,8 +27,8 @@ from luigi.configuration import LuigiConfigParser
 from processes import DEADLINE_SECONDS, REPOSITORY, finished
 from processes import command as run_command
 
-from pipeline.commands.doctor import space
-from pipeline.commands.settings import settings
+from pipeline.commands.doctor.disk import space
+from pipeline.commands.doctor.settings import settings
 from pipeline.contract import FACT_ORDER
 from pipeline.engine.connection import Engine, check_names
 from pipeline.lake.lake import Lake

@@ -7,8 +7,7 @@ from pipeline.commands.rebuild import rebuild
 from pipeline.contract import CURATED_STAGES, FUTURE_TOLERANCE
 from pipeline.dates import parse_dates
 from pipeline.errors import BadSetting
-from pipeline.lake.freshness import dropped, missing
-from pipeline.lake.run import Intent, Run
+from pipeline.lake import Intent, Run, dropped, missing
 from pipeline.observe.quarantine import UNDATED_RECORDS
 from pipeline.sources.dump.undated import empty
 from pipeline.stages.drop import drop, restore

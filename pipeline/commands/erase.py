@@ -9,9 +9,7 @@ from pipeline.commands.options import run_all
 from pipeline.commands.rebuild import rebuild
 from pipeline.contract import UNDATED
 from pipeline.errors import BadSetting, CheckFailed, PipelineError
-from pipeline.lake.freshness import STALE
-from pipeline.lake.lake import Lake
-from pipeline.lake.run import Intent, Run
+from pipeline.lake import STALE, Intent, Lake, Run
 from pipeline.sources.base import Source
 from pipeline.stages.erase import erase, refuse_broken
 from pipeline.stages.forget import forget

@@ -4,7 +4,7 @@ import argparse
 
 from pipeline.commands.options import RANGE, add_parameters, run_all
 from pipeline.contract import FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS_STAGE, RAW_STAGE
-from pipeline.lake.freshness import dropped, missing
+from pipeline.lake import dropped, missing
 from pipeline.tasks.base import open_lake
 from pipeline.tasks.run_all import RunAll
 from pipeline.tasks.source import dates_of, open_source

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.commands.options import run_all
 from pipeline.dates import parse_dates
 from pipeline.errors import BadSetting
-from pipeline.lake.lake import Lake
+from pipeline.lake import Lake
 from pipeline.observe.quarantine import OTHERS, Choice, discards, export, records
 from pipeline.tasks.base import open_lake
 from pipeline.terminal import printable

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pipeline.contract import CURATED_STAGES
-from pipeline.lake.run import Intent, Run
+from pipeline.lake import Intent, Run
 from pipeline.stages.conclude import Ending, conclude
 from pipeline.stages.curate import curate
 from pipeline.stages.normalize import normalize

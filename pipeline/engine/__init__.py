@@ -1,1 +1,39 @@
 """All of DuckDB: it types, judges, joins and counts."""
+
+from pipeline.engine.connection import (
+    BAD_DATE,
+    Engine,
+    EngineError,
+    OpenEngine,
+    check_names,
+    literal,
+    sql,
+    use_system_memory,
+)
+from pipeline.engine.exact_json import NotJson, NotText, rewrite, tokens
+from pipeline.engine.facts import fact_order
+from pipeline.engine.lines import Lines, bind_lines, same_instant, split_lines
+from pipeline.engine.normalizing import Normalized, by_date, normalized
+
+__all__ = [
+    "BAD_DATE",
+    "Engine",
+    "EngineError",
+    "Lines",
+    "Normalized",
+    "NotJson",
+    "NotText",
+    "OpenEngine",
+    "bind_lines",
+    "by_date",
+    "check_names",
+    "fact_order",
+    "literal",
+    "normalized",
+    "rewrite",
+    "same_instant",
+    "split_lines",
+    "sql",
+    "tokens",
+    "use_system_memory",
+]

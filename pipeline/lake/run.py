@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.lake.lake import Lake
 
 if TYPE_CHECKING:
-    from pipeline.engine.connection import Engine
+    from pipeline.engine import Engine
 
 AS_OF_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 

@@ -16,8 +16,8 @@ from pipeline.contract import (
     ORDERS,
     Stage,
 )
-from pipeline.engine.connection import Engine, check_names
-from pipeline.lake.lake import Lake
+from pipeline.engine import Engine, check_names
+from pipeline.lake import Lake
 from pipeline.observe.counts import PartitionCounts
 
 SHOWN_ROWS = 5

@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.contract import DISCARDED, FACT_ORDER, ITEMS, ORDER_ITEMS, ORDERS, Stage, Table, raw_name
-from pipeline.lake.lake import Lake
-from pipeline.lake.manifests import CuratedManifest, Manifest, NormalizedManifest, RawManifest, is_id_of
+from pipeline.lake import CuratedManifest, Lake, Manifest, NormalizedManifest, RawManifest, is_id_of
 from pipeline.progress import progress
 
 Published = tuple[Stage, str]

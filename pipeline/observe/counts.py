@@ -10,10 +10,7 @@ import msgspec
 
 from pipeline.contract import CURATED_STAGES, FACT_ORDER_STAGE, RAW_STAGE, STAGES, UNDATED
 from pipeline.dates import is_date
-from pipeline.lake.freshness import dropped, failure, still_open
-from pipeline.lake.lake import Lake
-from pipeline.lake.manifests import CuratedManifest
-from pipeline.lake.run import Intent
+from pipeline.lake import CuratedManifest, Intent, Lake, dropped, failure, still_open
 
 Counts = dict[str, Any]
 

@@ -11,8 +11,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.lake.lake import Lake
-from pipeline.lake.run import AS_OF_FORMAT, run_name
+from pipeline.lake import AS_OF_FORMAT, Lake, run_name
 from pipeline.observe.counts import outcome
 
 

@@ -21,10 +21,8 @@ from pipeline.contract import (
     raw_name,
 )
 from pipeline.dates import fold_dates, is_date
-from pipeline.engine.connection import Engine, EngineError
-from pipeline.lake.freshness import STALE, stale
-from pipeline.lake.lake import Lake
-from pipeline.lake.run import Intent
+from pipeline.engine import Engine, EngineError
+from pipeline.lake import STALE, Intent, Lake, stale
 from pipeline.observe.checks import breaches
 from pipeline.observe.contents import damaged
 from pipeline.observe.counts import partition_counts

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.contract import FACT_ORDER, ITEMS, ORDER_ITEMS, ORDERS, STAGES
-from pipeline.lake.lake import Lake
+from pipeline.lake import Lake
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
 from pipeline.warehouse.database import leftovers
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from pipeline.contract import DIM_PRODUCT, DIM_USER, DISCARDED, UNDATED
 from pipeline.errors import BadSetting, CorruptPartition
-from pipeline.lake.lake import Lake
+from pipeline.lake import Lake
 
 # what takes the place of a date
 UNDATED_RECORDS = "undated"

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 from pipeline.contract import CURATED_STAGES, Stage
 from pipeline.errors import CorruptPartition
-from pipeline.lake.freshness import STALE
-from pipeline.lake.lake import Lake
+from pipeline.lake import STALE, Lake
 from pipeline.observe.contents import damaged
 
 

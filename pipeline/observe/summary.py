@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from pipeline.errors import RetriesExhausted
-from pipeline.lake.freshness import OPEN
+from pipeline.lake import OPEN
 from pipeline.observe.checks import Breaches
 from pipeline.observe.counts import Counts, PartitionCounts, asked, discards
 

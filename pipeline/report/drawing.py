@@ -6,7 +6,7 @@ from importlib import metadata, resources
 from typing import Any
 
 from pipeline.errors import ExtraMissing
-from pipeline.lake.lake import Lake
+from pipeline.lake import Lake
 
 KEPT = "curated/_report_charts.json"
 # those of the extra

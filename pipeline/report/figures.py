@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.contract import DIM_PRODUCT, DIM_USER, FACT_ORDER, ORDERS
-from pipeline.engine.connection import Engine, EngineError, OpenEngine
-from pipeline.lake.lake import Lake
+from pipeline.engine import Engine, EngineError, OpenEngine
+from pipeline.lake import Lake
 from pipeline.report.partitions import Partition
 
 # four weeks, so that each day of the week counts alike

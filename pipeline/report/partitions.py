@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.contract import FACT_ORDER_STAGE, STAGES, UNDATED
-from pipeline.lake.freshness import settled
-from pipeline.lake.lake import Lake
-from pipeline.lake.run import Intent
+from pipeline.lake import Intent, Lake, settled
 from pipeline.observe.counts import Counted, counts_of
 
 

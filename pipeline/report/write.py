@@ -2,7 +2,7 @@
 
 from itertools import islice
 
-from pipeline.lake.run import Run
+from pipeline.lake import Run
 from pipeline.observe.counts import undated
 from pipeline.observe.history import runs
 from pipeline.report.content import Content

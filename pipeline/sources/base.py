@@ -6,8 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from pipeline.dates import Range
-from pipeline.lake.lake import Lake
-from pipeline.lake.run import Run
+from pipeline.lake import Lake, Run
 from pipeline.observe.diagnosis import Diagnosis
 from pipeline.sources.raw import Shape
 

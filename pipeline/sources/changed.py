@@ -4,9 +4,7 @@ from datetime import datetime, timedelta
 
 from pipeline.contract import UNDATED
 from pipeline.errors import BadSetting
-from pipeline.lake.freshness import moment
-from pipeline.lake.lake import Lake
-from pipeline.lake.run import Run
+from pipeline.lake import Lake, Run, moment
 
 STATE = "raw/_changed_since.json"
 

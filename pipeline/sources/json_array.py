@@ -2,7 +2,7 @@
 
 import json
 
-from pipeline.engine.exact_json import NotJson, tokens
+from pipeline.engine import NotJson, tokens
 from pipeline.fields import Path
 
 

@@ -6,12 +6,9 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from pipeline.contract import FUTURE_TOLERANCE, RAW_STAGE, raw_name
-from pipeline.engine.connection import Engine
-from pipeline.engine.lines import Lines, bind_lines
+from pipeline.engine import Engine, Lines, bind_lines
 from pipeline.fields import FieldMap
-from pipeline.lake.lake import Lake, Publication
-from pipeline.lake.manifests import RawManifest, is_raw
-from pipeline.lake.run import Run
+from pipeline.lake import Lake, Publication, RawManifest, Run, is_raw
 
 
 def is_landed(lake: Lake, date: str, raw_id: str) -> bool:

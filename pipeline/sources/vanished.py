@@ -5,13 +5,10 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from pipeline.contract import FACT_ORDER, ORDERS, Table, raw_name
-from pipeline.engine.connection import Engine, EngineError
-from pipeline.engine.lines import bind_lines, split_lines
+from pipeline.engine import Engine, EngineError, bind_lines, split_lines
 from pipeline.errors import ShrunkDate
 from pipeline.fields import FieldMap
-from pipeline.lake.lake import Lake
-from pipeline.lake.manifests import RawManifest
-from pipeline.lake.run import Intent
+from pipeline.lake import Intent, Lake, RawManifest
 from pipeline.sources.raw import fields_of
 
 SCAN_BYTES = 64 << 20

@@ -7,14 +7,10 @@ from typing import Any
 
 from pipeline.contract import CURATED_STAGES, NORMALIZED_STAGE, RAW_STAGE, UNDATED
 from pipeline.dates import fold_dates, is_date
-from pipeline.engine.connection import EngineError
+from pipeline.engine import EngineError
 from pipeline.errors import CheckFailed, PipelineError, RunFailed
 from pipeline.events import emit
-from pipeline.lake.freshness import failure, newest_settled, settled
-from pipeline.lake.lake import Lake
-from pipeline.lake.outcome import by_text, error_text
-from pipeline.lake.run import Run
-from pipeline.lake.work import DUMP_SPOOLS
+from pipeline.lake import DUMP_SPOOLS, Lake, Run, by_text, error_text, failure, newest_settled, settled
 from pipeline.observe.checks import Breaches, late_arriving, run_checks
 from pipeline.observe.counts import PartitionCounts, failed_dates, partition_counts, touched, undated
 from pipeline.observe.history import summary_name

@@ -9,15 +9,21 @@ from functools import partial
 import pyarrow as pa
 
 from pipeline.contract import CURATED_STAGES, FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDERS, Stage
-from pipeline.engine.connection import Engine, EngineError
-from pipeline.engine.normalizing import by_date
+from pipeline.engine import Engine, EngineError, by_date
 from pipeline.errors import CorruptPartition
 from pipeline.events import emit
-from pipeline.lake.freshness import STALE, may_be_stale, missing, stale
-from pipeline.lake.lake import Lake, Publication
-from pipeline.lake.manifests import CuratedManifest, NormalizedManifest
-from pipeline.lake.outcome import Outcome
-from pipeline.lake.run import Run
+from pipeline.lake import (
+    STALE,
+    CuratedManifest,
+    Lake,
+    NormalizedManifest,
+    Outcome,
+    Publication,
+    Run,
+    may_be_stale,
+    missing,
+    stale,
+)
 from pipeline.observe.rotten import disown_rotten
 from pipeline.stages.curate_piece import Job, Made, Piece, stage
 from pipeline.stages.publishing_order import publishing_order

@@ -12,13 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.contract import FACT_ORDER, FACT_ORDER_STAGE, ITEMS, ORDER_ITEMS, ORDER_ITEMS_STAGE, ORDERS, Stage
-from pipeline.engine.connection import Engine
-from pipeline.engine.facts import fact_order
-from pipeline.engine.normalizing import by_date
-from pipeline.lake.files import Files
-from pipeline.lake.lake import Publication
-from pipeline.lake.manifests import CuratedCounts, CuratedManifest, NormalizedManifest
-from pipeline.lake.parquet import write_table
+from pipeline.engine import Engine, by_date, fact_order
+from pipeline.lake import CuratedCounts, CuratedManifest, Files, NormalizedManifest, Publication, write_table
 from pipeline.stages.staging import one_by_one
 
 Made = list[Publication[CuratedManifest]]

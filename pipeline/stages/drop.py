@@ -3,11 +3,7 @@
 from pipeline.contract import RAW_STAGE, raw_name
 from pipeline.dates import fold_dates
 from pipeline.events import emit
-from pipeline.lake.freshness import dropped
-from pipeline.lake.lake import Lake, Publication
-from pipeline.lake.manifests import EMPTY_ID, RawManifest, Tombstone
-from pipeline.lake.outcome import Outcome
-from pipeline.lake.run import Run
+from pipeline.lake import EMPTY_ID, Lake, Outcome, Publication, RawManifest, Run, Tombstone, dropped
 from pipeline.sources.raw import publication
 
 

@@ -7,16 +7,24 @@ import pyarrow as pa
 from msgspec.structs import replace
 
 from pipeline.contract import NORMALIZED_STAGE, RAW_STAGE, UNDATED, raw_name
-from pipeline.engine.connection import Engine
-from pipeline.engine.lines import Lines, split_lines
+from pipeline.engine import Engine, Lines, split_lines
 from pipeline.errors import NotLanded
 from pipeline.events import emit
-from pipeline.lake.freshness import moment, stale
-from pipeline.lake.lake import Lake, Publication
-from pipeline.lake.manifests import RawCounts, RawManifest, is_raw, raw_id
-from pipeline.lake.outcome import Outcome, corrupt
-from pipeline.lake.run import Run
-from pipeline.lake.work import DUMP_SPOOLS, WINDOW_SPOOLS
+from pipeline.lake import (
+    DUMP_SPOOLS,
+    WINDOW_SPOOLS,
+    Lake,
+    Outcome,
+    Publication,
+    RawCounts,
+    RawManifest,
+    Run,
+    corrupt,
+    is_raw,
+    moment,
+    raw_id,
+    stale,
+)
 from pipeline.sources.dump import undated
 from pipeline.sources.dump.undated_records import landed_records
 from pipeline.sources.raw import Shape, fields_of, future_updates

@@ -8,9 +8,7 @@ import pyarrow.parquet as pq
 from msgspec.structs import replace
 
 from pipeline.contract import DIM_USER, DIMENSIONS_MANIFEST, DISCARDED, quarantine_of
-from pipeline.lake.lake import Lake, Publication
-from pipeline.lake.manifests import DimensionCounts, DimensionsManifest
-from pipeline.lake.parquet import write_table
+from pipeline.lake import DimensionCounts, DimensionsManifest, Lake, Publication, write_table
 from pipeline.stages.user import names_user
 from pipeline.warehouse.database import delete_user, rebuilt
 

@@ -12,14 +12,10 @@ import pyarrow as pa
 from msgspec.structs import replace
 
 from pipeline.contract import LOGIC_VERSION, NORMALIZED_STAGE, ORDERS, raw_name
-from pipeline.engine.connection import Engine, EngineError
+from pipeline.engine import Engine, EngineError
 from pipeline.events import emit
 from pipeline.fields import FieldMap
-from pipeline.lake.freshness import STALE, missing
-from pipeline.lake.lake import Publication
-from pipeline.lake.manifests import NormalizedManifest, RawManifest, normalized_id
-from pipeline.lake.outcome import Outcome
-from pipeline.lake.run import Run
+from pipeline.lake import STALE, NormalizedManifest, Outcome, Publication, RawManifest, Run, missing, normalized_id
 from pipeline.observe.rotten import disown_rotten
 from pipeline.prefetching import prefetched
 from pipeline.sources.raw import Shape, fields_of

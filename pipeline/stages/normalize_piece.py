@@ -11,16 +11,19 @@ import pyarrow as pa
 from msgspec.structs import replace
 
 from pipeline.contract import DISCARDED, ITEMS, LOGIC_VERSION, NORMALIZED_STAGE, ORDERS, Table, raw_name
-from pipeline.engine.connection import Engine
-from pipeline.engine.lines import split_lines
-from pipeline.engine.normalizing import Normalized, by_date, normalized
+from pipeline.engine import Engine, Normalized, by_date, normalized, split_lines
 from pipeline.errors import CorruptPartition
 from pipeline.fields import FieldMap
-from pipeline.lake.files import Files
-from pipeline.lake.lake import Publication
-from pipeline.lake.manifests import NormalizedCounts, NormalizedManifest, RawManifest, is_raw
-from pipeline.lake.outcome import corrupt
-from pipeline.lake.parquet import write_table
+from pipeline.lake import (
+    Files,
+    NormalizedCounts,
+    NormalizedManifest,
+    Publication,
+    RawManifest,
+    corrupt,
+    is_raw,
+    write_table,
+)
 from pipeline.stages.staging import failed, one_by_one
 
 Staged = dict[str, Future[Publication[NormalizedManifest]]]

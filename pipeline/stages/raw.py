@@ -2,9 +2,7 @@
 
 from pipeline.contract import RAW_STAGE
 from pipeline.errors import NotLanded
-from pipeline.lake.freshness import missing
-from pipeline.lake.outcome import Outcome
-from pipeline.lake.run import Run
+from pipeline.lake import Outcome, Run, missing
 from pipeline.sources.base import Source
 from pipeline.stages.drop import keep_dropped
 

@@ -13,13 +13,10 @@ import pyarrow.parquet as pq
 from msgspec.structs import asdict
 
 from pipeline.contract import DIM_PRODUCT, DIM_USER, DIMENSIONS_MANIFEST, DISCARDED, Table, quarantine_of
-from pipeline.engine.connection import OpenEngine
+from pipeline.engine import OpenEngine
 from pipeline.errors import CorruptPartition, UnreadableDimension
 from pipeline.events import emit
-from pipeline.lake.lake import Lake, Publication
-from pipeline.lake.manifests import DimensionCounts, DimensionsManifest
-from pipeline.lake.parquet import write_table
-from pipeline.lake.run import Run
+from pipeline.lake import DimensionCounts, DimensionsManifest, Lake, Publication, Run, write_table
 from pipeline.warehouse.database import is_empty, rebuilt, upsert
 
 SETTINGS = {DIM_USER: "users_csv", DIM_PRODUCT: "products_csv"}

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
-from pipeline.engine.connection import BAD_DATE
+from pipeline.engine import BAD_DATE
 from pipeline.errors import CorruptPartition
-from pipeline.lake.outcome import Outcome
+from pipeline.lake import Outcome
 from pipeline.progress import progress
 
 WRITERS = 2

@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.contract import FACT_ORDER, FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS, ORDERS, STAGES, UNDATED
-from pipeline.engine.connection import Engine, EngineError
+from pipeline.engine import Engine, EngineError
 from pipeline.errors import CorruptPartition
-from pipeline.lake.lake import Lake
+from pipeline.lake import Lake
 from pipeline.sources.vanished import made_order_ids
 
 

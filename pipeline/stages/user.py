@@ -21,12 +21,10 @@ from pipeline.contract import (
     Table,
     raw_name,
 )
-from pipeline.engine.connection import BAD_DATE, Engine, OpenEngine
-from pipeline.engine.lines import Lines, bind_lines, split_lines
+from pipeline.engine import BAD_DATE, Engine, Lines, OpenEngine, bind_lines, split_lines
 from pipeline.errors import CorruptPartition
 from pipeline.fields import FieldMap
-from pipeline.lake.lake import Lake
-from pipeline.lake.manifests import RawManifest
+from pipeline.lake import Lake, RawManifest
 from pipeline.sources.raw import Shape, fields_of
 
 Maps = Sequence[FieldMap | None]

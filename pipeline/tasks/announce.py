@@ -7,8 +7,7 @@ from typing import Any
 
 from pipeline import config
 from pipeline.events import emit, one_line
-from pipeline.lake.lake import Lake
-from pipeline.lake.run import Intent, Run
+from pipeline.lake import Intent, Lake, Run
 from pipeline.observe import history
 from pipeline.observe.alerts import Message, Rules, alert, alert_of_failure
 from pipeline.observe.channels import ping, send

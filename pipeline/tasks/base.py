@@ -11,11 +11,9 @@ import luigi
 
 from pipeline import config
 from pipeline.contract import RAW_STAGE, Stage
-from pipeline.engine.connection import Engine
+from pipeline.engine import Engine
 from pipeline.errors import BadSetting, PipelineError
-from pipeline.lake.freshness import done_later
-from pipeline.lake.lake import Lake
-from pipeline.lake.run import AS_OF_FORMAT, Intent, Run
+from pipeline.lake import AS_OF_FORMAT, Intent, Lake, Run, done_later
 from pipeline.observe.settings import warn_of_no_file
 from pipeline.tasks.announce import announce_failure
 from pipeline.tasks.parameters import DatesParameter, StampParameter

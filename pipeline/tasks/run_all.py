@@ -10,8 +10,7 @@ from pipeline import config
 from pipeline.dates import chosen, grouped
 from pipeline.errors import BadSetting, PipelineError, RunFailed
 from pipeline.events import emit
-from pipeline.lake.outcome import forget_failed_try
-from pipeline.lake.run import Run
+from pipeline.lake import Run, forget_failed_try
 from pipeline.observe.history import summary, summary_name
 from pipeline.observe.settings import unknown
 from pipeline.settings.setting import Instant, InstantOrAuto

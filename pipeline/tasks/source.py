@@ -6,8 +6,7 @@ from typing import Any
 from pipeline import config
 from pipeline.contract import NORMALIZED_STAGE, UNDATED
 from pipeline.dates import Range, chosen
-from pipeline.lake.freshness import missing
-from pipeline.lake.run import run_name
+from pipeline.lake import missing, run_name
 from pipeline.settings.setting import AUTO
 from pipeline.sources.base import Source
 from pipeline.sources.changed import start_of

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from functools import cache
 
-from pipeline.engine.connection import use_system_memory
+from pipeline.engine import use_system_memory
 from pipeline.events import configure_logging
 
 

@@ -3,9 +3,7 @@
 import luigi
 
 from pipeline.contract import CURATED_STAGES, Stage
-from pipeline.lake.freshness import may_be_stale, missing
-from pipeline.lake.lake import Lake
-from pipeline.lake.run import Intent
+from pipeline.lake import Intent, Lake, may_be_stale, missing
 from pipeline.observe.history import summary
 
 

@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from pipeline.contract import DIM_PRODUCT, DIM_USER, FACT_ORDER, ORDER_ITEMS, ORDERS, Table
-from pipeline.engine.connection import literal, sql
+from pipeline.engine import literal, sql
 from pipeline.errors import UnusableWarehouse
 
 TABLES = {

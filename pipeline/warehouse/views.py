@@ -6,7 +6,7 @@ import os
 
 from pipeline.contract import FACT_ORDER, ORDER_ITEMS, ORDERS
 from pipeline.events import emit
-from pipeline.lake.lake import Lake
+from pipeline.lake import Lake
 from pipeline.warehouse.database import rebuilt, view_definitions
 
 STATE = "curated/_warehouse.json"

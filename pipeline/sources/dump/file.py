@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.engine.exact_json import NotJson, NotText, rewrite
+from pipeline.engine import NotJson, NotText, rewrite
 from pipeline.errors import SourceUnreadable, UnreadableDump
 from pipeline.sources.array_scan import ArrayScan
 from pipeline.sources.json_array import opening

@@ -8,9 +8,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from pipeline.contract import UNDATED
-from pipeline.lake.lake import Lake
-from pipeline.lake.manifests import EMPTY_ID
-from pipeline.lake.run import AS_OF_FORMAT, Intent
+from pipeline.lake import AS_OF_FORMAT, EMPTY_ID, Intent, Lake
 from pipeline.sources.dump.file import Dump
 
 INVENTORY = "raw/_inventory.json"

@@ -6,15 +6,21 @@ from dataclasses import dataclass
 
 from pipeline.contract import RAW_STAGE, UNDATED, raw_name
 from pipeline.dates import fold_dates
-from pipeline.engine.connection import Engine
+from pipeline.engine import Engine
 from pipeline.errors import CorruptPartition, RunFailed
 from pipeline.events import emit
-from pipeline.lake.freshness import failure, is_open, shown
-from pipeline.lake.lake import Publication
-from pipeline.lake.manifests import RawCounts, RawManifest
-from pipeline.lake.outcome import Outcome, note_failure
-from pipeline.lake.run import Run
-from pipeline.lake.work import DUMP_SPOOLS
+from pipeline.lake import (
+    DUMP_SPOOLS,
+    Outcome,
+    Publication,
+    RawCounts,
+    RawManifest,
+    Run,
+    failure,
+    is_open,
+    note_failure,
+    shown,
+)
 from pipeline.sources.dump.file import Dump
 from pipeline.sources.dump.inventory import INVENTORY, Inventory, known_inventory
 from pipeline.sources.dump.spool import (

@@ -6,10 +6,7 @@ from datetime import datetime
 
 from pipeline.contract import RAW_STAGE
 from pipeline.dates import Range
-from pipeline.lake.freshness import differs, missing
-from pipeline.lake.lake import Lake
-from pipeline.lake.outcome import Outcome
-from pipeline.lake.run import Run
+from pipeline.lake import Lake, Outcome, Run, differs, missing
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Diagnosis
 from pipeline.sources.base import Changes
 from pipeline.sources.dump.file import Dump

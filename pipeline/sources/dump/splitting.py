@@ -11,14 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.contract import FUTURE_TOLERANCE, LOGIC_VERSION, UNDATED
-from pipeline.engine.connection import Engine, OpenEngine
-from pipeline.engine.exact_json import NotJson, NotText, rewrite
-from pipeline.engine.lines import Lines, bind_lines, same_instant, split_lines
+from pipeline.engine import Engine, Lines, NotJson, NotText, OpenEngine, bind_lines, rewrite, same_instant, split_lines
 from pipeline.errors import UnreadableDump
 from pipeline.events import emit
-from pipeline.lake.freshness import shown
-from pipeline.lake.manifests import raw_id
-from pipeline.lake.run import AS_OF_FORMAT, Intent, Run
+from pipeline.lake import AS_OF_FORMAT, Intent, Run, raw_id, shown
 from pipeline.prefetching import prefetched
 from pipeline.progress import progress
 from pipeline.sources.dump.file import Dump

@@ -10,10 +10,7 @@ import msgspec
 
 from pipeline.errors import StorageUnusable
 from pipeline.events import emit
-from pipeline.lake.lake import Lake
-from pipeline.lake.manifests import is_id_of
-from pipeline.lake.run import Run
-from pipeline.lake.work import DUMP_SPOOLS
+from pipeline.lake import DUMP_SPOOLS, Lake, Run, is_id_of
 from pipeline.sources.dump.file import Dump
 from pipeline.sources.dump.inventory import Inventory, Part, known_inventory, read_inventory
 from pipeline.sources.dump.splitting import laid_out

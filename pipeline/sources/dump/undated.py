@@ -9,13 +9,9 @@ import numpy as np
 from msgspec.structs import replace
 
 from pipeline.contract import RAW_STAGE, UNDATED
-from pipeline.engine.connection import Engine
-from pipeline.engine.lines import bind_lines, same_instant, split_lines
+from pipeline.engine import Engine, bind_lines, same_instant, split_lines
 from pipeline.events import emit
-from pipeline.lake.freshness import moment
-from pipeline.lake.lake import Lake, Publication
-from pipeline.lake.manifests import EMPTY_ID, RawCounts, RawManifest, UndatedChanges
-from pipeline.lake.run import AS_OF_FORMAT, Run
+from pipeline.lake import AS_OF_FORMAT, EMPTY_ID, Lake, Publication, RawCounts, RawManifest, Run, UndatedChanges, moment
 from pipeline.sources.dump.file import Dump
 from pipeline.sources.dump.inventory import Inventory
 from pipeline.sources.dump.spool import part_bytes

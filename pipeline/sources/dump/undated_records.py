@@ -11,16 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.contract import DISCARDED, UNDATED, raw_name
-from pipeline.engine.connection import Engine
-from pipeline.engine.lines import split_lines
-from pipeline.engine.normalizing import normalized
+from pipeline.engine import Engine, normalized, split_lines
 from pipeline.errors import CorruptPartition
 from pipeline.events import emit
-from pipeline.lake.freshness import moment
-from pipeline.lake.lake import Lake
-from pipeline.lake.manifests import RawManifest, Segment
-from pipeline.lake.parquet import write_table
-from pipeline.lake.run import AS_OF_FORMAT
+from pipeline.lake import AS_OF_FORMAT, Lake, RawManifest, Segment, moment, write_table
 
 RAW, QUARANTINE = raw_name(UNDATED), DISCARDED.at(UNDATED)
 BATCH_LINES = 1 << 17

@@ -7,12 +7,10 @@ from datetime import datetime
 import pyarrow as pa
 
 from pipeline.contract import NORMALIZED_STAGE, ORDERS
-from pipeline.engine.connection import Engine, EngineError
-from pipeline.engine.lines import bind_lines, same_instant, split_lines
+from pipeline.engine import Engine, EngineError, bind_lines, same_instant, split_lines
 from pipeline.errors import BadSetting
 from pipeline.events import emit
-from pipeline.lake.run import Run
-from pipeline.lake.work import WINDOW_SPOOLS
+from pipeline.lake import WINDOW_SPOOLS, Run
 from pipeline.observe.rotten import disown_rotten
 from pipeline.sources.base import Changes
 from pipeline.sources.rest.client import Client

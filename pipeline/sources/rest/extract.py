@@ -8,15 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.contract import RAW_STAGE, raw_name
-from pipeline.engine.connection import BAD_DATE, Engine
-from pipeline.engine.lines import split_lines
+from pipeline.engine import BAD_DATE, Engine, split_lines
 from pipeline.errors import PipelineError, RequestRefused
 from pipeline.events import emit
-from pipeline.lake.freshness import missing, moment
-from pipeline.lake.manifests import RawCounts, RawManifest, raw_id
-from pipeline.lake.outcome import Outcome
-from pipeline.lake.run import Run
-from pipeline.lake.work import WINDOW_SPOOLS
+from pipeline.lake import WINDOW_SPOOLS, Outcome, RawCounts, RawManifest, Run, missing, moment, raw_id
 from pipeline.progress import progress
 from pipeline.sources.raw import confirm, future_updates, has_better, is_intact, keep, publication
 from pipeline.sources.rest.client import Client

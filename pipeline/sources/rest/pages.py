@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 import msgspec
 
-from pipeline.engine.exact_json import NotJson, NotText, rewrite
+from pipeline.engine import NotJson, NotText, rewrite
 from pipeline.errors import EndlessPages, RequestRefused
 from pipeline.fields import Path, found
 from pipeline.settings.shop import ShopSettings

@@ -8,12 +8,10 @@ import msgspec
 import pyarrow as pa
 
 from pipeline.dates import Range, days_between
-from pipeline.engine.lines import same_instant, split_lines
-from pipeline.engine.normalizing import normalized
+from pipeline.engine import normalized, same_instant, split_lines
 from pipeline.errors import BadSetting, SourceUnreadable
 from pipeline.fields import FieldMap
-from pipeline.lake.lake import Lake
-from pipeline.lake.run import Run
+from pipeline.lake import Lake, Run
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Diagnosis
 from pipeline.settings.shop import ShopSettings
 from pipeline.sources.base import Changes

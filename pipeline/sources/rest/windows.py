@@ -13,10 +13,7 @@ import numpy as np
 
 from pipeline.errors import EndlessPages, RequestRefused
 from pipeline.events import emit
-from pipeline.lake.freshness import settled_at
-from pipeline.lake.lake import Lake
-from pipeline.lake.run import AS_OF_FORMAT, Intent
-from pipeline.lake.work import WINDOW_SPOOLS
+from pipeline.lake import AS_OF_FORMAT, WINDOW_SPOOLS, Intent, Lake, settled_at
 from pipeline.sources.rest.client import Client
 from pipeline.sources.rest.pages import Course, Page
 from pipeline.sources.rest.shop import Request, Shop, Window

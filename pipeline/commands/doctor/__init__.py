@@ -1,0 +1,92 @@
+"""python -m pipeline doctor: settings, folders, source, scheduler, disk and lake looked at; nothing is written."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from importlib.metadata import version
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+from luigi.cmdline_parser import CmdlineParser
+
+from pipeline import config
+from pipeline.commands.doctor.disk import disk, folders
+from pipeline.commands.doctor.published import dimensions, lake_itself, warehouse
+from pipeline.commands.doctor.scheduler import scheduler
+from pipeline.commands.doctor.settings import UNUSABLE, reason
+from pipeline.commands.doctor.settings import settings as examine_settings
+from pipeline.commands.options import ROOT
+from pipeline.engine import EngineError, OpenEngine
+from pipeline.errors import PipelineError
+from pipeline.lake import Intent, Run
+from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis, show
+from pipeline.tasks.base import open_engine, open_lake
+from pipeline.tasks.source import open_source
+from pipeline.tasks.start import started_at
+from pipeline.terminal import printing
+
+SUMMARY = "look for what is wrong, and say how to mend it"
+PACKAGES = ("luigi", "duckdb", "pyarrow")
+# a bad setting or file; LookupError: a file of JSON without what it should have
+CANNOT_LOOK = (*UNUSABLE, PipelineError, EngineError, OSError, LookupError, pa.ArrowException)
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--quick", action="store_true", help="manifests, names and sizes only; read no data")
+    command.set_defaults(handler=doctor)
+
+
+def doctor(options: argparse.Namespace, settings: list[str]) -> None:
+    """Without a task, since making one would raise the first bad setting, and without --local-scheduler."""
+    with CmdlineParser.global_instance([*ROOT, *settings]), printing():
+        found = examine(settings, quick=options.quick)
+        show(found)
+    sys.exit(any(diagnosis.level == ERROR for diagnosis in found))
+
+
+def examine(settings: list[str], *, quick: bool) -> list[Diagnosis]:
+    """Everything that doctor looks at. `settings` are those of the command line, which its advice repeats."""
+    with TemporaryDirectory(prefix="doctor-") as folder:
+        return _examine(Commands(shlex.join(settings)), partial(open_engine, f"{folder}/duckdb"), quick=quick)
+
+
+def _examine(commands: Commands, engine: OpenEngine, *, quick: bool) -> list[Diagnosis]:
+    found = [_versions(), *examine_settings()]
+    as_of = _as_of()
+    looks: dict[str, Callable[[], list[Diagnosis]]] = {
+        "folders": folders,
+        "disk": disk,
+        "source": lambda: open_source().probe(Run(open_lake(), Intent(as_of), engine)),
+        "scheduler": scheduler,
+        "dimensions": lambda: dimensions(commands),
+        "lake": lambda: lake_itself(Intent(as_of), engine, commands, quick=quick),
+        "warehouse": lambda: warehouse(commands),
+    }
+    for subject, look in looks.items():
+        found += _guarded(subject, look, {diagnosis.found for diagnosis in found})
+    return found
+
+
+def _as_of() -> datetime:
+    try:
+        return config.run().as_of or started_at()
+    except UNUSABLE:
+        return started_at()
+
+
+def _guarded(subject: str, look: Callable[[], list[Diagnosis]], known: set[str]) -> list[Diagnosis]:
+    """What a look finds; an error that keeps it from looking is a finding, too, unless it is known."""
+    try:
+        return look()
+    except CANNOT_LOOK as error:
+        if reason(error) in known:
+            return [Diagnosis(WARNING, subject, "not looked at: a setting that it needs cannot be used")]
+        return [Diagnosis(ERROR, subject, reason(error))]
+
+
+def _versions() -> Diagnosis:
+    python = ".".join(map(str, sys.version_info[:3]))
+    return Diagnosis(OK, "versions", ", ".join([f"Python {python}", *(f"{name} {version(name)}" for name in PACKAGES)]))

@@ -1,0 +1,90 @@
+"""Whether what a run publishes is whole and true: the dimensions, the lake, and the warehouse's views."""
+
+import os
+import shlex
+from pathlib import Path
+
+from pipeline.engine import OpenEngine
+from pipeline.errors import PipelineError, UnusableWarehouse
+from pipeline.lake import ASKING, PUBLISHING, Intent, Lake
+from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
+from pipeline.observe.integrity import Examination
+from pipeline.observe.leftovers import strays, unfinished
+from pipeline.stages.seed import SETTINGS as CSV_SETTINGS
+from pipeline.stages.seed import csv_rows, seeded
+from pipeline.tasks.base import open_lake
+from pipeline.tasks.dims import sources, warehouse_path
+from pipeline.warehouse.database import refused_views
+from pipeline.warehouse.views import are_outdated
+
+AT_WORK = "a run is at work on the lake"
+
+
+def dimensions(commands: Commands) -> list[Diagnosis]:
+    """Whether the CSVs can be read, and whether what was made of them is there."""
+    lake, tables = open_lake(), sources()
+    found: list[Diagnosis] = []
+    sound: list[str] = []
+    for table, path in tables.items():
+        try:
+            sound.append(f"{path}: {len(csv_rows(table, path)):,} row(s)")
+        except PipelineError as error:
+            found.append(Diagnosis(ERROR, "dimensions", str(error), f"mend: that file, or {CSV_SETTINGS[table]}"))
+    manifest = lake.dimensions()
+    if manifest is not None and not lake.whole(manifest):
+        lost = "curated: dim_user or dim_product is gone or has another size than was published"
+        found.append(Diagnosis(ERROR, "dimensions", lost, f"mend: {commands.task('SeedDims')}"))
+    elif manifest is not None and not found and not seeded(lake, warehouse_path(), tables):
+        sound.append("changed since; the next RunAll takes it over")
+    return found or [Diagnosis(OK, "dimensions", ", ".join(sound))]
+
+
+def lake_itself(intent: Intent, engine: OpenEngine, commands: Commands, *, quick: bool) -> list[Diagnosis]:
+    """What is wrong with the lake; not while a run changes it, since its work cannot be told from damage."""
+    lake = open_lake()
+    if not lake.files.has("raw"):
+        text = f"{lake.root}: nothing is landed yet"
+        return [Diagnosis(OK, "lake", text, f"{commands.pipeline()} loads it")]
+    before = _trace(lake)
+    publishing, asking = lake.work.in_use(PUBLISHING), lake.work.in_use(ASKING)
+    found = [*Examination(lake, intent, commands, quick).findings(engine), *strays(lake)]
+    found += unfinished(lake, warehouse_path(), commands, publishing=publishing, asking=asking)
+    publishing = publishing or lake.work.in_use(PUBLISHING) or _trace(lake) != before
+    at_work = [Diagnosis(OK, "lake", f"{AT_WORK}: it asks the API")] if asking else []
+    return [*at_work, *(_certain(found) if publishing else found)]
+
+
+def _certain(found: list[Diagnosis]) -> list[Diagnosis]:
+    """What can be told while a run publishes: that something is as it should be."""
+    unclear = sum(diagnosis.level != OK for diagnosis in found)
+    at_work = Diagnosis(OK, "lake", f"{AT_WORK}: it publishes")
+    if unclear:
+        mend = "mend: ask again when it has ended"
+        at_work = Diagnosis(WARNING, "lake", f"{AT_WORK}: {unclear} finding(s) may be its work", mend)
+    return [at_work, *(diagnosis for diagnosis in found if diagnosis.level == OK)]
+
+
+def _trace(lake: Lake) -> int:
+    """Another number once a run has had the lake's lock: it makes and removes .staging."""
+    return Path(lake.root).stat().st_mtime_ns
+
+
+def warehouse(commands: Commands) -> list[Diagnosis]:
+    """Whether warehouse.db opens and its views answer over this lake."""
+    lake, path = open_lake(), warehouse_path()
+    views = commands.pipeline("views")
+    anew = f"{commands.task('SeedDims')} && {views}"
+    if not os.path.exists(path):
+        level = WARNING if lake.files.has("curated") else OK
+        return [Diagnosis(level, "warehouse", f"{path}: not there", f"mend: {anew}")]
+    try:
+        refused = refused_views(path, str(lake.root))
+    except UnusableWarehouse as error:
+        return [Diagnosis(ERROR, "warehouse", str(error), f"mend: rm {shlex.quote(path)} && {anew}")]
+    if refused:
+        name, why = next(iter(refused.items()))
+        text = f"{path}: {len(refused)} view(s) do not answer, such as {name}: {why}"
+        return [Diagnosis(ERROR, "warehouse", text, f"mend: {views}")]
+    if are_outdated(lake):
+        return [Diagnosis(WARNING, "warehouse", f"{path}: views as of before the lake was as it is", f"mend: {views}")]
+    return [Diagnosis(OK, "warehouse", f"{path}: its views answer")]
