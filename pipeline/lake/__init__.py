@@ -42,7 +42,7 @@ from pipeline.lake.manifests import (
 from pipeline.lake.outcome import Outcome, by_text, corrupt, error_text, forget_failed_try, note_failure
 from pipeline.lake.parquet import write_table
 from pipeline.lake.run import AS_OF_FORMAT, Intent, Run, run_name
-from pipeline.lake.work import ASKING, DUMP_SPOOLS, PUBLISHING, STAGING, WINDOW_SPOOLS
+from pipeline.lake.work import ASKING, DUMP_SPOOLS, PUBLISHING, STAGING, WINDOW_SPOOLS, Spool
 
 __all__ = [
     "ASKING",
@@ -70,6 +70,7 @@ __all__ = [
     "RawManifest",
     "Run",
     "Segment",
+    "Spool",
     "Tombstone",
     "UndatedChanges",
     "by_text",

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +31,17 @@ class Files:
     def stage(self, name: str) -> str:
         """A path on this machine at which a file is written before it is published under `name`."""
         return f"{self.root}/{STAGING}/{name.replace('/', '~')}"
+
+    def stage_bytes(self, name: str, content: bytes) -> str:
+        """Write a file's content where it can be published from; the path."""
+        with open(self.stage(name), "wb") as file:
+            file.write(content)
+        return self.stage(name)
+
+    def stage_copy(self, name: str, path: str) -> str:
+        """Copy a file of this machine to where it can be published from; the path."""
+        shutil.copyfile(path, self.stage(name))
+        return self.stage(name)
 
     def put(self, name: str, staged: str | None) -> None:
         """Publish the staged file under its name; without one, delete what is published. Durable after sync_folders."""
@@ -91,6 +102,18 @@ class Files:
             return [name for name in os.listdir(self.fetch(folder)) if name.startswith("date=")]
         except (FileNotFoundError, NotADirectoryError):
             return []
+
+    def all_names(self, folder: str) -> Iterator[str]:
+        """The names of all files below a folder, in no order."""
+        for path, _, files in os.walk(self.fetch(folder)):
+            within = os.path.relpath(path, self.root)
+            yield from (f"{within}/{file}" for file in files)
+
+    def create(self, name: str) -> None:
+        """Make an empty file. Raises FileExistsError where there is one: only one process makes it."""
+        os.makedirs(os.path.dirname(self.fetch(name)), exist_ok=True)
+        with open(self.fetch(name), "x"):
+            pass
 
     def has(self, name: str) -> bool:
         """Whether there is a file or folder of this name."""

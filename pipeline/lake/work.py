@@ -4,7 +4,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,46 @@ from pipeline.events import emit
 # files before they are published, a dump split by date, and the windows of an API that are being read
 STAGING, DUMP_SPOOLS, WINDOW_SPOOLS = ".staging", ".spool", ".windows"
 PUBLISHING, ASKING = ".lock", ".extracting"
+
+
+@dataclass(frozen=True)
+class Spool:
+    """A folder from which a run takes its records; a killed run's is gone on with."""
+
+    folder: str
+
+    def path(self, file: str) -> str:
+        """Where a file of it is."""
+        return f"{self.folder}/{file}"
+
+    def begin(self) -> None:
+        """Make it an empty folder, whatever is there."""
+        self.remove()
+        os.makedirs(self.folder)
+
+    def read(self, file: str) -> bytes:
+        """The content of a file. Raises OSError."""
+        with open(self.path(file), "rb") as opened:
+            return opened.read()
+
+    def put(self, file: str, content: str) -> None:
+        """Replace a file whole."""
+        with open(self.path(f"{file}.new"), "w", encoding="utf-8") as opened:
+            opened.write(content)
+        os.replace(self.path(f"{file}.new"), self.path(file))
+
+    def truncate(self, file: str, length: int) -> None:
+        """Keep the first bytes of a file."""
+        os.truncate(self.path(file), length)
+
+    def move_to(self, other: "Spool") -> None:
+        """Give it the other's folder, which is not there."""
+        os.makedirs(os.path.dirname(other.folder), exist_ok=True)
+        os.replace(self.folder, other.folder)
+
+    def remove(self) -> None:
+        """Delete it, if it is there."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -33,9 +73,26 @@ class Work:
         """A path for what is of use only while the lock is held."""
         return self.path(f"{STAGING}/{name}")
 
-    def spool(self, kind: str, name: str) -> str:
-        """The folder of one dump, or of one window: a killed run's is gone on with."""
-        return self.path(f"{kind}/{name}")
+    def spool(self, kind: str, name: str) -> Spool:
+        """The spool of one dump, or of one window."""
+        return Spool(self.path(f"{kind}/{name}"))
+
+    def has(self, kind: str) -> bool:
+        """Whether anything is staged, or spooled of a kind."""
+        return os.path.lexists(self.path(kind))
+
+    def bytes_of(self, kind: str) -> int:
+        """How many bytes are staged, or spooled of a kind; files that go meanwhile do not count."""
+        sizes = 0
+        for folder, _, files in os.walk(self.path(kind)):
+            for file in files:
+                with suppress(OSError):
+                    sizes += os.stat(f"{folder}/{file}").st_size
+        return sizes
+
+    def trace(self) -> int:
+        """Another number once a run has had the lake's lock: it makes and removes STAGING. Raises OSError."""
+        return os.stat(self.root).st_mtime_ns
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -77,6 +134,11 @@ class Work:
     def remove(self, kind: str) -> None:
         """Delete all that is staged, or all spools of a kind. Call it under the lock that is for them."""
         shutil.rmtree(self.path(kind), ignore_errors=True)
+
+    def remove_if_empty(self, kind: str) -> None:
+        """Delete the folder of a kind's spools, unless there are some to be gone on with."""
+        with suppress(OSError):
+            os.rmdir(self.path(kind))
 
     def remove_idle_windows(self) -> None:
         """Delete the windows, as an extraction killed at its very end leaves them, unless an API is being asked."""

@@ -1,13 +1,11 @@
 """What lies in a lake and belongs to no published date: strays, and the work of a run that was cut off."""
 
-import json
 import os
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 
 from pipeline.contract import FACT_ORDER, ITEMS, ORDER_ITEMS, ORDERS, STAGES
-from pipeline.lake import Lake
+from pipeline.lake import DUMP_SPOOLS, STAGING, WINDOW_SPOOLS, Lake
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
 from pipeline.warehouse.database import leftovers
 
@@ -50,22 +48,18 @@ def _stray(lake: Lake, folder: str, files: list[str], *, alone: bool) -> Diagnos
 
 def _files(lake: Lake) -> Iterator[str]:
     for layer in LAYERS:
-        for folder, folders, files in os.walk(lake.files.fetch(layer)):
-            folders[:] = [name for name in folders if not name.startswith(HIDDEN)]
-            within = os.path.relpath(folder, lake.root)
-            yield from (f"{within}/{file}" for file in files if not file.startswith(HIDDEN))
+        for name in lake.files.all_names(layer):
+            if not any(part.startswith(HIDDEN) for part in name.split("/")):
+                yield name
 
 
 def _named(lake: Lake) -> set[str]:
     """Every file that a manifest promises, whichever it is."""
     named: set[str] = set()
     for layer in LAYERS:
-        for path in sorted(Path(lake.files.fetch(layer)).glob("**/_*.json")):
-            try:
-                files = json.loads(path.read_bytes()).get("files", {})
-            except (OSError, ValueError, AttributeError):
-                continue
-            named.update(files)
+        for name in lake.files.all_names(layer):
+            if os.path.basename(name).startswith("_") and name.endswith(".json"):
+                named.update((lake.files.read(name) or {}).get("files", {}))
     return named
 
 
@@ -82,23 +76,29 @@ def _is_orphaned(lake: Lake, name: str) -> bool:
 def _has_lost(lake: Lake, stage_name: str, date: str) -> bool:
     """Whether the date is in the lake, but the stage's manifest is not or cannot be read."""
     stage = next(stage for stage in STAGES if stage.name == stage_name)
-    known = any(lake.files.has(f"{other.layer}/date={date}/{other.manifest}") for other in STAGES)
+    known = any(lake.files.has(other.manifest_at(date)) for other in STAGES)
     return known and lake.manifest(stage, date) is None
 
 
 def unfinished(lake: Lake, warehouse: str, commands: Commands, *, publishing: bool, asking: bool) -> list[Diagnosis]:
     """The folders of work in progress, with their bytes: a run's while it is `publishing` or `asking` the API."""
     found = []
-    if not publishing and lake.files.has(".staging"):
-        mend = f"mend: rm -r {shlex.quote(lake.files.fetch('.staging'))}, or any run that builds something"
-        found.append(_left(WARNING, f".staging: {_size(lake, '.staging')} of a run that was cut off", mend))
-    if not publishing and lake.files.has(".spool"):
+    if not publishing and lake.work.has(STAGING):
+        mend = f"mend: rm -r {shlex.quote(lake.work.path(STAGING))}, or any run that builds something"
+        found.append(_left(WARNING, _bytes(lake, STAGING, "a run that was cut off"), mend))
+    if not publishing and lake.work.has(DUMP_SPOOLS):
         # tasks of single dates leave it to the next one
         mend = f"{commands.pipeline()} removes it at its end"
-        found.append(_left(OK, f".spool: {_size(lake, '.spool')} of a dump, split by date", mend))
-    if not asking and lake.files.has(".windows"):
-        mend = f"mend: rm -r {shlex.quote(lake.files.fetch('.windows'))}, or the next extraction goes on from them"
-        found.append(_left(WARNING, f".windows: {_size(lake, '.windows')} of pages that were not landed", mend))
+        found.append(_left(OK, _bytes(lake, DUMP_SPOOLS, "a dump, split by date"), mend))
+    if not asking and lake.work.has(WINDOW_SPOOLS):
+        mend = f"mend: rm -r {shlex.quote(lake.work.path(WINDOW_SPOOLS))}, or the next extraction goes on from them"
+        found.append(
+            _left(
+                WARNING,
+                _bytes(lake, WINDOW_SPOOLS, "pages that were not landed"),
+                mend,
+            )
+        )
     building = [] if publishing else leftovers(warehouse)
     if building:
         mend = f"mend: rm -r {shlex.join(building)}, or the next run that changes the warehouse"
@@ -110,12 +110,5 @@ def _left(level: str, text: str, mend: str = "") -> Diagnosis:
     return Diagnosis(level, "leftovers", text, mend)
 
 
-def _size(lake: Lake, name: str) -> str:
-    sizes = 0
-    for folder, _, files in os.walk(lake.files.fetch(name)):
-        for file in files:
-            try:
-                sizes += os.stat(f"{folder}/{file}").st_size
-            except OSError:
-                continue
-    return f"{sizes:,} bytes"
+def _bytes(lake: Lake, kind: str, what: str) -> str:
+    return f"{kind}: {lake.work.bytes_of(kind):,} bytes of {what}"

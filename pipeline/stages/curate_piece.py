@@ -3,7 +3,6 @@
 A piece can be pickled and needs no lock, so it can be staged by any process that reaches the lake's files.
 """
 
-import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -99,13 +98,13 @@ def _write_items(files: Files, date: str, job: Job, items: pa.Table | None) -> i
     The items are read here, unless they have been for fact_order: a file that cannot be read is not copied. The number
     of lines.
     """
-    source, target = files.fetch(ITEMS.at(date)), files.stage(ORDER_ITEMS.at(date))
+    source = files.fetch(ITEMS.at(date))
     if items is None:
         items = _kept_of_date(job, pq.read_table(source, partitioning=None))
     if job.losers is None:
-        shutil.copyfile(source, target)
+        files.stage_copy(ORDER_ITEMS.at(date), source)
         return job.upstream.counts.lines
-    write_table(ORDER_ITEMS, items, target)
+    write_table(ORDER_ITEMS, items, files.stage(ORDER_ITEMS.at(date)))
     return int(items.num_rows)
 
 

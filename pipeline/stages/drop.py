@@ -55,7 +55,7 @@ def _is_broken(lake: Lake, date: str) -> bool:
 
 
 def _empty(run: Run, date: str) -> Publication[RawManifest]:
-    with open(run.lake.files.stage(raw_name(date)), "wb"):
-        tombstone = (run.lake.raw(date) or RawManifest(id=None)).dropped
+    run.lake.files.stage_bytes(raw_name(date), b"")
+    tombstone = (run.lake.raw(date) or RawManifest(id=None)).dropped
     answer = RawManifest(id=EMPTY_ID, answers_as_of=run.intent.stamp, dropped=tombstone)
     return publication(run, date, answer, "dropped")

@@ -109,9 +109,7 @@ class _Erasure:
 
     def _dated(self, date: str, manifest: RawManifest, lines: Lines, stays: np.ndarray) -> Publication[RawManifest]:
         kept = split_lines(_content(lines, stays))
-        staged = self.run.lake.files.stage(raw_name(date))
-        with open(staged, "wb") as file:
-            file.write(kept.buffer)
+        staged = self.run.lake.files.stage_bytes(raw_name(date), kept.buffer)
         future = future_updates(self._engine, kept, moment(manifest.answers_as_of), fields_of(manifest))
         without = self._without(manifest, raw_id(hashlib.sha256(kept.buffer).hexdigest(), future))
         without.counts = RawCounts(kept.size)

@@ -42,16 +42,14 @@ def _tell(lake: Lake, intent: Intent, message: Message | None) -> None:
     urls = os.environ.get(ALERT_URLS)
     if not urls or message is None:
         return
-    mark = lake.files.fetch(intent.alerted)
     try:
-        os.makedirs(os.path.dirname(mark), exist_ok=True)
-        with open(mark, "x"):
-            send(urls, message)
+        lake.files.create(intent.alerted)
     except FileExistsError:
         return
     except OSError:
         # a lake that cannot be written is the first thing to tell
-        send(urls, message)
+        pass
+    send(urls, message)
 
 
 def _write_metrics(lake: Lake, summary: dict[str, Any] | None, as_of: datetime) -> None:

@@ -2,11 +2,10 @@
 
 import os
 import shlex
-from pathlib import Path
 
 from pipeline.engine import OpenEngine
 from pipeline.errors import PipelineError, UnusableWarehouse
-from pipeline.lake import ASKING, PUBLISHING, Intent, Lake
+from pipeline.lake import ASKING, PUBLISHING, Intent
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
 from pipeline.observe.integrity import Examination
 from pipeline.observe.leftovers import strays, unfinished
@@ -45,11 +44,11 @@ def lake_itself(intent: Intent, engine: OpenEngine, commands: Commands, *, quick
     if not lake.files.has("raw"):
         text = f"{lake.root}: nothing is landed yet"
         return [Diagnosis(OK, "lake", text, f"{commands.pipeline()} loads it")]
-    before = _trace(lake)
+    before = lake.work.trace()
     publishing, asking = lake.work.in_use(PUBLISHING), lake.work.in_use(ASKING)
     found = [*Examination(lake, intent, commands, quick).findings(engine), *strays(lake)]
     found += unfinished(lake, warehouse_path(), commands, publishing=publishing, asking=asking)
-    publishing = publishing or lake.work.in_use(PUBLISHING) or _trace(lake) != before
+    publishing = publishing or lake.work.in_use(PUBLISHING) or lake.work.trace() != before
     at_work = [Diagnosis(OK, "lake", f"{AT_WORK}: it asks the API")] if asking else []
     return [*at_work, *(_certain(found) if publishing else found)]
 
@@ -62,11 +61,6 @@ def _certain(found: list[Diagnosis]) -> list[Diagnosis]:
         mend = "mend: ask again when it has ended"
         at_work = Diagnosis(WARNING, "lake", f"{AT_WORK}: {unclear} finding(s) may be its work", mend)
     return [at_work, *(diagnosis for diagnosis in found if diagnosis.level == OK)]
-
-
-def _trace(lake: Lake) -> int:
-    """Another number once a run has had the lake's lock: it makes and removes .staging."""
-    return Path(lake.root).stat().st_mtime_ns
 
 
 def warehouse(commands: Commands) -> list[Diagnosis]:

@@ -10,29 +10,27 @@ import msgspec
 
 from pipeline.errors import StorageUnusable
 from pipeline.events import emit
-from pipeline.lake import DUMP_SPOOLS, Lake, Run, is_id_of
+from pipeline.lake import DUMP_SPOOLS, Lake, Run, Spool, is_id_of
 from pipeline.sources.dump.file import Dump
 from pipeline.sources.dump.inventory import Inventory, Part, known_inventory, read_inventory
 from pipeline.sources.dump.splitting import laid_out
+
+RECORDS, INVENTORY = "records", "inventory.json"
 
 
 class SpoolDamaged(StorageUnusable):
     """The spool has other bytes than were written: it is not synced, so a power cut may cut it."""
 
 
-def folder(lake: Lake, dump: Dump) -> str:
-    """The path of the spool's folder; another dump, or the same path with other content, has another."""
+def _spool(lake: Lake, dump: Dump) -> Spool:
+    """The spool of a dump; another dump, or the same path with other content, has another."""
     key = json.dumps(asdict(dump), sort_keys=True)
     return lake.work.spool(DUMP_SPOOLS, hashlib.sha256(key.encode()).hexdigest()[:16])
 
 
 def open_records(lake: Lake, dump: Dump) -> BinaryIO:
     """The records of all dates, which a Part reads from. Raises OSError."""
-    return open(_records(lake, dump), "rb")
-
-
-def _records(lake: Lake, dump: Dump) -> str:
-    return f"{folder(lake, dump)}/records"
+    return open(_spool(lake, dump).path(RECORDS), "rb")
 
 
 def read_dump(run: Run, dump: Dump) -> Inventory:
@@ -43,8 +41,7 @@ def read_dump(run: Run, dump: Dump) -> Inventory:
 
 def _spooled(lake: Lake, dump: Dump) -> Inventory | None:
     try:
-        with open(f"{folder(lake, dump)}/inventory.json", "rb") as file:
-            return msgspec.json.decode(file.read(), type=Inventory)
+        return msgspec.json.decode(_spool(lake, dump).read(INVENTORY), type=Inventory)
     except (OSError, ValueError):
         return None
 
@@ -58,18 +55,16 @@ def peek(run: Run, dump: Dump) -> Inventory:
 
 
 def split(run: Run, dump: Dump) -> Inventory:
-    """Lay the dump out by date in folder(dump), in one pass; a date's records keep the dump's order.
+    """Lay the dump out by date in its spool, in one pass; a date's records keep the dump's order.
 
     Raises UnreadableDump; then nothing is left of the spool.
     """
-    staged = run.lake.work.scratch("spool")
-    os.mkdir(staged)
-    inventory = laid_out(dump, f"{staged}/records", run, _was_believed(run, dump))
-    with open(f"{staged}/inventory.json", "w", encoding="utf-8") as file:
-        file.write(json.dumps(inventory.as_json()))
+    staged = Spool(run.lake.work.scratch("spool"))
+    staged.begin()
+    inventory = laid_out(dump, staged.path(RECORDS), run, _was_believed(run, dump))
+    staged.put(INVENTORY, json.dumps(inventory.as_json()))
     run.lake.work.remove(DUMP_SPOOLS)
-    os.mkdir(run.lake.work.path(DUMP_SPOOLS))
-    os.replace(staged, folder(run.lake, dump))
+    staged.move_to(_spool(run.lake, dump))
     records = sum(part.count for part in inventory.parts.values())
     emit("dump_read", dump=dump.path, records=records, dates=len(inventory.dates()))
     return inventory
@@ -107,5 +102,5 @@ def refuse_damaged(lake: Lake, dump: Dump, inventory: Inventory) -> None:
 
 def _compare(lake: Lake, dump: Dump, part: Part, digest: str) -> None:
     if not is_id_of(part.id, digest):
-        name = _records(lake, dump)
+        name = _spool(lake, dump).path(RECORDS)
         raise SpoolDamaged(f"{name}: other bytes than were written to it; expected a disk that keeps what is written")

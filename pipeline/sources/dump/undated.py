@@ -110,8 +110,7 @@ class Staged:
 
 def staged(run: Run, engine: Engine, now: Undated, answer: RawManifest, because: str) -> Staged:
     """Write these records, and their quarantine, to be published. `answer` says which dumps they are from."""
-    with open(run.lake.files.stage(RAW), "wb") as file:
-        file.write(now.content)
+    run.lake.files.stage_bytes(RAW, now.content)
     reasons = write_quarantine(engine, now, run.lake.files.stage(QUARANTINE))
     digest = hashlib.sha256(now.content).hexdigest()
     counts = RawCounts(len(now.lines), dict(Counter(reasons)))

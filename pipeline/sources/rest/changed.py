@@ -1,7 +1,5 @@
 """Which dates a late update concerns: where an order is now, and where the lake has it."""
 
-import os
-from contextlib import suppress
 from datetime import datetime
 
 import pyarrow as pa
@@ -31,9 +29,7 @@ def changed_dates(run: Run, shop: Shop, since: datetime) -> Changes:
         spool = fetch(Client(shop), shop, window, WindowSpool(run.lake, shop, window, run.intent))
         found = _dates(run, engine, shop, spool)
         spool.remove()
-        with suppress(OSError):
-            # unless a killed extraction left windows there, to be gone on with
-            os.rmdir(run.lake.work.path(WINDOW_SPOOLS))
+        run.lake.work.remove_if_empty(WINDOW_SPOOLS)
     emit("changes_found", since=since.isoformat() + "Z", orders=spool.at.records, dates=len(found))
     return Changes(found, {"pages": spool.at.pages} | spool.at.counts)
 

@@ -1,6 +1,5 @@
 """FetchOrders from a REST API: one window a date, several at a time, each landed as soon as it is whole."""
 
-import shutil
 import time
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -109,7 +108,7 @@ class _Extraction:
         if not certain and not self.run.intent.allow_shrink and self._has_shrunk(date, spool):
             self.doubtful[date] = spool
             return False
-        shutil.copyfile(spool.records, self.run.lake.files.stage(raw_name(date)))
+        self.run.lake.files.stage_copy(raw_name(date), spool.records)
         self.outcome.fail_all(self.run.lake.publish([publication(self.run, date, answer, because)]))
         return date not in self.outcome.failed
 

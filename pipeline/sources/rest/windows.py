@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import shutil
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
@@ -19,6 +17,7 @@ from pipeline.sources.rest.pages import Course, Page
 from pipeline.sources.rest.shop import Request, Shop, Window
 
 MAX_PASSES = 5
+RECORDS, CHECKPOINT = "records", "checkpoint.json"
 HASH_BLOCK_BYTES = 1 << 20
 
 
@@ -46,7 +45,7 @@ class WindowSpool:
     """One window's folder: the file `records`, and its checkpoint, replaced whole after each page."""
 
     def __init__(self, lake: Lake, shop: Shop, window: Window, intent: Intent) -> None:
-        self.folder = lake.work.spool(WINDOW_SPOOLS, window.name)
+        self._spool = lake.work.spool(WINDOW_SPOOLS, window.name)
         self._shop, self._window, self._intent = shop, window, intent
         self._digest = hashlib.sha256()
         self.resumed = False
@@ -55,13 +54,12 @@ class WindowSpool:
     @property
     def records(self) -> str:
         """The path of the records, one a line, in the order of the pages."""
-        return f"{self.folder}/records"
+        return self._spool.path(RECORDS)
 
     def _read(self) -> Checkpoint | None:
         """The checkpoint of a run that was killed, if what it asked for is what this one wants."""
         try:
-            with open(f"{self.folder}/checkpoint.json", encoding="utf-8") as file:
-                at = Checkpoint(**json.load(file))
+            at = Checkpoint(**json.loads(self._spool.read(CHECKPOINT)))
             if at.shop != self._shop.digest or self._is_old(at.started_at):
                 return None
             self._digest = _digest(self.records, at.length)
@@ -69,7 +67,7 @@ class WindowSpool:
             return None
         if self._digest.hexdigest() != at.sha256:
             return None
-        os.truncate(self.records, at.length)
+        self._spool.truncate(RECORDS, at.length)
         self.resumed = True
         return at
 
@@ -86,8 +84,7 @@ class WindowSpool:
         return started_at < limit.strftime(AS_OF_FORMAT) or started_at < final <= self._intent.stamp
 
     def _begin(self, counts: dict[str, int]) -> Checkpoint:
-        shutil.rmtree(self.folder, ignore_errors=True)
-        os.makedirs(self.folder)
+        self._spool.begin()
         with open(self.records, "wb"):
             self._digest = hashlib.sha256()
         first = asdict(self._shop.first(self._window))
@@ -112,13 +109,11 @@ class WindowSpool:
         self._write()
 
     def _write(self) -> None:
-        with open(f"{self.folder}/checkpoint.new", "w", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(self.at)))
-        os.replace(f"{self.folder}/checkpoint.new", f"{self.folder}/checkpoint.json")
+        self._spool.put(CHECKPOINT, json.dumps(asdict(self.at)))
 
     def remove(self) -> None:
         """Call it once the window is landed."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._spool.remove()
 
 
 def fetch(client: Client, shop: Shop, window: Window, spool: WindowSpool) -> WindowSpool:
