@@ -66,12 +66,11 @@ def _write_failure(lake: Lake, name: str, stage: Stage, date: str, error: Except
     lake.write(name, note)
 
 
-def forget_failed_try(lake: Lake, summary: str, intent: Intent) -> None:
+def forget_failed_try(lake: Lake, intent: Intent) -> None:
     """Before a run of the same as_of is tried again: what failed then does not count as done any more."""
-    if (lake.read(summary) or {}).get("errors"):
-        with lake.locked():
-            lake.remove_folder(intent.failures)
-            lake.remove(intent.alerted)
+    with lake.locked():
+        lake.remove_folder(intent.failures)
+        lake.remove(intent.alerted)
 
 
 def by_text(failed: Mapping[str, PipelineError]) -> list[PipelineError]:

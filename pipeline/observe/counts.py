@@ -1,10 +1,13 @@
-"""What partitions and runs count. Counted from files, since a worker's memory ends with its process."""
+"""What partitions count and what became of them in a run, from files, since a worker's memory ends with its process."""
 
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
+
+import msgspec
+from msgspec import UNSET, UnsetType
 
 from pipeline.contract import CURATED_STAGES, FACT_ORDER_STAGE, NORMALIZED_STAGE, RAW_STAGE, STAGES, UNDATED, Stage
 from pipeline.dates import is_date
@@ -12,52 +15,110 @@ from pipeline.lake.files import Lake, Manifest
 from pipeline.lake.freshness import dropped, failure, still_open
 from pipeline.lake.run import Intent
 
-Counts = dict[str, Any]
+Count = int | UnsetType
 
 
-@dataclass(frozen=True)
-class Counted:
-    """One date and what its manifests count."""
+# none of these refers to another one of its kind, and the garbage collector would look through each date of each run
+class Counts(msgspec.Struct, kw_only=True, gc=False):
+    """What the manifests of a partition count. What they do not have is UNSET, which is false, and is not written."""
 
-    date: str
-    counts: Counts
+    # records: landed; discarded, by reason; orders, of which this date may lose some to a later version
+    extracted: Count = UNSET
+    discarded: dict[str, int] | UnsetType = UNSET
+    normalized: Count = UNSET
+    superseded_here: Count = UNSET
+    superseded_elsewhere: Count = UNSET
+    kept: Count = UNSET
+    # orders that the date did not keep before and keeps now
+    resurfaced: Count = UNSET
+    # rows of normalized items, and of fact_order
+    lines: Count = UNSET
+    rows: Count = UNSET
+    currencies: list[str] | UnsetType = UNSET
+    # values that became NULL, by column
+    amount: Count = UNSET
+    user_id: Count = UNSET
+    updated_at: Count = UNSET
+    sku: Count = UNSET
+    price: Count = UNSET
+    qty: Count = UNSET
+    # lines that came without a price, and items that are no lines
+    price_absent: Count = UNSET
+    dropped_items: Count = UNSET
 
-    def count(self, name: str) -> int:
-        return int(self.counts.get(name, 0))
+
+class DateSummary(Counts, gc=False):
+    """One date in a run: its counts, which stages the run built and why, and the error that stopped it, if one did."""
+
+    built: dict[str, str]
+    error: str | None
+    skipped: bool = False
+    # why the date was dropped on purpose
+    dropped: str | UnsetType = UNSET
+    # why what is landed of the date is not final
+    open: str | UnsetType = UNSET
 
     @property
-    def reasons(self) -> dict[str, int]:
-        """Discarded records by reason."""
-        return discards([self.counts])
+    def outcome(self) -> str:
+        """What became of the date: failed, built, unchanged (asked again, with the same content) or skipped."""
+        if self.error:
+            return "failed"
+        return "built" if self.built.keys() - {RAW_STAGE.name} else "unchanged" if self.built else "skipped"
+
+
+class UndatedSummary(Counts):
+    """The undated records in a run: which of them came and left, and whether the run made the partition."""
+
+    added: dict[str, int] | UnsetType = UNSET
+    dated: Count = UNSET
+    expired: Count = UNSET
+    built: bool | UnsetType = UNSET
+
+
+class Asked(msgspec.Struct):
+    """What asking an API took: requests, retries by kind, and windows that were read again. UNSET if none was asked."""
+
+    pages: Count = UNSET
+    requests: Count = UNSET
+    restarts: Count = UNSET
+    retries: dict[str, int] | UnsetType = UNSET
+
+
+class Totals(NamedTuple):
+    """The figures that law 1 adds up, over some partitions, and their rows of fact_order."""
+
+    # discarded records by reason, sorted
+    reasons: dict[str, int]
+    extracted: int
+    normalized: int
+    superseded_here: int
+    superseded_elsewhere: int
+    kept: int
+    rows: int
 
     @property
     def discarded(self) -> int:
         return sum(self.reasons.values())
 
-    def totals(self) -> dict[str, Any]:
-        """The figures that law 1 adds up."""
-        keys = ("extracted", "normalized", "superseded_here", "kept", "superseded_elsewhere")
-        return {"date": self.date, **{key: self.count(key) for key in keys}, "discarded": self.discarded}
+
+def totals(counted: Iterable[Counts]) -> Totals:
+    """The sums of some partitions' counts; of none they are 0."""
+    parts = list(counted)
+    reasons = sum((Counter(part.discarded or {}) for part in parts), Counter[str]())
+    sums = [sum(getattr(part, name) or 0 for part in parts) for name in Totals._fields[1:]]
+    return Totals(dict(sorted(reasons.items())), *sums)
 
 
 @dataclass(frozen=True)
-class PartitionCounts(Counted):
-    """One date: its counts, which stages this run built and why, and the error that stopped it, if one did."""
+class PartitionCounts:
+    """One date at the end of a run."""
 
-    built: dict[str, str]
-    error: str | None
+    date: str
+    summary: DateSummary
     # the error's class
     kind: str | None
     # what asking an API for the date took in this run: pages, requests, restarts, and retries by kind
     api: dict[str, int]
-    # why the date was dropped on purpose
-    dropped: str | None = None
-    # why what is landed of the date is not final
-    open: str | None = None
-
-    @property
-    def outcome(self) -> str:
-        return outcome(self.built, self.error)
 
 
 def manifests(lake: Lake, date: str) -> dict[Stage, Manifest]:
@@ -67,28 +128,19 @@ def manifests(lake: Lake, date: str) -> dict[Stage, Manifest]:
 
 def counts_of(found: Mapping[Stage, Manifest]) -> Counts:
     """What a date's manifests count together."""
-    counts: Counts = {}
+    counts: Manifest = {}
     for stage in (RAW_STAGE, NORMALIZED_STAGE, FACT_ORDER_STAGE):
         counts |= found[stage].get("counts", {})
-    return counts
+    return msgspec.convert(counts, Counts)
 
 
-def undated(lake: Lake, intent: Intent) -> Counts:
-    """The counts of the undated partition and whether this run made it; empty when there is none."""
+def undated(lake: Lake, intent: Intent) -> UndatedSummary:
+    """The undated records after a run; all is UNSET when there is nothing to tell of them."""
     manifest = lake.manifest(RAW_STAGE, UNDATED) or {}
     counts, changes = manifest.get("counts", {}), manifest.get("changes", {})
     is_built = manifest.get("as_of") == intent.stamp
     is_told = counts.get("extracted") or (is_built and any(changes.values()))
-    return counts | changes | {"built": is_built} if is_told else {}
-
-
-def discards(counted: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Discarded records by reason, over all of these counts; sorted by reason."""
-    total: dict[str, int] = {}
-    for counts in counted:
-        for reason, count in counts.get("discarded", {}).items():
-            total[reason] = total.get(reason, 0) + count
-    return dict(sorted(total.items()))
+    return msgspec.convert(counts | changes | {"built": is_built} if is_told else {}, UndatedSummary)
 
 
 def partition_counts(lake: Lake, date: str, intent: Intent) -> PartitionCounts:
@@ -106,10 +158,15 @@ def partition_counts(lake: Lake, date: str, intent: Intent) -> PartitionCounts:
             failures.append(failed)
             api |= failed["api"]
     first = failures[0] if failures else {"error": None, "kind": None}
-    open_ = still_open(found[RAW_STAGE], date, intent)
-    return PartitionCounts(
-        date, counts_of(found), built, first["error"], first["kind"], api, dropped(lake, date), open_
+    summary = DateSummary(
+        **msgspec.structs.asdict(counts_of(found)),
+        built=built,
+        error=first["error"],
+        skipped=not built and not first["error"],
+        dropped=dropped(lake, date) or UNSET,
+        open=still_open(found[RAW_STAGE], date, intent) or UNSET,
     )
+    return PartitionCounts(date, summary, first["kind"], api)
 
 
 def touched(lake: Lake, intent: Intent) -> list[PartitionCounts]:
@@ -127,35 +184,10 @@ def failed_dates(lake: Lake, intent: Intent) -> list[str]:
     return sorted(set(filter(is_date, names)))
 
 
-def asked(counted: Iterable[Mapping[str, int]]) -> dict[str, Any]:
-    """What asking an API took in all; empty when none was asked."""
+def asked(counted: Iterable[Mapping[str, int]]) -> Asked:
+    """What asking an API took in all."""
     total = sum((Counter(counts) for counts in counted), Counter[str]())
-    retries = {kind: total.pop(kind) for kind in sorted(total) if kind not in ("pages", "requests", "restarts")}
-    figures = {kind: total[kind] for kind in ("pages", "requests", "restarts")}
-    return {**figures, "retries": retries} if total else {}
-
-
-def outcome(built: Mapping[str, str], error: str | None) -> str:
-    """What became of a date in a run: failed, built, unchanged (asked again, with the same content) or skipped."""
-    if error:
-        return "failed"
-    return "built" if built.keys() - {RAW_STAGE.name} else "unchanged" if built else "skipped"
-
-
-def results(summary: Mapping[str, Any]) -> dict[str, int]:
-    """How many dates a run built, skipped, and failed to build; an unchanged date counts as built."""
-    found = Counter(outcome(date["built"], date["error"]) for date in summary["dates"].values())
-    return {"built": found["built"] + found["unchanged"], "skipped": found["skipped"], "failed": found["failed"]}
-
-
-def built_counts(summary: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
-    """How many records the partitions hold that a run built, by what became of them, and the discarded by reason.
-
-    Of the undated partition, which keeps what earlier dumps had, those that this run's dump has added.
-    """
-    built = [date for date in summary["dates"].values() if date.get("built")]
-    if summary["undated"].get("built"):
-        added = summary["undated"].get("added", {})
-        built.append({"extracted": sum(added.values()), "discarded": added})
-    keys = ("extracted", "kept", "superseded_here", "superseded_elsewhere")
-    return {key: sum(date.get(key, 0) for date in built) for key in keys}, discards(built)
+    if not total:
+        return Asked()
+    retries = {kind: total[kind] for kind in sorted(total) if kind not in Asked.__struct_fields__}
+    return Asked(total["pages"], total["requests"], total["restarts"], retries)

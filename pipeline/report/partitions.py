@@ -6,13 +6,15 @@ from pipeline.contract import FACT_ORDER_STAGE, NORMALIZED_STAGE, UNDATED
 from pipeline.lake.files import Lake
 from pipeline.lake.freshness import settled
 from pipeline.lake.run import Intent
-from pipeline.observe.counts import Counted, counts_of, manifests
+from pipeline.observe.counts import Counts, counts_of, manifests
 
 
 @dataclass(frozen=True)
-class Partition(Counted):
+class Partition:
     """One date. `id` changes with its rows and is None where they are not whole; `built_at` is a run's stamp."""
 
+    date: str
+    counts: Counts
     id: str | None
     settled: bool
     built_at: str
