@@ -11,7 +11,7 @@ from lake import LakeUnderTest
 
 from pipeline.lake.files import Lake
 from pipeline.observe.history import last_success, runs, summary, write_summary
-from pipeline.report.content import dates_of
+from pipeline.report.content import results_of
 
 AS_OF = dt.datetime(2025, 1, 20, 12)
 NAME = "runs/20250120T120000.000000Z.json"
@@ -85,7 +85,7 @@ def test_a_date_whose_content_was_asked_for_again_and_is_the_same_counts_as_skip
     dates = {date: {"built": built, "error": None} for date, built in became.items()}
     write(lake, OLDEST | {"dates": dates})
     (run,) = runs(lake)
-    assert dates_of(run) == (1, 2, 0)
+    assert results_of(run) == (1, 2, 0)
 
 
 def test_a_summary_has_each_count_of_the_manifests_and_is_the_same_when_it_is_written_again(tmp_path: Path) -> None:

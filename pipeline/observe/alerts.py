@@ -81,13 +81,10 @@ def _listed(errors: list[str]) -> str:
 def _again(summary: Summary, dates: list[str]) -> str:
     """The command that runs again what failed: those dates, or where none is named all that the run was asked for."""
     since, until = (dates[0], _day_after(dates[-1])) if dates else (summary.since, None)
-    values = {"--since": since, "--until": until, "--changed-since": summary.changed_since}
     flags = {"--force": summary.force, "--reprocess": summary.reprocess}
-    given = [
-        *(f"{option} {value}" for option, value in values.items() if value),
-        *(flag for flag in flags if flags[flag]),
-    ]
-    return " ".join(["Run again: python -m pipeline", *given])
+    said = {"--since": since, "--until": until, **flags, "--changed-since": summary.changed_since}
+    words = [option if value is True else f"{option} {value}" for option, value in said.items() if value]
+    return " ".join(["Run again: python -m pipeline", *words])
 
 
 def _silent(summary: Summary, rules: Rules) -> list[Finding]:

@@ -39,7 +39,7 @@ class Breaches(msgspec.Struct, frozen=True):
     first: list[str] = []
 
 
-class LateArriving(msgspec.Struct):
+class LateArriving(msgspec.Struct, frozen=True):
     """How many orders and lines name a user or sku that no dimension has; UNSET where that was not counted."""
 
     unknown_user: Count = UNSET

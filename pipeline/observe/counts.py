@@ -18,15 +18,16 @@ from pipeline.lake.run import Intent
 Count = int | UnsetType
 
 
-# none of these refers to another one of its kind, and the garbage collector would look through each date of each run
-class Counts(msgspec.Struct, kw_only=True, gc=False):
+# without gc, since the report holds thousands of dates at once, and none can be part of a cycle
+class Counts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the manifests of a partition count. What they do not have is UNSET, which is false, and is not written."""
 
-    # records: landed; discarded, by reason; orders, of which this date may lose some to a later version
+    # records: landed; discarded, by reason; the newest version of each order; older versions of the same date
     extracted: Count = UNSET
     discarded: dict[str, int] | UnsetType = UNSET
     normalized: Count = UNSET
     superseded_here: Count = UNSET
+    # orders: that another date has in a later version, and that this date keeps
     superseded_elsewhere: Count = UNSET
     kept: Count = UNSET
     # orders that the date did not keep before and keeps now
@@ -42,12 +43,12 @@ class Counts(msgspec.Struct, kw_only=True, gc=False):
     sku: Count = UNSET
     price: Count = UNSET
     qty: Count = UNSET
-    # lines that came without a price, and items that are no lines
+    # lines that came without a price, and items that are no objects
     price_absent: Count = UNSET
     dropped_items: Count = UNSET
 
 
-class DateSummary(Counts, gc=False):
+class DateSummary(Counts, frozen=True, kw_only=True, gc=False):
     """One date in a run: its counts, which stages the run built and why, and the error that stopped it, if one did."""
 
     built: dict[str, str]
@@ -66,7 +67,7 @@ class DateSummary(Counts, gc=False):
         return "built" if self.built.keys() - {RAW_STAGE.name} else "unchanged" if self.built else "skipped"
 
 
-class UndatedSummary(Counts):
+class UndatedSummary(Counts, frozen=True, kw_only=True):
     """The undated records in a run: which of them came and left, and whether the run made the partition."""
 
     added: dict[str, int] | UnsetType = UNSET
@@ -75,7 +76,7 @@ class UndatedSummary(Counts):
     built: bool | UnsetType = UNSET
 
 
-class Asked(msgspec.Struct):
+class Asked(msgspec.Struct, frozen=True):
     """What asking an API took: requests, retries by kind, and windows that were read again. UNSET if none was asked."""
 
     pages: Count = UNSET

@@ -28,7 +28,7 @@ class Changed(msgspec.Struct):
     api: dict[str, int] | UnsetType = UNSET
 
 
-class Options(msgspec.Struct, kw_only=True):
+class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What a run was asked for: RunAll's parameters, times as ISO text, or the name of another command."""
 
     command: str | UnsetType = UNSET
@@ -40,7 +40,7 @@ class Options(msgspec.Struct, kw_only=True):
     changes: Changed | UnsetType | None = UNSET
 
 
-class Summary(Options, kw_only=True):
+class Summary(Options, frozen=True, kw_only=True):
     """What a run did. What has a default is not in the oldest summaries; what is UNSET is not written."""
 
     as_of: str
@@ -48,15 +48,16 @@ class Summary(Options, kw_only=True):
     chosen_dates: str = ""
     newest_settled_date: str | None = None
     dates: dict[str, DateSummary]
-    undated: UndatedSummary = msgspec.field(default_factory=UndatedSummary)
-    api: Asked = msgspec.field(default_factory=Asked)
+    undated: UndatedSummary = UndatedSummary()
+    api: Asked = Asked()
     currencies: list[str] = []
     settled_dates_that_differ: list[str] = []
-    late_arriving: LateArriving = msgspec.field(default_factory=LateArriving)
+    late_arriving: LateArriving = LateArriving()
     checks: dict[str, Breaches]
     # the error of each date that failed
     failed: dict[str, str]
     retries_exhausted: list[str] = []
+    # as written; see errors
     listed_errors: list[str] | None = msgspec.field(name="errors", default=None)
 
     @property

@@ -198,11 +198,11 @@ def _sales(sales: Rows, shown: list[str | None]) -> dict[str, list[Any]]:
 
 
 def _runs(runs: list[Summary]) -> dict[str, list[Any]]:
-    rows = [[run.as_of, run.state, run.seconds, *dates_of(run)] for run in runs]
+    rows = [[run.as_of, run.state, run.seconds, *results_of(run)] for run in runs]
     return columns(["as_of", "state", "seconds", "built", "skipped", "failed"], rows)
 
 
-def dates_of(run: Summary) -> tuple[int, int, int]:
+def results_of(run: Summary) -> tuple[int, int, int]:
     """How many dates the run changed, left as they were, and failed to build."""
     found = run.outcomes
     return found["built"], found["skipped"] + found["unchanged"], found["failed"]

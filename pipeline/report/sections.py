@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.dates import fold_dates
 from pipeline.observe.counts import totals
 from pipeline.observe.history import Summary
-from pipeline.report.content import NO_CURRENCY, SHOWN_CURRENCIES, Content, added, dates_of, late_orders
+from pipeline.report.content import NO_CURRENCY, SHOWN_CURRENCIES, Content, added, late_orders, results_of
 from pipeline.report.figures import Rows
 from pipeline.report.partitions import Partition
 
@@ -146,7 +146,7 @@ def _total(rows: Rows) -> tuple[str, str]:
 def _run_rows(runs: list[Summary]) -> Cells:
     """The newest runs, the newest first."""
     return [
-        [_minute(run.as_of), run.state, _duration(run.seconds), *map(_number, dates_of(run))]
+        [_minute(run.as_of), run.state, _duration(run.seconds), *map(_number, results_of(run))]
         for run in runs[: -SHOWN_RUNS - 1 : -1]
     ]
 
