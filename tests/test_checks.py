@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from feeds import order
 from lake import LakeUnderTest
+from msgspec import structs
 
 from pipeline.contract import FACT_ORDER, ITEMS
 from pipeline.engine import facts as facts_module
@@ -46,7 +47,7 @@ def checked(lake: LakeUnderTest, **counts: int) -> dict[str, list[str]]:
     """The faults found in what the run touched, by check; counts given here replace those of the manifests."""
     storage = Lake(lake.root, fsync=False)
     parts = touched(storage, Intent(AS_OF))
-    changed = [replace(part, counts=part.counts | counts) for part in parts]
+    changed = [replace(part, summary=structs.replace(part.summary, **counts)) for part in parts]
     with Engine(**IN_MEMORY) as engine:
         found = run_checks(storage, engine, changed)
     assert sorted(found) == check_names()

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from feeds import order
+from lake import LakeUnderTest
 
 from pipeline.lake.lake import Lake
-from pipeline.observe.history import last_success, runs, summary
+from pipeline.observe.history import last_success, runs, summary, write_summary
+from pipeline.report.content import results_of
 
 AS_OF = dt.datetime(2025, 1, 20, 12)
 NAME = "runs/20250120T120000.000000Z.json"
@@ -71,9 +74,9 @@ def test_the_errors_of_a_summary_that_lists_none_are_its_failed_dates_and_checks
     failed = dict.fromkeys(dates, "full disk")
     write(lake, OLDEST | {"dates": dates, "failed": failed, "checks": {"shares": {"rows": 2}, "items": {"rows": 0}}})
     (run,) = runs(lake)
-    assert summary(lake, NAME) == json.loads(Path(lake.files.fetch(NAME)).read_bytes())
+    assert summary(lake, NAME) == run
     assert run.errors == ["full disk", "check shares: 2 row(s)"]
-    assert run.failed == set(dates)
+    assert run.failed == failed
     assert last_success(lake) is None
 
 
@@ -82,4 +85,24 @@ def test_a_date_whose_content_was_asked_for_again_and_is_the_same_counts_as_skip
     dates = {date: {"built": built, "error": None} for date, built in became.items()}
     write(lake, OLDEST | {"dates": dates})
     (run,) = runs(lake)
-    assert (run.built, run.skipped) == (1, 2)
+    assert results_of(run) == (1, 2, 0)
+
+
+def test_a_summary_has_each_count_of_the_manifests_and_is_the_same_when_it_is_written_again(tmp_path: Path) -> None:
+    items = [{"sku": "", "qty": "few", "price": "dear"}, {"sku": "s_1", "qty": 1}, "no line"]
+    wrong = order("o_1", user_id="", amount="much", updated_at="soon", items=items)
+    built = LakeUnderTest(tmp_path)
+    assert built.run([wrong, order(""), order("o_2", created_at="soon")], AS_OF), built.errors
+    counts: dict[str, Any] = {}
+    for stage in ("raw", "normalized", "fact_order"):
+        counts |= built.manifest(stage, "2025-01-15")["counts"]
+    assert {"user_id", "amount", "updated_at", "sku", "qty", "price", "price_absent", "dropped_items"} <= counts.keys()
+    written = built.summary(AS_OF)["dates"]["2025-01-15"]
+    assert {name: written.get(name) for name in counts} == counts
+    lake = Lake(built.root, fsync=False)
+    before = Path(lake.files.fetch(NAME)).read_bytes()
+    found = summary(lake, NAME)
+    assert found is not None
+    with lake.work.locked():
+        write_summary(lake, found)
+    assert Path(lake.files.fetch(NAME)).read_bytes() == before

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from pipeline.contract import CURATED_STAGES
 from pipeline.lake import Intent, Run
+from pipeline.observe.history import Options
 from pipeline.stages.conclude import Ending, conclude
 from pipeline.stages.curate import curate
 from pipeline.stages.normalize import normalize
@@ -19,4 +20,4 @@ def rebuild(command: str, dates: list[str], intent: Intent) -> None:
     normalize(run, dates, open_source().shape)
     for stage in CURATED_STAGES:
         curate(run, stage, dates)
-    conclude(run, Ending(dates, warehouse_path(), None, {"command": command}, [], seconds_since_start))
+    conclude(run, Ending(dates, warehouse_path(), None, Options(command=command), [], seconds_since_start))

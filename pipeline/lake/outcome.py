@@ -68,12 +68,11 @@ def _text(stage: Stage, date: str, error: Exception) -> str:
     return f"{stage.name} date={date}: {error}; mend that and run again"
 
 
-def forget_failed_try(lake: Lake, summary: str, intent: Intent) -> None:
+def forget_failed_try(lake: Lake, intent: Intent) -> None:
     """Before a run of the same as_of is tried again: what failed then does not count as done any more."""
-    if (lake.files.read(summary) or {}).get("errors"):
-        with lake.work.locked():
-            lake.files.remove_folder(intent.failures)
-            lake.files.remove(intent.alerted)
+    with lake.work.locked():
+        lake.files.remove_folder(intent.failures)
+        lake.files.remove(intent.alerted)
 
 
 def by_text(failed: Mapping[str, PipelineError]) -> list[PipelineError]:

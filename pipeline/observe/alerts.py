@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from msgspec import UnsetType
 
 from pipeline.dates import days_between, fold_dates
-from pipeline.observe.counts import built_counts
+from pipeline.observe.counts import DateSummary
+from pipeline.observe.history import Summary
 
 SHOWN_ERRORS = 10
 # a date that was settled less than this ago is newly settled
@@ -36,14 +39,14 @@ class Finding(NamedTuple):
     text: str
 
 
-def alert(summary: dict[str, Any], path: str, rules: Rules) -> Message | None:
+def alert(summary: Summary, path: str, rules: Rules) -> Message | None:
     """The message of a run that has a summary, at this path; None when nothing is wrong."""
     found = [*_exhausted(summary), *_failed(summary), *_silent(summary, rules), *_discarding(summary, rules)]
     if not found:
         return None
     body = "\n\n".join(finding.text for finding in found)
     title = f"orders lake: {', '.join(finding.title for finding in found)}"
-    return Message(title, f"{body}\n\nRun as of {summary['as_of']}; summary: {path}")
+    return Message(title, f"{body}\n\nRun as of {summary.as_of}; summary: {path}")
 
 
 def alert_of_failure(task: str, error: str, as_of: str) -> Message:
@@ -51,21 +54,21 @@ def alert_of_failure(task: str, error: str, as_of: str) -> Message:
     return Message(f"orders lake: {task} failed", f"{error}\n\nRun as of {as_of}; mend that and run again.")
 
 
-def _exhausted(summary: dict[str, Any]) -> list[Finding]:
-    dates = summary["retries_exhausted"]
+def _exhausted(summary: Summary) -> list[Finding]:
+    dates = summary.retries_exhausted
     if not dates:
         return []
     title = f"the API gave no answer for {len(dates)} date(s)"
-    errors = sorted({summary["failed"][date] for date in dates})
+    errors = sorted({summary.failed[date] for date in dates})
     return [Finding(title, f"Retries exhausted for {fold_dates(dates)}:\n{_listed(errors)}\n{_again(summary, dates)}")]
 
 
-def _failed(summary: dict[str, Any]) -> list[Finding]:
-    named = {summary["failed"][date] for date in summary["retries_exhausted"]}
-    errors = [error for error in summary["errors"] if not any(text in error for text in named)]
+def _failed(summary: Summary) -> list[Finding]:
+    named = {summary.failed[date] for date in summary.retries_exhausted}
+    errors = [error for error in summary.errors if not any(text in error for text in named)]
     if not errors:
         return []
-    dates = sorted(set(summary["failed"]) - set(summary["retries_exhausted"]))
+    dates = sorted(set(summary.failed) - set(summary.retries_exhausted))
     title = f"{len(dates)} date(s) failed" if dates else f"{len(errors)} error(s)"
     return [Finding(title, f"Failed:\n{_listed(errors)}\n{_again(summary, dates)}")]
 
@@ -75,25 +78,24 @@ def _listed(errors: list[str]) -> str:
     return "\n".join([*(f"- {error}" for error in errors[:SHOWN_ERRORS]), *more])
 
 
-def _again(summary: dict[str, Any], dates: list[str]) -> str:
+def _again(summary: Summary, dates: list[str]) -> str:
     """The command that runs again what failed: those dates, or where none is named all that the run was asked for."""
-    chosen = {"since": dates[0], "until": _day_after(dates[-1])} if dates else {"since": summary["since"]}
-    said = chosen | {name: summary[name] for name in ("force", "reprocess", "changed_since")}
-    given = {f"--{name.replace('_', '-')}": value for name, value in said.items() if value}
-    words = [option if value is True else f"{option} {value}" for option, value in given.items()]
+    since, until = (dates[0], _day_after(dates[-1])) if dates else (summary.since, None)
+    flags = {"--force": summary.force, "--reprocess": summary.reprocess}
+    said = {"--since": since, "--until": until, **flags, "--changed-since": summary.changed_since}
+    words = [option if value is True else f"{option} {value}" for option, value in said.items() if value]
     return " ".join(["Run again: python -m pipeline", *words])
 
 
-def _silent(summary: dict[str, Any], rules: Rules) -> list[Finding]:
+def _silent(summary: Summary, rules: Rules) -> list[Finding]:
     """Dates without an order that are open or newly settled; none when the run did not ask for all of them."""
-    if summary["reprocess"] or summary["changed_since"]:
+    if summary.reprocess or summary.changed_since:
         return []
-    as_of, since, until = (_instant(summary[name]) for name in ("as_of", "since", "until"))
-    assert as_of is not None
+    as_of, since, until = summary.began, _instant(summary.since), _instant(summary.until)
     first = as_of - NEWLY - rules.settle - timedelta(days=1)
     dates = days_between(max(first, since or first), min(as_of - rules.no_data_after, until or as_of))
-    begun = [date for date in dates if datetime.fromisoformat(date) > first and date not in summary["failed"]]
-    empty = [date for date in begun if _is_silent(summary["dates"].get(date, {}))]
+    begun = [date for date in dates if datetime.fromisoformat(date) > first and date not in summary.failed]
+    empty = [date for date in begun if _is_silent(summary.dates.get(date))]
     if not empty:
         return []
     hours = rules.no_data_after / timedelta(hours=1)
@@ -104,18 +106,17 @@ def _silent(summary: dict[str, Any], rules: Rules) -> list[Finding]:
     return [Finding(f"no orders of {fold_dates(empty)}", text)]
 
 
-def _is_silent(date: dict[str, Any]) -> bool:
+def _is_silent(date: DateSummary | None) -> bool:
     """Without orders, though nobody has dropped it on purpose."""
-    return not date.get("extracted") and not date.get("dropped")
+    return date is None or not (date.extracted or date.dropped)
 
 
-def _discarding(summary: dict[str, Any], rules: Rules) -> list[Finding]:
-    orders, reasons = built_counts(summary)
-    discarded = sum(reasons.values())
-    if discarded < rules.min_discarded or discarded <= rules.max_discard_share * orders["extracted"]:
+def _discarding(summary: Summary, rules: Rules) -> list[Finding]:
+    built = summary.built
+    if built.discarded < rules.min_discarded or built.discarded <= rules.max_discard_share * built.extracted:
         return []
-    share = f"{discarded:,} of {orders['extracted']:,} records discarded"
-    named = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+    share = f"{built.discarded:,} of {built.extracted:,} records discarded"
+    named = ", ".join(f"{count:,} {reason}" for reason, count in built.reasons.items())
     text = (
         f"{share} ({named}), more than a share of {rules.max_discard_share:g} ([alerts] max_discard_share). "
         "Look at them: python -m pipeline quarantine"
@@ -123,7 +124,7 @@ def _discarding(summary: dict[str, Any], rules: Rules) -> list[Finding]:
     return [Finding(share, text)]
 
 
-def _instant(text: str | None) -> datetime | None:
+def _instant(text: str | UnsetType | None) -> datetime | None:
     return datetime.fromisoformat(text).replace(tzinfo=None) if text else None
 
 

@@ -1,9 +1,10 @@
 """The data checks of pipeline/engine/sql/checks over what a run has touched; each returns the rows that break it."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
+import msgspec
 import pyarrow as pa
+from msgspec import UNSET
 
 from pipeline.contract import (
     CURATED_STAGES,
@@ -18,7 +19,7 @@ from pipeline.contract import (
 )
 from pipeline.engine import Engine, check_names
 from pipeline.lake import Lake
-from pipeline.observe.counts import PartitionCounts
+from pipeline.observe.counts import Count, PartitionCounts, totals
 
 SHOWN_ROWS = 5
 FIGURES = ("extracted", "normalized", "superseded_here", "kept", "superseded_elsewhere", "discarded")
@@ -30,12 +31,18 @@ OF_COUNTS = ("every_record_is_counted",)
 UNKNOWN = {"unknown_user": "orders", "unknown_sku": "lines"}
 
 
-@dataclass(frozen=True)
-class Breaches:
+class Breaches(msgspec.Struct, frozen=True):
     """How many rows break a check, and the first of them; none where the lake is true."""
 
     rows: int
-    first: list[str]
+    first: list[str] = []
+
+
+class LateArriving(msgspec.Struct, frozen=True):
+    """How many orders and lines name a user or sku that no dimension has; UNSET where that was not counted."""
+
+    unknown_user: Count = UNSET
+    unknown_sku: Count = UNSET
 
 
 def run_checks(lake: Lake, engine: Engine, touched: list[PartitionCounts]) -> dict[str, Breaches]:
@@ -60,23 +67,29 @@ def breaches(
     """
     for name, table in RELATIONS.items():
         engine.register_files(table, lake.paths(table, dates.get(name, ())), name)
-    engine.bind(partition_counts=pa.Table.from_pylist([counts.totals() for counts in counted], COUNTED))
+    engine.bind(partition_counts=pa.Table.from_pylist([_figures(counts) for counts in counted], COUNTED))
     engine.keep("checked_order")
     names = only or (check_names() if dates["fact_order"] else OF_COUNTS)
     return {name: engine.query(f"checks/{name}") for name in names}
 
 
-def late_arriving(lake: Lake, engine: Engine, touched: list[PartitionCounts]) -> dict[str, int]:
-    """How many orders and lines of what was touched name a user or sku that no dimension has, where there are both.
+def late_arriving(lake: Lake, engine: Engine, touched: list[PartitionCounts]) -> LateArriving:
+    """Counted in what was touched, where there are both dimensions.
 
     Call it after run_checks, with the same engine: it counts among the relations of the checks.
     """
     dimensions = [table for table in (DIM_USER, DIM_PRODUCT) if lake.files.has(table.at())]
     if not _dates(lake, touched)["fact_order"] or len(dimensions) < len(UNKNOWN):
-        return {}
+        return LateArriving()
     for table in dimensions:
         engine.register_files(table, [lake.files.fetch(table.at())])
-    return {name: engine.query(name)[column][0].as_py() for name, column in UNKNOWN.items()}
+    return LateArriving(**{name: engine.query(name)[column][0].as_py() for name, column in UNKNOWN.items()})
+
+
+def _figures(counts: PartitionCounts) -> dict[str, object]:
+    """A row of COUNTED."""
+    found = totals([counts.summary])
+    return {"date": counts.date} | {figure: getattr(found, figure) for figure in FIGURES}
 
 
 def _dates(lake: Lake, touched: list[PartitionCounts]) -> dict[str, list[str]]:
@@ -85,9 +98,8 @@ def _dates(lake: Lake, touched: list[PartitionCounts]) -> dict[str, list[str]]:
         return manifest is not None and manifest.id is not None and all(map(lake.files.has, stage.files_at(date)))
 
     stages = (NORMALIZED_STAGE, *CURATED_STAGES)
-    dates = [
-        counts.date for counts in touched if not counts.error and all(is_there(counts.date, stage) for stage in stages)
-    ]
+    sound = [counts.date for counts in touched if not counts.summary.error]
+    dates = [date for date in sound if all(is_there(date, stage) for stage in stages)]
     elsewhere = sorted(set(lake.partitions("curated")).difference(dates))
     others = [date for date in elsewhere if lake.is_whole(FACT_ORDER_STAGE, date)]
     return {"fact_order": dates, "order_items": dates, "orders": dates, "other_fact_order": others}

@@ -1,92 +1,143 @@
-"""What partitions and runs count. Counted from files, since a worker's memory ends with its process."""
+"""What partitions count and what became of them in a run, from files, since a worker's memory ends with its process."""
 
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict
 
 from pipeline.contract import CURATED_STAGES, FACT_ORDER_STAGE, RAW_STAGE, STAGES, UNDATED
 from pipeline.dates import is_date
 from pipeline.lake import CuratedManifest, Intent, Lake, dropped, failure, still_open
 
-Counts = dict[str, Any]
+Count = int | UnsetType
 
 
-@dataclass(frozen=True)
-class Counted:
-    """One date and what its manifests count."""
+# without gc, since the report holds thousands of dates at once, and none can be part of a cycle
+class Counts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What the manifests of a partition count. What they do not have is UNSET, which is false, and is not written."""
 
-    date: str
-    counts: Counts
+    # records: landed; discarded, by reason; the newest version of each order; older versions of the same date
+    extracted: Count = UNSET
+    discarded: dict[str, int] | UnsetType = UNSET
+    normalized: Count = UNSET
+    superseded_here: Count = UNSET
+    # orders: that another date has in a later version, and that this date keeps
+    superseded_elsewhere: Count = UNSET
+    kept: Count = UNSET
+    # orders that the date did not keep before and keeps now
+    resurfaced: Count = UNSET
+    # rows of normalized items, and of fact_order
+    lines: Count = UNSET
+    rows: Count = UNSET
+    currencies: list[str] | UnsetType = UNSET
+    # values that became NULL, by column
+    amount: Count = UNSET
+    user_id: Count = UNSET
+    updated_at: Count = UNSET
+    sku: Count = UNSET
+    price: Count = UNSET
+    qty: Count = UNSET
+    # lines that came without a price, and items that are no objects
+    price_absent: Count = UNSET
+    dropped_items: Count = UNSET
 
-    def count(self, name: str) -> int:
-        return int(self.counts.get(name, 0))
+
+class DateSummary(Counts, frozen=True, kw_only=True, gc=False):
+    """One date in a run: its counts, which stages the run built and why, and the error that stopped it, if one did."""
+
+    built: dict[str, str]
+    error: str | None
+    skipped: bool = False
+    # why the date was dropped on purpose
+    dropped: str | UnsetType = UNSET
+    # why what is landed of the date is not final
+    open: str | UnsetType = UNSET
 
     @property
-    def reasons(self) -> dict[str, int]:
-        """Discarded records by reason."""
-        return discards([self.counts])
+    def outcome(self) -> str:
+        """What became of the date: failed, built, unchanged (asked again, with the same content) or skipped."""
+        if self.error:
+            return "failed"
+        return "built" if self.built.keys() - {RAW_STAGE.name} else "unchanged" if self.built else "skipped"
+
+
+class UndatedSummary(Counts, frozen=True, kw_only=True):
+    """The undated records in a run: which of them came and left, and whether the run made the partition."""
+
+    added: dict[str, int] | UnsetType = UNSET
+    dated: Count = UNSET
+    expired: Count = UNSET
+    built: bool | UnsetType = UNSET
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What asking an API took: requests, retries by kind, and windows that were read again. UNSET if none was asked."""
+
+    pages: Count = UNSET
+    requests: Count = UNSET
+    restarts: Count = UNSET
+    retries: dict[str, int] | UnsetType = UNSET
+
+
+class Totals(NamedTuple):
+    """The figures that law 1 adds up, over some partitions, and their rows of fact_order."""
+
+    # discarded records by reason, sorted
+    reasons: dict[str, int]
+    extracted: int
+    normalized: int
+    superseded_here: int
+    superseded_elsewhere: int
+    kept: int
+    rows: int
 
     @property
     def discarded(self) -> int:
         return sum(self.reasons.values())
 
-    def totals(self) -> dict[str, Any]:
-        """The figures that law 1 adds up."""
-        keys = ("extracted", "normalized", "superseded_here", "kept", "superseded_elsewhere")
-        return {"date": self.date, **{key: self.count(key) for key in keys}, "discarded": self.discarded}
+
+def totals(counted: Iterable[Counts]) -> Totals:
+    """The sums of some partitions' counts; of none they are 0."""
+    parts = list(counted)
+    reasons = sum((Counter(part.discarded or {}) for part in parts), Counter[str]())
+    sums = [sum(getattr(part, name) or 0 for part in parts) for name in Totals._fields[1:]]
+    return Totals(dict(sorted(reasons.items())), *sums)
 
 
 @dataclass(frozen=True)
-class PartitionCounts(Counted):
-    """One date: its counts, which stages this run built and why, and the error that stopped it, if one did."""
+class PartitionCounts:
+    """One date at the end of a run."""
 
-    built: dict[str, str]
-    error: str | None
+    date: str
+    summary: DateSummary
     # the error's class
     kind: str | None
     # what asking an API for the date took in this run: pages, requests, restarts, and retries by kind
     api: dict[str, int]
-    # why the date was dropped on purpose
-    dropped: str | None = None
-    # why what is landed of the date is not final
-    open: str | None = None
-
-    @property
-    def outcome(self) -> str:
-        return outcome(self.built, self.error)
 
 
 def counts_of(lake: Lake, date: str) -> Counts:
     """What a date's manifests count together."""
-    manifests = (lake.raw(date), lake.normalized(date), lake.curated(FACT_ORDER_STAGE, date))
-    counts: Counts = {}
-    for manifest in manifests:
-        counts |= msgspec.to_builtins(manifest.counts) if manifest is not None else {}
-    return counts
+    found: dict[str, Any] = {}
+    for manifest in (lake.raw(date), lake.normalized(date), lake.curated(FACT_ORDER_STAGE, date)):
+        found |= asdict(manifest.counts) if manifest is not None and manifest.id is not None else {}
+    return Counts(**found)
 
 
-def undated(lake: Lake, intent: Intent) -> Counts:
-    """The counts of the undated partition and whether this run made it; empty when there is none."""
+def undated(lake: Lake, intent: Intent) -> UndatedSummary:
+    """The undated records after a run; all is UNSET when there is nothing to tell of them."""
     manifest = lake.raw(UNDATED)
     if manifest is None:
-        return {}
-    changes = msgspec.to_builtins(manifest.changes) if manifest.changes is not None else {}
+        return UndatedSummary()
+    changes = asdict(manifest.changes) if manifest.changes is not None else {}
     is_built = manifest.as_of == intent.stamp
     is_told = manifest.counts.extracted or (is_built and any(changes.values()))
-    return msgspec.to_builtins(manifest.counts) | changes | {"built": is_built} if is_told else {}
-
-
-def discards(counted: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Discarded records by reason, over all of these counts; sorted by reason."""
-    total: dict[str, int] = {}
-    for counts in counted:
-        for reason, count in counts.get("discarded", {}).items():
-            total[reason] = total.get(reason, 0) + count
-    return dict(sorted(total.items()))
+    return UndatedSummary(**asdict(manifest.counts), **changes, built=is_built) if is_told else UndatedSummary()
 
 
 def partition_counts(lake: Lake, date: str, intent: Intent) -> PartitionCounts:
@@ -104,16 +155,15 @@ def partition_counts(lake: Lake, date: str, intent: Intent) -> PartitionCounts:
             failures.append(failed)
             api |= failed["api"]
     first = failures[0] if failures else {"error": None, "kind": None}
-    return PartitionCounts(
-        date,
-        counts_of(lake, date),
-        built,
-        first["error"],
-        first["kind"],
-        api,
-        dropped(lake, date),
-        still_open(lake, date, intent),
+    summary = DateSummary(
+        **asdict(counts_of(lake, date)),
+        built=built,
+        error=first["error"],
+        skipped=not built and not first["error"],
+        dropped=dropped(lake, date) or UNSET,
+        open=still_open(lake, date, intent) or UNSET,
     )
+    return PartitionCounts(date, summary, first["kind"], api)
 
 
 def touched(lake: Lake, intent: Intent) -> list[PartitionCounts]:
@@ -135,35 +185,10 @@ def failed_dates(lake: Lake, intent: Intent) -> list[str]:
     return sorted(set(filter(is_date, names)))
 
 
-def asked(counted: Iterable[Mapping[str, int]]) -> dict[str, Any]:
-    """What asking an API took in all; empty when none was asked."""
+def asked(counted: Iterable[Mapping[str, int]]) -> Asked:
+    """What asking an API took in all."""
     total = sum((Counter(counts) for counts in counted), Counter[str]())
-    retries = {kind: total.pop(kind) for kind in sorted(total) if kind not in ("pages", "requests", "restarts")}
-    figures = {kind: total[kind] for kind in ("pages", "requests", "restarts")}
-    return {**figures, "retries": retries} if total else {}
-
-
-def outcome(built: Mapping[str, str], error: str | None) -> str:
-    """What became of a date in a run: failed, built, unchanged (asked again, with the same content) or skipped."""
-    if error:
-        return "failed"
-    return "built" if built.keys() - {RAW_STAGE.name} else "unchanged" if built else "skipped"
-
-
-def results(summary: Mapping[str, Any]) -> dict[str, int]:
-    """How many dates a run built, skipped, and failed to build; an unchanged date counts as built."""
-    found = Counter(outcome(date["built"], date["error"]) for date in summary["dates"].values())
-    return {"built": found["built"] + found["unchanged"], "skipped": found["skipped"], "failed": found["failed"]}
-
-
-def built_counts(summary: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
-    """How many records the partitions hold that a run built, by what became of them, and the discarded by reason.
-
-    Of the undated partition, which keeps what earlier dumps had, those that this run's dump has added.
-    """
-    built = [date for date in summary["dates"].values() if date.get("built")]
-    if summary["undated"].get("built"):
-        added = summary["undated"].get("added", {})
-        built.append({"extracted": sum(added.values()), "discarded": added})
-    keys = ("extracted", "kept", "superseded_here", "superseded_elsewhere")
-    return {key: sum(date.get(key, 0) for date in built) for key in keys}, discards(built)
+    if not total:
+        return Asked()
+    retries = {kind: total[kind] for kind in sorted(total) if kind not in Asked.__struct_fields__}
+    return Asked(total["pages"], total["requests"], total["restarts"], retries)

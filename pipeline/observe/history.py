@@ -1,60 +1,106 @@
-"""The runs of a lake, by the summaries that they left in runs/<as_of>.json.
+"""The summaries that the runs of a lake left, one as runs/<as_of>.json.
 
-A file there that has another shape than a summary counts as absent.
+A file there that has another shape counts as absent.
 """
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import partial
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from pipeline.dates import is_date
 from pipeline.lake import AS_OF_FORMAT, Lake, run_name
-from pipeline.observe.counts import outcome
+from pipeline.observe.checks import Breaches, LateArriving
+from pipeline.observe.counts import Asked, Counts, DateSummary, Totals, UndatedSummary, totals
 
 
-@dataclass(frozen=True)
-class Run:
-    """What a run did. `as_of` is its stamp, `dates` are all that it looked at, `differing` counts settled dates."""
+class Changed(msgspec.Struct):
+    """What --changed-since found: its start, whether `auto` may go on from this run, and the dates; None: all."""
+
+    since: str | None
+    moves_on: bool
+    dates: list[str] | None = None
+    # what asking took: pages, requests, restarts, and retries by kind
+    api: dict[str, int] | UnsetType = UNSET
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run was asked for: RunAll's parameters, times as ISO text, or the name of another command."""
+
+    command: str | UnsetType = UNSET
+    since: str | UnsetType | None = UNSET
+    until: str | UnsetType | None = UNSET
+    force: bool | UnsetType = UNSET
+    reprocess: bool | UnsetType = UNSET
+    changed_since: str | UnsetType | None = UNSET
+    changes: Changed | UnsetType | None = UNSET
+
+
+class Summary(Options, frozen=True, kw_only=True):
+    """What a run did. What has a default is not in the oldest summaries; what is UNSET is not written."""
 
     as_of: str
-    seconds: float | None
-    dates: frozenset[str]
-    built: int
-    skipped: int
-    failed: frozenset[str]
-    errors: list[str]
-    differing: int
+    seconds: float | None = None
+    chosen_dates: str = ""
+    newest_settled_date: str | None = None
+    dates: dict[str, DateSummary]
+    undated: UndatedSummary = UndatedSummary()
+    api: Asked = Asked()
+    currencies: list[str] = []
+    settled_dates_that_differ: list[str] = []
+    late_arriving: LateArriving = LateArriving()
+    checks: dict[str, Breaches]
+    # the error of each date that failed
+    failed: dict[str, str]
+    retries_exhausted: list[str] = []
+    # as written; see errors
+    listed_errors: list[str] | None = msgspec.field(name="errors", default=None)
+
+    @property
+    def began(self) -> datetime:
+        """as_of, naive UTC. Raises ValueError."""
+        return datetime.strptime(self.as_of, AS_OF_FORMAT)
+
+    @property
+    def errors(self) -> list[str]:
+        """All that failed; of a summary that lists nothing, its failed dates and checks."""
+        if self.listed_errors is not None:
+            return self.listed_errors
+        broken = [f"check {name}: {check.rows} row(s)" for name, check in self.checks.items() if check.rows]
+        return [*dict.fromkeys(self.failed.values()), *broken]
 
     @property
     def state(self) -> str:
         return "failed" if self.errors else "ok"
 
+    @property
+    def outcomes(self) -> Counter[str]:
+        """How many dates were built, unchanged, skipped, and failed."""
+        return Counter(date.outcome for date in self.dates.values())
 
-class _Date(msgspec.Struct):
-    built: dict[str, str]
-    error: str | None
+    @property
+    def results(self) -> dict[str, int]:
+        """How many dates were built, skipped, and failed; an unchanged date counts as built."""
+        found = self.outcomes
+        return {"built": found["built"] + found["unchanged"], "skipped": found["skipped"], "failed": found["failed"]}
+
+    @property
+    def built(self) -> Totals:
+        """What the partitions hold that the run built.
+
+        Of the undated partition, which keeps what earlier dumps had, those records that this run's dump has added.
+        """
+        counted: list[Counts] = [date for date in self.dates.values() if date.built]
+        if self.undated.built:
+            added = self.undated.added or {}
+            counted.append(Counts(extracted=sum(added.values()), discarded=added))
+        return totals(counted)
 
 
-class _Check(msgspec.Struct):
-    rows: int
-
-
-class _Summary(msgspec.Struct):
-    """What is read of a summary. What has a default is not in the oldest ones."""
-
-    as_of: str
-    dates: dict[str, _Date]
-    failed: dict[date, str]
-    checks: dict[str, _Check]
-    errors: list[str] | None = None
-    seconds: float | None = None
-    settled_dates_that_differ: list[str] = []
-
-
-_DECODER = msgspec.json.Decoder(_Summary)
+_DECODER = msgspec.json.Decoder(Summary)
 
 
 def summary_name(as_of: datetime) -> str:
@@ -62,54 +108,42 @@ def summary_name(as_of: datetime) -> str:
     return f"runs/{run_name(as_of)}.json"
 
 
-def summary(lake: Lake, name: str) -> dict[str, Any] | None:
-    """A summary as it was written; None when it is absent."""
-    try:
-        content = lake.files.read(name)
-        _refuse_misnamed(msgspec.convert(content, _Summary), name)
-    except (ValueError, RecursionError):
-        return None
-    return content
+def write_summary(lake: Lake, written: Summary) -> str:
+    """Leave the summary of a run in the lake, and return its path. Call it under the lake's lock."""
+    name = summary_name(written.began)
+    lake.files.write(name, msgspec.to_builtins(written))
+    return lake.files.fetch(name)
 
 
-def runs(lake: Lake) -> Iterator[Run]:
-    """Each run that has a summary, the newest first; a summary is read when its turn comes."""
-    summaries = (_summary(lake, name) for name in reversed(lake.files.names("runs")))
-    return (_run(found) for found in summaries if found is not None)
+def summary(lake: Lake, name: str) -> Summary | None:
+    """The summary of this name; None when it is absent."""
+    # as leniently as JSON is read anywhere: the error of an undecodable path may hold half a surrogate
+    return _summary(name, lambda: msgspec.convert(lake.files.read(name), Summary))
+
+
+def runs(lake: Lake) -> Iterator[Summary]:
+    """The summary of each run, the newest first; each is read when its turn comes."""
+    names = reversed(lake.files.names("runs"))
+    return filter(None, (_summary(name, partial(_decoded, lake.files.fetch(name))) for name in names))
 
 
 def last_success(lake: Lake) -> datetime | None:
     """When the newest run without an error began, naive UTC; None when there is none."""
-    return next((datetime.strptime(run.as_of, AS_OF_FORMAT) for run in runs(lake) if not run.errors), None)
+    return next((run.began for run in runs(lake) if not run.errors), None)
 
 
-def _summary(lake: Lake, name: str) -> _Summary | None:
+def _decoded(path: str) -> Summary:
+    # not lake.read, which takes three times as long and remembers what it has read
+    with open(path, "rb") as file:
+        return _DECODER.decode(file.read())
+
+
+def _summary(name: str, read: Callable[[], Summary]) -> Summary | None:
+    """What is read, if it is a summary that belongs under this name."""
     try:
-        # not lake.read, which takes three times as long and remembers what it has read
-        found = _DECODER.decode(lake.files.bytes_of(name))
-        _refuse_misnamed(found, name)
+        found = read()
+        belongs = name == summary_name(found.began) and all(map(is_date, found.failed))
     # a JSON text may nest deeper than can be decoded
     except (OSError, ValueError, RecursionError):
         return None
-    return found
-
-
-def _refuse_misnamed(found: _Summary, name: str) -> None:
-    expected = summary_name(datetime.strptime(found.as_of, AS_OF_FORMAT))
-    if name != expected:
-        raise ValueError(f"{name}: it is as of {found.as_of}; expected the name {expected}")
-
-
-def _run(found: _Summary) -> Run:
-    became = Counter(outcome(each.built, each.error) for each in found.dates.values())
-    broken = [f"check {name}: {check.rows} row(s)" for name, check in found.checks.items() if check.rows]
-    return Run(
-        as_of=found.as_of,
-        seconds=found.seconds,
-        dates=frozenset(found.dates),
-        built=became["built"],
-        skipped=became["skipped"] + became["unchanged"],
-        failed=frozenset(map(str, found.failed)),
-        errors=[*dict.fromkeys(found.failed.values()), *broken] if found.errors is None else found.errors,
-        differing=len(found.settled_dates_that_differ),
-    )
+    return found if belongs else None

@@ -1,23 +1,23 @@
 """The figures of the last run as a Prometheus textfile, for the textfile collector of node_exporter."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
-from pipeline.observe.counts import built_counts, results
+from pipeline.observe.history import Summary
 
 PREFIX = "orders_lake"
+RESULTS = ("extracted", "kept", "superseded_here", "superseded_elsewhere")
 
 
-def write_metrics(path: str, summary: dict[str, Any] | None, *, as_of: datetime, last_success: datetime | None) -> None:
+def write_metrics(path: str, summary: Summary | None, *, as_of: datetime, last_success: datetime | None) -> None:
     """Replace the textfile at once; without a summary the run failed before it had one. Times are naive UTC.
 
     The figures are of the partitions that the run built; Prometheus keeps their history. Raises OSError.
     """
     registry = CollectorRegistry()
     gauge = _Gauges(registry)
-    failed = summary is None or bool(summary["errors"])
+    failed = summary is None or bool(summary.errors)
     gauge("last_run_timestamp_seconds", "when the last run began", _epoch(as_of))
     gauge("last_run_failed", "1 if the last run ended with an error", int(failed))
     if last_success is not None:
@@ -42,14 +42,16 @@ class _Gauges:
             made.set(value)
 
 
-def _of_run(gauge: _Gauges, summary: dict[str, Any], as_of: datetime) -> None:
-    gauge("run_duration_seconds", "how long the last run took", summary["seconds"])
-    gauge("run_partitions", "dates of the last run by what became of them", results(summary), "result")
-    orders, discarded = built_counts(summary)
+def _of_run(gauge: _Gauges, summary: Summary, as_of: datetime) -> None:
+    if summary.seconds is not None:
+        gauge("run_duration_seconds", "how long the last run took", summary.seconds)
+    gauge("run_partitions", "dates of the last run by what became of them", summary.results, "result")
+    built = summary.built
+    orders = {name: getattr(built, name) for name in RESULTS}
     gauge("run_orders", "records in the partitions that the last run built", orders, "result")
-    gauge("run_discarded_orders", "records among these that were discarded", discarded, "reason")
-    gauge("run_api_retries", "requests that the last run had to repeat", summary["api"].get("retries", {}), "kind")
-    newest = summary["newest_settled_date"]
+    gauge("run_discarded_orders", "records among these that were discarded", built.reasons, "reason")
+    gauge("run_api_retries", "requests that the last run had to repeat", summary.api.retries or {}, "kind")
+    newest = summary.newest_settled_date
     if newest is not None:
         end = datetime.fromisoformat(newest) + timedelta(days=1)
         gauge("newest_settled_date_end_timestamp_seconds", "end of the newest date that is final", _epoch(end))

@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from pipeline.dates import DAY, parse_dates
-from pipeline.observe.counts import Counts, discards
-from pipeline.observe.history import Run
+from pipeline.observe.counts import Totals, UndatedSummary, totals
+from pipeline.observe.history import Summary
 from pipeline.report.figures import Figures, Rows
 from pipeline.report.partitions import Partition
 
@@ -32,16 +32,16 @@ class Content:
 
     as_of: datetime
     partitions: list[Partition]
-    undated: Counts
+    undated: UndatedSummary
     figures: Figures
-    runs: list[Run]
+    runs: list[Summary]
 
     @cached_property
     def failed(self) -> set[str]:
         """Dates that failed when a run last looked at them."""
         failed: set[str] = set()
         for run in self.runs:
-            failed = failed - run.dates | run.failed
+            failed = failed.difference(run.dates).union(run.failed)
         return failed
 
     @cached_property
@@ -66,11 +66,13 @@ class Content:
     @cached_property
     def reasons(self) -> dict[str, int]:
         """Discarded records by reason, undated ones included, in the order in which reasons are tested."""
-        total = discards([self.undated, *(part.counts for part in self.partitions)])
+        total = self.totals.reasons
         return {reason: total[reason] for reason in dict.fromkeys((*REASONS, *total)) if total.get(reason)}
 
-    def total(self, count: str) -> int:
-        return sum(part.count(count) for part in self.partitions)
+    @cached_property
+    def totals(self) -> Totals:
+        """Over all partitions, the undated one included."""
+        return totals([self.undated, *(part.counts for part in self.partitions)])
 
     @cached_property
     def currencies(self) -> dict[str | None, tuple[int, Decimal | None]]:
@@ -130,7 +132,8 @@ def _calendar(content: Content) -> dict[str, list[Any]]:
         state = "earlier" if part.built_at >= oldest else "skipped"
         state = "built" if part.built_at == newest else state
         state = "incomplete" if part.date in incomplete else "failed" if part.date in failed else state
-        rows.append([part.date, state, part.built_at[:16], part.because, part.count("kept"), part.discarded])
+        total = totals([part.counts])
+        rows.append([part.date, state, part.built_at[:16], part.because, total.kept, total.discarded])
     known = {part.date for part in content.partitions}
     rows += [[date, "failed", "", "", 0, 0] for date in failed if date not in known]
     rows += [[date, "absent", "", "", 0, 0] for date in content.absent]
@@ -160,13 +163,13 @@ def _discards(content: Content) -> dict[str, list[Any]]:
     rows = [
         [part.date, names.index(reason), reason, count]
         for part in content.partitions
-        for reason, count in part.reasons.items()
+        for reason, count in (part.counts.discarded or {}).items()
     ]
     return columns(["date", "series", "reason", "records"], rows)
 
 
 def _moved(content: Content) -> dict[str, list[Any]]:
-    return _counts("moved", 2, {part.date: part.count("superseded_elsewhere") for part in content.partitions})
+    return _counts("moved", 2, {part.date: part.counts.superseded_elsewhere or 0 for part in content.partitions})
 
 
 def _late(content: Content) -> dict[str, list[Any]]:
@@ -194,8 +197,12 @@ def _sales(sales: Rows, shown: list[str | None]) -> dict[str, list[Any]]:
     return columns(["facet", "series", "rank", "name", "rest", "orders", "qty", "amount"], rows)
 
 
-def _runs(runs: list[Run]) -> dict[str, list[Any]]:
-    return columns(
-        ["as_of", "state", "seconds", "built", "skipped", "failed"],
-        [[run.as_of, run.state, run.seconds, run.built, run.skipped, len(run.failed)] for run in runs],
-    )
+def _runs(runs: list[Summary]) -> dict[str, list[Any]]:
+    rows = [[run.as_of, run.state, run.seconds, *results_of(run)] for run in runs]
+    return columns(["as_of", "state", "seconds", "built", "skipped", "failed"], rows)
+
+
+def results_of(run: Summary) -> tuple[int, int, int]:
+    """How many dates the run changed, left as they were, and failed to build."""
+    found = run.outcomes
+    return found["built"], found["skipped"] + found["unchanged"], found["failed"]

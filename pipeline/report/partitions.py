@@ -4,13 +4,15 @@ from dataclasses import dataclass
 
 from pipeline.contract import FACT_ORDER_STAGE, STAGES, UNDATED
 from pipeline.lake import Intent, Lake, settled
-from pipeline.observe.counts import Counted, counts_of
+from pipeline.observe.counts import Counts, counts_of
 
 
 @dataclass(frozen=True)
-class Partition(Counted):
+class Partition:
     """One date. `id` changes with its rows and is None where they are not whole; `built_at` is a run's stamp."""
 
+    date: str
+    counts: Counts
     id: str | None
     settled: bool
     built_at: str

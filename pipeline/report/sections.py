@@ -6,8 +6,9 @@ from itertools import groupby
 from typing import Any
 
 from pipeline.dates import fold_dates
-from pipeline.observe.history import Run
-from pipeline.report.content import NO_CURRENCY, SHOWN_CURRENCIES, Content, added, late_orders
+from pipeline.observe.counts import totals
+from pipeline.observe.history import Summary
+from pipeline.report.content import NO_CURRENCY, SHOWN_CURRENCIES, Content, added, late_orders, results_of
 from pipeline.report.figures import Rows
 from pipeline.report.partitions import Partition
 
@@ -45,8 +46,7 @@ def values(content: Content) -> dict[str, Any]:
 
 def _headline(content: Content) -> dict[str, Any]:
     newest = content.partitions[-1] if content.partitions else None
-    extracted = content.total("extracted") + int(content.undated.get("extracted", 0))
-    discarded = sum(content.reasons.values())
+    total = content.totals
     until = content.settled_until
     return {
         "last_run": content.runs[-1].state if content.runs else None,
@@ -54,14 +54,14 @@ def _headline(content: Content) -> dict[str, Any]:
         "freshness_note": f"since {until:%Y-%m-%d %H:%M}" if until else "no date is settled yet",
         "newest_date": newest.date if newest else NONE,
         "newest_date_note": _newest(newest),
-        "orders": _number(content.total("kept")),
+        "orders": _number(total.kept),
         "orders_note": f"on {_counted(len(content.partitions), 'date')}",
-        "discarded": _number(discarded),
-        "discarded_note": f"{_share(discarded, extracted)} of {_number(extracted)} records",
+        "discarded": _number(total.discarded),
+        "discarded_note": f"{_share(total.discarded, total.extracted)} of {_number(total.extracted)} records",
     }
 
 
-def _last_run(runs: list[Run]) -> str:
+def _last_run(runs: list[Summary]) -> str:
     if not runs:
         return "no run has left a summary"
     took = f", took {_duration(runs[-1].seconds)}" if runs[-1].seconds is not None else ""
@@ -71,7 +71,7 @@ def _last_run(runs: list[Run]) -> str:
 def _newest(part: Partition | None) -> str:
     if part is None:
         return "the lake is empty"
-    return f"{_counted(part.count('kept'), 'order')}, {'settled' if part.settled else 'still open'}"
+    return f"{_counted(part.counts.kept or 0, 'order')}, {'settled' if part.settled else 'still open'}"
 
 
 def _attention(content: Content) -> list[tuple[str, str]]:
@@ -82,8 +82,9 @@ def _attention(content: Content) -> list[tuple[str, str]]:
         if dates:
             items.append((f"{label}: {fold_dates(dates)}", f"python -m pipeline --since {dates[0]}"))
     for run in newest:
-        if run.differing:
-            skipped = f"{_counted(run.differing, 'settled date')} skipped that the source has differently now"
+        if run.settled_dates_that_differ:
+            differing = len(run.settled_dates_that_differ)
+            skipped = f"{_counted(differing, 'settled date')} skipped that the source has differently now"
             items.append((skipped, "python -m pipeline plan"))
     if content.absent:
         items.append((f"No partition between the first and the last date: {fold_dates(content.absent)}", ""))
@@ -109,7 +110,7 @@ def _currency(currency: str | None) -> str:
 
 
 def _reason_rows(content: Content) -> Cells:
-    undated = content.undated.get("discarded", {})
+    undated = content.undated.discarded or {}
     return [[reason, _number(count), _number(undated.get(reason, 0))] for reason, count in content.reasons.items()]
 
 
@@ -125,15 +126,14 @@ def _month_rows(content: Content) -> Cells:
 
 def _month(content: Content, month: str, parts: list[Partition]) -> Cells:
     found = [content.figures.by_date.get(part.date) or [] for part in parts]
-    discarded = sum(part.discarded for part in parts)
-    moved = sum(part.count("superseded_elsewhere") for part in parts)
-    totals = [
+    counted = totals(part.counts for part in parts)
+    amounts = [
         [_currency(currency), *_total([row for day in found for row in day if row["currency"] == currency])]
         for currency in content.shown_currencies
     ]
-    present = [total for total in totals if total[1] != "0"] or [["", "0", NONE]]
-    of_month = [_number(discarded), _number(moved), _number(sum(map(late_orders, found)))]
-    return [[month, *present[0], *of_month], *(["", *total, "", "", ""] for total in present[1:])]
+    present = [total for total in amounts if total[1] != "0"] or [["", "0", NONE]]
+    of_month = [counted.discarded, counted.superseded_elsewhere, sum(map(late_orders, found))]
+    return [[month, *present[0], *map(_number, of_month)], *(["", *total, "", "", ""] for total in present[1:])]
 
 
 def _total(rows: Rows) -> tuple[str, str]:
@@ -143,15 +143,10 @@ def _total(rows: Rows) -> tuple[str, str]:
     return _number(sum(row["orders"] for row in rows)), _money(amount)
 
 
-def _run_rows(runs: list[Run]) -> Cells:
+def _run_rows(runs: list[Summary]) -> Cells:
     """The newest runs, the newest first."""
     return [
-        [
-            _minute(run.as_of),
-            run.state,
-            _duration(run.seconds),
-            *map(_number, [run.built, run.skipped, len(run.failed)]),
-        ]
+        [_minute(run.as_of), run.state, _duration(run.seconds), *map(_number, results_of(run))]
         for run in runs[: -SHOWN_RUNS - 1 : -1]
     ]
 

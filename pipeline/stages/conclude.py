@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.contract import CURATED_STAGES, NORMALIZED_STAGE, RAW_STAGE, UNDATED
 from pipeline.dates import fold_dates, is_date
@@ -11,9 +10,9 @@ from pipeline.engine import EngineError
 from pipeline.errors import CheckFailed, PipelineError, RunFailed
 from pipeline.events import emit
 from pipeline.lake import DUMP_SPOOLS, Lake, Run, by_text, error_text, failure, newest_settled, settled
-from pipeline.observe.checks import Breaches, late_arriving, run_checks
+from pipeline.observe.checks import Breaches, LateArriving, late_arriving, run_checks
 from pipeline.observe.counts import PartitionCounts, failed_dates, partition_counts, touched, undated
-from pipeline.observe.history import summary_name
+from pipeline.observe.history import Options, Summary, write_summary
 from pipeline.observe.rotten import disown_rotten
 from pipeline.observe.summary import show, summarize
 from pipeline.sources.base import Source
@@ -34,7 +33,7 @@ class Ending:
     dates: list[str]
     warehouse: str
     source: Source | None
-    options: dict[str, Any]
+    options: Options
     errors: list[PipelineError]
     elapsed: Callable[[], float]
 
@@ -49,25 +48,29 @@ def conclude(run: Run, ending: Ending) -> None:
         checks, unknown, broken = _checked(run, built)
         dates = sorted({*ending.dates, *failed_dates(run.lake, run.intent)})
         partitions = [partition_counts(run.lake, date, run.intent) for date in dates]
-        failed = {part.date: RunFailed(part.error) for part in partitions if part.error}
+        failed = {part.date: RunFailed(part.summary.error) for part in partitions if part.summary.error}
         errors = [*ending.errors, *_unseen(run.lake, ending.warehouse), *by_text(failed), *_undated(run), *broken]
         differing = _differing(run, partitions, ending.source)
         summary = summarize(
             partitions,
+            ending.options,
+            as_of=run.intent.stamp,
+            seconds=round(ending.elapsed(), 3),
+            chosen_dates=fold_dates(ending.dates),
+            newest_settled_date=newest_settled(run.lake, run.intent),
             undated=undated(run.lake, run.intent),
-            differing=differing,
-            unknown=unknown,
+            settled_dates_that_differ=differing,
+            late_arriving=unknown,
             checks=checks,
-            options=ending.options | _said(run, ending, errors),
+            listed_errors=[str(error) for error in errors],
         )
         run.lake.work.remove(DUMP_SPOOLS)
         if not errors:
             # those of failed dates are gone on with
             run.lake.work.remove_idle_windows()
-        run.lake.files.write(summary_name(run.intent.as_of), summary)
-    path = run.lake.files.fetch(summary_name(run.intent.as_of))
-    show(partitions, summary, path)
-    _log(partitions, differing)
+        path = write_summary(run.lake, summary)
+    show(summary, path)
+    _log(summary)
     level = logging.ERROR if errors else logging.INFO
     emit("run_end", level=level, as_of=run.intent.stamp, built=len(built), failed=len(errors), summary=path)
     if errors:
@@ -80,24 +83,13 @@ def _undated(run: Run) -> list[PipelineError]:
     return [RunFailed(failed["error"])] if failed else []
 
 
-def _said(run: Run, ending: Ending, errors: list[PipelineError]) -> dict[str, Any]:
-    """What the summary says of the run as a whole."""
-    return {
-        "as_of": run.intent.stamp,
-        "seconds": round(ending.elapsed(), 3),
-        "chosen_dates": fold_dates(ending.dates),
-        "newest_settled_date": newest_settled(run.lake, run.intent),
-        "errors": [str(error) for error in errors],
-    }
-
-
-def _checked(run: Run, built: list[PartitionCounts]) -> tuple[dict[str, Breaches], dict[str, int], list[PipelineError]]:
+def _checked(run: Run, built: list[PartitionCounts]) -> tuple[dict[str, Breaches], LateArriving, list[PipelineError]]:
     """What the checks find in the partitions that this run has made, and in those whose last check did not pass."""
     made = {counts.date: counts for counts in built}
     marked = _marked(run.lake).intersection(run.lake.partitions("curated"))
     curated = [*made.values(), *(partition_counts(run.lake, date, run.intent) for date in sorted(marked - made.keys()))]
     if not curated:
-        return {}, {}, []
+        return {}, LateArriving(), []
     run.lake.files.write(UNCHECKED, {"dates": [counts.date for counts in curated]})
     checks, unknown, errors = _check(run, curated)
     errors += _broken(checks)
@@ -112,7 +104,7 @@ def _marked(lake: Lake) -> set[str]:
     return set(filter(is_date, map(str, dates))) if isinstance(dates, list) else set()
 
 
-def _check(run: Run, curated: list[PartitionCounts]) -> tuple[dict[str, Breaches], dict[str, int], list[PipelineError]]:
+def _check(run: Run, curated: list[PartitionCounts]) -> tuple[dict[str, Breaches], LateArriving, list[PipelineError]]:
     """What the checks find; partitions that cannot be read fail and are left out."""
     with run.open_engine() as engine:
         try:
@@ -121,7 +113,7 @@ def _check(run: Run, curated: list[PartitionCounts]) -> tuple[dict[str, Breaches
             stages = (NORMALIZED_STAGE, *CURATED_STAGES)
             rotten = [item for stage in stages for item in disown_rotten(run.lake, stage, run.lake.dates()).items()]
             if not rotten:
-                return {}, {}, [CheckFailed(f"the checks could not be made: {str(error).splitlines()[0]}")]
+                return {}, LateArriving(), [CheckFailed(f"the checks could not be made: {str(error).splitlines()[0]}")]
             dates = {date for date, _ in rotten}
             rest = [counts for counts in curated if counts.date not in dates]
             checks, unknown, more = _check(run, rest)
@@ -130,7 +122,8 @@ def _check(run: Run, curated: list[PartitionCounts]) -> tuple[dict[str, Breaches
             return checks, late_arriving(run.lake, engine, curated), []
         except EngineError as error:
             lost = disown_unreadable(run.lake)
-            return checks, {}, list(lost) or [CheckFailed(f"late-arriving dimensions: {str(error).splitlines()[0]}")]
+            uncounted = CheckFailed(f"late-arriving dimensions: {str(error).splitlines()[0]}")
+            return checks, LateArriving(), [*lost] or [uncounted]
 
 
 def _unseen(lake: Lake, warehouse: str) -> list[PipelineError]:
@@ -153,15 +146,16 @@ def _broken(checks: dict[str, Breaches]) -> list[PipelineError]:
     ]
 
 
-def _log(partitions: list[PartitionCounts], differing: list[str]) -> None:
-    skipped = [part.date for part in partitions if part.outcome == "skipped" and not part.dropped]
+def _log(summary: Summary) -> None:
+    skipped = [date for date in summary.dates.values() if date.skipped and not date.dropped]
     if skipped:
         emit("skipped", dates=len(skipped), reason="settled, complete")
-    if differing:
-        emit("source_differs", level=logging.WARNING, dates=fold_dates(differing), advice="--force extracts them again")
+    if summary.settled_dates_that_differ:
+        dates = fold_dates(summary.settled_dates_that_differ)
+        emit("source_differs", level=logging.WARNING, dates=dates, advice="--force extracts them again")
 
 
 def _differing(run: Run, partitions: list[PartitionCounts], source: Source | None) -> list[str]:
     """Settled dates of which the source has other records, and that no error has named already."""
-    quiet = [part.date for part in partitions if not part.error and settled(run.lake, part.date, run.intent)]
+    quiet = [part.date for part in partitions if not part.summary.error and settled(run.lake, part.date, run.intent)]
     return source.differing(run.lake, quiet) if source is not None else []

@@ -3,7 +3,6 @@
 import logging
 import os
 from datetime import datetime, timedelta
-from typing import Any
 
 from pipeline import config
 from pipeline.events import emit, one_line
@@ -52,7 +51,7 @@ def _tell(lake: Lake, intent: Intent, message: Message | None) -> None:
     send(urls, message)
 
 
-def _write_metrics(lake: Lake, summary: dict[str, Any] | None, as_of: datetime) -> None:
+def _write_metrics(lake: Lake, summary: history.Summary | None, as_of: datetime) -> None:
     path = config.metrics().textfile
     if not path:
         return

@@ -11,7 +11,7 @@ from pipeline.dates import chosen, grouped
 from pipeline.errors import BadSetting, PipelineError, RunFailed
 from pipeline.events import emit
 from pipeline.lake import Run, forget_failed_try
-from pipeline.observe.history import summary, summary_name
+from pipeline.observe.history import Options, summary, summary_name
 from pipeline.observe.settings import unknown
 from pipeline.settings.setting import Instant, InstantOrAuto
 from pipeline.sources.base import Source
@@ -22,7 +22,7 @@ from pipeline.tasks.announce import announce
 from pipeline.tasks.base import LakeTask, PartitionTask, open_lake, refuse_if_done_later
 from pipeline.tasks.dims import SeedDims, warehouse_path
 from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
-from pipeline.tasks.source import changes_name, dates_of, open_source, shown
+from pipeline.tasks.source import dates_of, known_changes, open_source, shown
 from pipeline.tasks.start import seconds_since_start
 from pipeline.tasks.status import show_outcome
 from pipeline.tasks.targets import SummaryTarget
@@ -70,7 +70,9 @@ class RunAll(LakeTask):
     def _announce(self) -> None:
         """Once a run: luigi asks for what is required before it forks, and starts run() again after each yield."""
         if not self._announced:
-            forget_failed_try(open_lake(), self.output().name, self.intent)
+            tried = summary(open_lake(), self.output().name)
+            if tried is not None and tried.errors:
+                forget_failed_try(open_lake(), self.intent)
             emit("run_start", as_of=self.intent.stamp, since=shown(self.since), changed_since=shown(self.changed_since))
             for setting in unknown():
                 emit("unknown_setting", level=logging.WARNING, reason=setting.found, advice=setting.mend)
@@ -94,7 +96,8 @@ class RunAll(LakeTask):
             self._conclude(source, dates)
         finally:
             show_outcome(self, summary(lake, self.output().name))
-        if (lake.files.read(changes_name(self.stamp)) or {}).get("moves_on"):
+        found = known_changes(lake, self.stamp)
+        if found is not None and found.moves_on:
             move_on(self.this_run)
 
     def on_success(self) -> Any:
@@ -117,14 +120,14 @@ class RunAll(LakeTask):
     def _conclude(self, source: Source, dates: list[str]) -> None:
         lake = open_lake()
         failed = lake.files.read(self._dimensions().failure())
-        options = {
-            "since": shown(self.since),
-            "until": shown(self.end),
-            "force": self.force,
-            "reprocess": self.reprocess,
-            "changed_since": shown(self.changed_since),
-            "changes": lake.files.read(changes_name(self.stamp)),
-        }
+        options = Options(
+            since=shown(self.since),
+            until=shown(self.end),
+            force=self.force,
+            reprocess=self.reprocess,
+            changed_since=shown(self.changed_since),
+            changes=known_changes(lake, self.stamp),
+        )
         errors: list[PipelineError] = [RunFailed(failed["error"])] if failed else []
         ending = Ending(
             dates, warehouse_path(), None if self.reprocess else source, options, errors, seconds_since_start

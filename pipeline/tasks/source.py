@@ -3,10 +3,13 @@
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from pipeline import config
 from pipeline.contract import NORMALIZED_STAGE, UNDATED
 from pipeline.dates import Range, chosen
-from pipeline.lake import missing, run_name
+from pipeline.lake import Lake, missing, run_name
+from pipeline.observe.history import Changed
 from pipeline.settings.setting import AUTO
 from pipeline.sources.base import Source
 from pipeline.sources.changed import start_of
@@ -49,18 +52,17 @@ def _changed(task: Any, source: Source, asked: Range) -> list[str] | None:
     """The dates of --changed-since, found once a run, since luigi starts RunAll again and again; None without it."""
     if task.changed_since is None:
         return None
-    lake, name = task.this_run.lake, changes_name(task.stamp)
-    known = lake.files.read(name)
+    lake = task.this_run.lake
+    known = known_changes(lake, task.stamp)
     if known is None:
         since = start_of(task.this_run, task.changed_since, config.api().overlap_minutes)
-        known = {"since": shown(since), "moves_on": _moves_on(task, since), "dates": None}
+        known = Changed(shown(since), _moves_on(task, since))
         if since is not None:
             found = source.changed(task.this_run, since, asked)
-            known |= {"dates": sorted(found.dates | _incomplete(task)), "api": found.api}
+            known.dates, known.api = sorted(found.dates | _incomplete(task)), found.api
         with lake.work.locked():
-            lake.files.write(name, known)
-    dates: list[str] | None = known["dates"]
-    return dates
+            lake.files.write(_changed_name(task.stamp), msgspec.to_builtins(known))
+    return known.dates
 
 
 def _incomplete(task: Any) -> set[str]:
@@ -78,6 +80,10 @@ def _moves_on(task: Any, since: datetime | None) -> bool:
     return since is None or (behind is not None and since <= behind)
 
 
-def changes_name(as_of: datetime) -> str:
-    """The file that holds what --changed-since found in a run."""
+def known_changes(lake: Lake, as_of: datetime) -> Changed | None:
+    """What --changed-since found in a run; None without it, and before it is found."""
+    return msgspec.convert(lake.files.read(_changed_name(as_of)), Changed | None)
+
+
+def _changed_name(as_of: datetime) -> str:
     return f"runs/{run_name(as_of)}/changed.json"

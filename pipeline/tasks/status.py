@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from pipeline.observe.counts import results
+from pipeline.observe.history import Summary
 from pipeline.progress import listen
 
 SECONDS_BETWEEN = 2.0
@@ -26,10 +26,10 @@ class StatusReports:
             )
 
 
-def show_outcome(task: Any, summary: dict[str, Any] | None) -> None:
+def show_outcome(task: Any, summary: Summary | None) -> None:
     """Tell how a RunAll ended."""
     if summary is not None:
-        _tell(task, ", ".join(f"{count:,} date(s) {what}" for what, count in results(summary).items() if count), 100)
+        _tell(task, ", ".join(f"{count:,} date(s) {what}" for what, count in summary.results.items() if count), 100)
 
 
 def _tell(task: Any, message: str, percentage: int) -> None:

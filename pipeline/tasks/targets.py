@@ -36,7 +36,7 @@ class SummaryTarget(luigi.Target):
 
     def exists(self) -> bool:
         found = summary(self.lake, self.name)
-        return found is not None and found.get("errors") == []
+        return found is not None and not found.errors
 
     def __str__(self) -> str:
         return self.name
