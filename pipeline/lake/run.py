@@ -1,7 +1,7 @@
 """What a run is: the lake that it works on, what it is asked for, and how it opens an engine."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -51,6 +51,11 @@ class Run:
     lake: Lake
     intent: Intent
     open_engine: "Callable[[], Engine]"
+
+    @property
+    def keeping_going(self) -> "Run":
+        """This run, for what notes a failed date and goes on with the others."""
+        return replace(self, intent=replace(self.intent, keep_going=True))
 
 
 def run_name(as_of: datetime) -> str:

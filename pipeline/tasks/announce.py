@@ -1,4 +1,4 @@
-"""After a run: its metrics, the message when something is wrong, and the heartbeat when nothing failed."""
+"""What a run tells of itself: its start; at its end its metrics, a message of what is wrong, or a heartbeat."""
 
 import logging
 import os
@@ -6,13 +6,24 @@ from datetime import datetime, timedelta
 
 from pipeline import config
 from pipeline.events import emit, one_line
-from pipeline.lake import Intent, Lake, Run
+from pipeline.lake import Intent, Lake, Run, forget_failed_try
 from pipeline.observe import history
 from pipeline.observe.alerts import Message, Rules, alert, alert_of_failure
 from pipeline.observe.channels import ping, send
+from pipeline.observe.settings import unknown
 
 ALERT_URLS = "ORDERS_ALERT_URLS"
 HEARTBEAT_URL = "ORDERS_HEARTBEAT_URL"
+
+
+def announce_start(run: Run, since: str | None, changed_since: str | None) -> None:
+    """Tell of a RunAll that begins and what it was asked for, and make room for it where it was tried before."""
+    tried = history.summary(run.lake, history.summary_name(run.intent.as_of))
+    if tried is not None and tried.errors:
+        forget_failed_try(run.lake, run.intent)
+    emit("run_start", as_of=run.intent.stamp, since=since, changed_since=changed_since)
+    for setting in unknown():
+        emit("unknown_setting", level=logging.WARNING, reason=setting.found, advice=setting.mend)
 
 
 def announce(run: Run, error: BaseException | None = None) -> None:

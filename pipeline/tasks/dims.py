@@ -7,7 +7,7 @@ import luigi
 
 from pipeline import config
 from pipeline.contract import DIM_PRODUCT, DIM_USER
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, RunFailed
 from pipeline.events import emit
 from pipeline.stages.seed import Sources, seed, seeded
 from pipeline.stages.seed import init_database as seed_empty
@@ -35,7 +35,7 @@ class DimensionsTarget(luigi.Target):
 
     def exists(self) -> bool:
         lake = open_lake()
-        failed = self.task.keep_going and lake.files.read(self.task.failure()) is not None
+        failed = self.task.keep_going and bool(self.task.errors())
         return failed or seeded(lake, warehouse_path(), sources())
 
     def __str__(self) -> str:
@@ -50,6 +50,11 @@ class SeedDims(LakeTask):
 
     def failure(self) -> str:
         return f"{self.intent.failures}/{FAILURE}.json"
+
+    def errors(self) -> list[PipelineError]:
+        """Why the dimensions could not be made in this run, if it keeps going."""
+        failed = open_lake().files.read(self.failure())
+        return [RunFailed(failed["error"])] if failed else []
 
     def run(self) -> None:
         lake = open_lake()

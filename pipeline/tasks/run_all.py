@@ -1,29 +1,20 @@
 """RunAll: every date of a range through all layers, then views, checks and the summary."""
 
-import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from pipeline import config
 from pipeline.dates import chosen, grouped
-from pipeline.errors import BadSetting, PipelineError, RunFailed
-from pipeline.events import emit
-from pipeline.lake import Run, forget_failed_try
-from pipeline.observe.history import Options, summary, summary_name
-from pipeline.observe.settings import unknown
+from pipeline.errors import BadSetting
 from pipeline.settings.setting import Instant, InstantOrAuto
-from pipeline.sources.base import Source
-from pipeline.sources.changed import move_on
 from pipeline.stages.conclude import Ending, conclude
 from pipeline.stages.curate import curate_stale
-from pipeline.tasks.announce import announce
+from pipeline.tasks.announce import announce, announce_start
 from pipeline.tasks.base import LakeTask, PartitionTask, open_lake, refuse_if_done_later
 from pipeline.tasks.dims import SeedDims, warehouse_path
 from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
-from pipeline.tasks.source import dates_of, known_changes, open_source, shown
-from pipeline.tasks.start import seconds_since_start
+from pipeline.tasks.source import dates_of, open_source, options_of, settle_changes, shown
 from pipeline.tasks.status import show_outcome
 from pipeline.tasks.targets import SummaryTarget
 
@@ -34,7 +25,6 @@ class RunAll(LakeTask):
     since = Instant(
         default=None, positional=False, description="first instant; its whole date is run (default: from the start)"
     )
-    _announced = False
     until = Instant(default=None, positional=False, description="end of the range, not in it (default: now)")
 
     changed_since = InstantOrAuto(
@@ -42,6 +32,7 @@ class RunAll(LakeTask):
         positional=False,
         description="only the dates of orders updated since then; auto: since the last such run",
     )
+    _announced = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -70,19 +61,13 @@ class RunAll(LakeTask):
     def _announce(self) -> None:
         """Once a run: luigi asks for what is required before it forks, and starts run() again after each yield."""
         if not self._announced:
-            tried = summary(open_lake(), self.output().name)
-            if tried is not None and tried.errors:
-                forget_failed_try(open_lake(), self.intent)
-            emit("run_start", as_of=self.intent.stamp, since=shown(self.since), changed_since=shown(self.changed_since))
-            for setting in unknown():
-                emit("unknown_setting", level=logging.WARNING, reason=setting.found, advice=setting.mend)
+            announce_start(self.this_run, shown(self.since), shown(self.changed_since))
             self._announced = True
 
     def output(self) -> SummaryTarget:
-        return SummaryTarget(open_lake(), summary_name(self.stamp))
+        return SummaryTarget(open_lake(), self.stamp)
 
     def run(self) -> Iterator[Any]:
-        lake = open_lake()
         source = open_source()
         dates = dates_of(self, source)
         groups = grouped(dates, config.run().dates_per_task)
@@ -91,14 +76,14 @@ class RunAll(LakeTask):
             yield self._part(FetchOrders, dates)
         yield [self._part(NormalizeOrders, group) for group in groups]
         yield [self._part(table, group) for table in (WriteFactOrder, WriteOrderItems) for group in groups]
-        curate_stale(self._going_on)
+        curate_stale(self.this_run.keeping_going)
+        asked = None if self.reprocess else source
+        ending = Ending(dates, warehouse_path(), asked, options_of(self), self._dimensions().errors(), self.elapsed)
         try:
-            self._conclude(source, dates)
+            conclude(self.this_run, ending)
         finally:
-            show_outcome(self, summary(lake, self.output().name))
-        found = known_changes(lake, self.stamp)
-        if found is not None and found.moves_on:
-            move_on(self.this_run)
+            show_outcome(self, self.output().read())
+        settle_changes(self)
 
     def on_success(self) -> Any:
         announce(self.this_run)
@@ -111,25 +96,3 @@ class RunAll(LakeTask):
     def _part(self, task: type[PartitionTask], dates: list[str]) -> PartitionTask:
         part: PartitionTask = self.clone(task, date=dates, reopen=self.changed_since is not None, keep_going=True)
         return part
-
-    @property
-    def _going_on(self) -> Run:
-        """This run, for what notes a failed date and goes on with the others."""
-        return replace(self.this_run, intent=replace(self.intent, keep_going=True))
-
-    def _conclude(self, source: Source, dates: list[str]) -> None:
-        lake = open_lake()
-        failed = lake.files.read(self._dimensions().failure())
-        options = Options(
-            since=shown(self.since),
-            until=shown(self.end),
-            force=self.force,
-            reprocess=self.reprocess,
-            changed_since=shown(self.changed_since),
-            changes=known_changes(lake, self.stamp),
-        )
-        errors: list[PipelineError] = [RunFailed(failed["error"])] if failed else []
-        ending = Ending(
-            dates, warehouse_path(), None if self.reprocess else source, options, errors, seconds_since_start
-        )
-        conclude(self.this_run, ending)

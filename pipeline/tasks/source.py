@@ -8,11 +8,11 @@ import msgspec
 from pipeline import config
 from pipeline.contract import NORMALIZED_STAGE, UNDATED
 from pipeline.dates import Range, chosen
-from pipeline.lake import Lake, missing, run_name
-from pipeline.observe.history import Changed
+from pipeline.lake import missing, run_name
+from pipeline.observe.history import Changed, Options
 from pipeline.settings.setting import AUTO
 from pipeline.sources.base import Source
-from pipeline.sources.changed import start_of
+from pipeline.sources.changed import move_on, start_of
 
 
 def open_source() -> Source:
@@ -53,7 +53,7 @@ def _changed(task: Any, source: Source, asked: Range) -> list[str] | None:
     if task.changed_since is None:
         return None
     lake = task.this_run.lake
-    known = known_changes(lake, task.stamp)
+    known = known_changes(task)
     if known is None:
         since = start_of(task.this_run, task.changed_since, config.api().overlap_minutes)
         known = Changed(shown(since), _moves_on(task, since))
@@ -63,6 +63,25 @@ def _changed(task: Any, source: Source, asked: Range) -> list[str] | None:
         with lake.work.locked():
             lake.files.write(_changed_name(task.stamp), msgspec.to_builtins(known))
     return known.dates
+
+
+def settle_changes(task: Any) -> None:
+    """Have `auto` go on from this run, now that all of it is published, if it may."""
+    found = known_changes(task)
+    if found is not None and found.moves_on:
+        move_on(task.this_run)
+
+
+def options_of(task: Any) -> Options:
+    """What a RunAll was asked for, for its summary."""
+    return Options(
+        since=shown(task.since),
+        until=shown(task.end),
+        force=task.force,
+        reprocess=task.reprocess,
+        changed_since=shown(task.changed_since),
+        changes=known_changes(task),
+    )
 
 
 def _incomplete(task: Any) -> set[str]:
@@ -80,9 +99,9 @@ def _moves_on(task: Any, since: datetime | None) -> bool:
     return since is None or (behind is not None and since <= behind)
 
 
-def known_changes(lake: Lake, as_of: datetime) -> Changed | None:
+def known_changes(task: Any) -> Changed | None:
     """What --changed-since found in a run; None without it, and before it is found."""
-    return msgspec.convert(lake.files.read(_changed_name(as_of)), Changed | None)
+    return msgspec.convert(task.this_run.lake.files.read(_changed_name(task.stamp)), Changed | None)
 
 
 def _changed_name(as_of: datetime) -> str:

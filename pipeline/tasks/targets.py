@@ -1,10 +1,12 @@
 """What tasks make, as luigi targets: a partition, whole and fresh for this run, and a run's summary."""
 
+from datetime import datetime
+
 import luigi
 
 from pipeline.contract import CURATED_STAGES, Stage
 from pipeline.lake import Intent, Lake, may_be_stale, missing
-from pipeline.observe.history import summary
+from pipeline.observe.history import Summary, summary, summary_name
 
 
 class PartitionTarget(luigi.Target):
@@ -31,11 +33,15 @@ class PartitionTarget(luigi.Target):
 class SummaryTarget(luigi.Target):
     """The summary of a run without errors: a run that failed is not complete, so it can be repeated."""
 
-    def __init__(self, lake: Lake, name: str) -> None:
-        self.lake, self.name = lake, name
+    def __init__(self, lake: Lake, as_of: datetime) -> None:
+        self.lake, self.name = lake, summary_name(as_of)
+
+    def read(self) -> Summary | None:
+        """The summary, with or without errors; None when there is none."""
+        return summary(self.lake, self.name)
 
     def exists(self) -> bool:
-        found = summary(self.lake, self.name)
+        found = self.read()
         return found is not None and not found.errors
 
     def __str__(self) -> str:
