@@ -115,16 +115,16 @@ class LakeUnderTest:
     def drop(self, dates: str, as_of: dt.datetime, reason: str = "test orders") -> list[str]:
         """`python -m pipeline drop`; what it says. Raises what it raises."""
         with self.configured():
-            return drop_dates(dates, reason, RunAll(stamp=as_of).intent)
+            return drop_dates(dates, reason, RunAll(stamp=as_of).this_run)
 
     def restore(self, dates: str, as_of: dt.datetime) -> list[str]:
         with self.configured():
-            return restore_dates(dates, RunAll(stamp=as_of).intent)
+            return restore_dates(dates, RunAll(stamp=as_of).this_run)
 
     def erase(self, user_id: str, as_of: dt.datetime, *, really: bool = True) -> None:
         """`python -m pipeline erase`. Raises what it raises."""
         with self.configured():
-            erase_user(user_id, RunAll(stamp=as_of).intent, really=really)
+            erase_user(user_id, RunAll(stamp=as_of).this_run, really=really)
 
     def plan(self, as_of: dt.datetime) -> list[str]:
         with self.configured():

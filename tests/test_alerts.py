@@ -11,9 +11,8 @@ from api import QUICK, Scripted, scripted
 from feeds import order
 from lake import LakeUnderTest
 
-from pipeline import WriteFactOrder
+from pipeline import RunAll, WriteFactOrder
 from pipeline.commands.drop import drop_dates
-from pipeline.lake.run import Intent
 
 # a moment at which all dates of the orders below are settled for long
 LATER = dt.datetime(2025, 3, 1)
@@ -102,7 +101,7 @@ def test_a_date_outside_of_the_run_is_not_missed(lake: LakeUnderTest, receiver: 
 
 def test_a_date_that_was_dropped_on_purpose_is_not_missed(lake: LakeUnderTest, receiver: Scripted) -> None:
     with lake.configured():
-        drop_dates("2025-01-16", "stocktaking", Intent(dt.datetime(2025, 1, 17)))
+        drop_dates("2025-01-16", "stocktaking", RunAll(stamp=dt.datetime(2025, 1, 17)).this_run)
     assert lake.run(good(3), dt.datetime(2025, 1, 17, 12)), lake.errors
     assert messages(receiver) == []
 

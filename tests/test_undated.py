@@ -89,7 +89,7 @@ def test_two_records_of_equal_bytes_in_one_dump_are_two(lake: LakeUnderTest) -> 
 def test_dropped_undated_records_come_back_only_with_force(lake: LakeUnderTest) -> None:
     assert lake.run([GOOD, SOON], FIRST)
     with lake.configured():
-        assert drop_undated("tests", RunAll(stamp=FIRST + HOUR).intent) == ["undated: 1 record(s) dropped"]
+        assert drop_undated("tests", RunAll(stamp=FIRST + HOUR).this_run) == ["undated: 1 record(s) dropped"]
     assert (undated(lake), lake.raw()[UNDATED]) == ([], [])
     assert lake.run(None, FIRST + 2 * HOUR)
     assert undated(lake) == []
@@ -101,7 +101,7 @@ def test_dropped_undated_records_come_back_only_with_force(lake: LakeUnderTest) 
 
 def test_undated_records_have_no_tombstone_to_take_back(lake: LakeUnderTest) -> None:
     with lake.configured(), pytest.raises(BadSetting, match="--date undated --restore: expected a date"):
-        drop_undated(None, RunAll(stamp=FIRST).intent)
+        drop_undated(None, RunAll(stamp=FIRST).this_run)
 
 
 @pytest.mark.parametrize("lost", ["raw", "quarantine"])
@@ -225,7 +225,7 @@ def test_undated_records_are_not_dropped_in_silence_when_one_file_is_damaged_and
 def test_dropped_undated_records_do_not_come_back_because_a_file_is_lost(lake: LakeUnderTest, lost: str) -> None:
     assert lake.run([GOOD, SOON], FIRST)
     with lake.configured():
-        drop_undated("tests", RunAll(stamp=FIRST + HOUR).intent)
+        drop_undated("tests", RunAll(stamp=FIRST + HOUR).this_run)
     (lake.root / lost).unlink(missing_ok=True)
     assert lake.run(None, FIRST + 2 * HOUR), lake.errors
     assert undated(lake) == []

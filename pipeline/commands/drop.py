@@ -7,11 +7,10 @@ from pipeline.commands.rebuild import rebuild
 from pipeline.contract import CURATED_STAGES, FUTURE_TOLERANCE
 from pipeline.dates import parse_dates
 from pipeline.errors import BadSetting
-from pipeline.lake import Intent, Run, dropped, missing
+from pipeline.lake import Run, dropped, missing
 from pipeline.observe.quarantine import UNDATED_RECORDS
 from pipeline.sources.dump.undated import empty
 from pipeline.stages.drop import drop, restore
-from pipeline.tasks.base import open_engine, open_lake
 from pipeline.tasks.parameters import DATES_EXPECTED
 
 SUMMARY = "empty dates on purpose, so that no run lands them again"
@@ -30,36 +29,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def drop_or_restore(options: argparse.Namespace, settings: list[str]) -> None:
     """Do what the options say, and print what there is to say. Raises BadSetting and RunFailed."""
     with run_all(options, settings) as task:
-        for line in _done(options, task.intent):
+        for line in _done(options, task.this_run):
             print(line)
 
 
-def _done(options: argparse.Namespace, intent: Intent) -> list[str]:
+def _done(options: argparse.Namespace, run: Run) -> list[str]:
     if options.date == UNDATED_RECORDS:
-        return drop_undated(options.reason, intent)
+        return drop_undated(options.reason, run)
     if options.restore:
-        return restore_dates(options.date, intent)
-    return drop_dates(options.date, options.reason, intent)
+        return restore_dates(options.date, run)
+    return drop_dates(options.date, options.reason, run)
 
 
-def drop_dates(text: str, reason: str, intent: Intent) -> list[str]:
+def drop_dates(text: str, reason: str, run: Run) -> list[str]:
     """Drop the dates and rebuild what was made from them; a line for each that was dropped before.
 
     Raises BadSetting for dates or a reason that cannot be meant, and RunFailed for what cannot be rebuilt.
     """
-    lake, dates, reason = open_lake(), _dates(text, intent), _reason(reason)
-    lines = [f"{date}: already dropped: {why}" for date in dates if (why := dropped(lake, date)) is not None]
-    drop(Run(lake, intent, open_engine), dates, reason)
-    if any(missing(lake, stage, date, intent) for stage in CURATED_STAGES for date in dates):
-        rebuild("drop", dates, intent)
+    dates, reason = _dates(text, run), _reason(reason)
+    lines = [f"{date}: already dropped: {why}" for date in dates if (why := dropped(run.lake, date)) is not None]
+    drop(run, dates, reason)
+    if any(missing(run.lake, stage, date, run.intent) for stage in CURATED_STAGES for date in dates):
+        rebuild("drop", dates, run)
     return lines
 
 
-def drop_undated(reason: str | None, intent: Intent) -> list[str]:
+def drop_undated(reason: str | None, run: Run) -> list[str]:
     """Drop the records without a date. Raises BadSetting, as they have no tombstone that could be taken back."""
     if reason is None:
         raise BadSetting("--date undated --restore: expected a date; --force takes in what the dump still has undated")
-    records = empty(Run(open_lake(), intent, open_engine), _reason(reason))
+    records = empty(run, _reason(reason))
     return [f"undated: {records:,} record(s) dropped"]
 
 
@@ -70,22 +69,22 @@ def _reason(text: str) -> str:
     return " ".join(text.split())
 
 
-def restore_dates(text: str, intent: Intent) -> list[str]:
+def restore_dates(text: str, run: Run) -> list[str]:
     """Take the tombstones of the dates away; a line for each date. Raises BadSetting."""
-    lake, dates = open_lake(), _dates(text, intent)
-    restored = restore(lake, dates)
+    dates = _dates(text, run)
+    restored = restore(run.lake, dates)
     return [
         f"{date}: " + ("restored, the next run extracts it again" if date in restored else "it is not dropped")
         for date in dates
     ]
 
 
-def _dates(text: str, intent: Intent) -> list[str]:
+def _dates(text: str, run: Run) -> list[str]:
     try:
         dates = list(parse_dates(text))
     except ValueError:
         raise BadSetting(f"--date {text}: expected {DATES_EXPECTED}") from None
-    last = str((intent.as_of + FUTURE_TOLERANCE).date())
+    last = str((run.intent.as_of + FUTURE_TOLERANCE).date())
     if dates[-1] > last:
         raise BadSetting(f"--date {text}: {dates[-1]} is in the future; expected dates up to {last}")
     return dates

@@ -9,13 +9,11 @@ from pipeline.commands.options import run_all
 from pipeline.commands.rebuild import rebuild
 from pipeline.contract import UNDATED
 from pipeline.errors import BadSetting, CheckFailed, PipelineError
-from pipeline.lake import STALE, Intent, Lake, Run
-from pipeline.sources.base import Source
+from pipeline.lake import STALE, Run
 from pipeline.stages.erase import erase, refuse_broken
 from pipeline.stages.forget import forget
 from pipeline.stages.seed import is_in_csv
 from pipeline.stages.user import Held, in_dimension, in_records, survey
-from pipeline.tasks.base import open_engine, open_lake
 from pipeline.tasks.dims import warehouse_path
 from pipeline.tasks.source import open_source
 
@@ -30,33 +28,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _erase_user(options: argparse.Namespace, settings: list[str]) -> None:
     with run_all(options, settings) as task:
-        erase_user(options.user_id, task.intent, really=options.yes)
+        erase_user(options.user_id, task.this_run, really=options.yes)
 
 
-def erase_user(user_id: str, intent: Intent, *, really: bool) -> None:
+def erase_user(user_id: str, run: Run, *, really: bool) -> None:
     """Say what there is of a user, and which source would bring it back; then, if really, remove it.
 
     Raises BadSetting, NotLanded, CorruptPartition, UnusableWarehouse, RunFailed, and CheckFailed for what is left.
     """
     if not user_id.strip():
         raise BadSetting("--user-id: it is blank; expected the user_id as the tables have it")
-    lake = open_lake()
-    held = survey(lake, user_id, open_source().shape, open_engine)
-    print(*_told(held, in_dimension(lake, user_id)), *_sources(user_id), sep="\n")
-    refuse_broken(lake, held)
+    held = survey(run, user_id, open_source().shape)
+    print(*_told(held, in_dimension(run.lake, user_id)), *_sources(run, user_id), sep="\n")
+    refuse_broken(run.lake, held)
     if really:
-        _erase(lake, user_id, intent)
+        _erase(run, user_id)
     else:
         print("nothing was erased; add --yes to erase it")
 
 
-def _erase(lake: Lake, user_id: str, intent: Intent) -> None:
+def _erase(run: Run, user_id: str) -> None:
+    lake = run.lake
     with lake.work.extracting():
-        dates = erase(Run(lake, intent, open_engine), user_id, open_source().shape)
+        dates = erase(run, user_id, open_source().shape)
         forget(lake, warehouse_path(), user_id)
         if dates or lake.files.read(STALE) is not None:
-            rebuild("erase", dates, replace(intent, reprocess=True))
-    left = [date for date, part in survey(lake, user_id, open_source().shape, open_engine).items() if part.in_all]
+            rebuild("erase", dates, replace(run, intent=replace(run.intent, reprocess=True)))
+    left = [date for date, part in survey(run, user_id, open_source().shape).items() if part.in_all]
     if left or in_dimension(lake, user_id):
         raise CheckFailed(
             f"something of the user is left, in {', '.join(left) or 'dim_user'}; expected nothing; "
@@ -80,9 +78,9 @@ def _told(held: dict[str, Held], in_dim_user: int) -> Iterator[str]:
         yield f"{others:,} record(s) that are not the user's name the same text in another field; these stay"
 
 
-def _sources(user_id: str) -> Iterator[str]:
+def _sources(run: Run, user_id: str) -> Iterator[str]:
     """A line for each source that has the user still, or cannot say."""
-    yield from _in_orders(open_source(), user_id)
+    yield from _in_orders(run, user_id)
     path = config.warehouse().users_csv
     try:
         if is_in_csv(path, user_id):
@@ -91,16 +89,16 @@ def _sources(user_id: str) -> Iterator[str]:
         yield f"{error}; so it is not known whether it still has the user"
 
 
-def _in_orders(source: Source, user_id: str) -> Iterator[str]:
+def _in_orders(run: Run, user_id: str) -> Iterator[str]:
     url = config.orders_api().url
     try:
-        records = source.all_records()
+        records = open_source().all_records()
         if records is None:
             yield (
                 f"{url}: not asked; remove the user from the shop first, or the next extraction of a date brings "
                 "records back"
             )
-        elif count := in_records(records, user_id, open_engine):
+        elif count := in_records(records, user_id, run.open_engine):
             yield (
                 f"{url}: still has {count:,} record(s) of the user; make it without them, or they come back when "
                 "they are extracted: open dates, --force, and undated ones once the dump changes"

@@ -1,22 +1,19 @@
 """What follows when raw partitions have changed without a source: normalized, curated, views, checks and a summary."""
 
-from dataclasses import replace
-
 from pipeline.contract import CURATED_STAGES
-from pipeline.lake import Intent, Run
+from pipeline.lake import Run
 from pipeline.observe.history import Options
 from pipeline.stages.conclude import Ending, conclude
 from pipeline.stages.curate import curate
 from pipeline.stages.normalize import normalize
-from pipeline.tasks.base import open_engine, open_lake
 from pipeline.tasks.dims import warehouse_path
 from pipeline.tasks.source import open_source
 from pipeline.tasks.start import seconds_since_start
 
 
-def rebuild(command: str, dates: list[str], intent: Intent) -> None:
+def rebuild(command: str, dates: list[str], run: Run) -> None:
     """Make of each date's raw partition what is not made of it yet. Raises RunFailed, after the summary."""
-    run = Run(open_lake(), replace(intent, keep_going=True), open_engine)
+    run = run.keeping_going
     normalize(run, dates, open_source().shape)
     for stage in CURATED_STAGES:
         curate(run, stage, dates)

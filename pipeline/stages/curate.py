@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from pipeline.contract import CURATED_STAGES, FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDERS, Stage
 from pipeline.engine import Engine, EngineError, by_date
-from pipeline.errors import CorruptPartition
 from pipeline.events import emit
 from pipeline.lake import (
     STALE,
@@ -166,7 +165,7 @@ class _Build:
         self.is_less = self.is_less or bool(rotten)
         return bool(rotten)
 
-    def _fail(self, date: str, error: CorruptPartition, *, at_fault: Stage | None = None) -> None:
+    def _fail(self, date: str, error: Exception, *, at_fault: Stage | None = None) -> None:
         self.outcome.fail(date, error, at_fault=at_fault)
         self.because.pop(date, None)
 

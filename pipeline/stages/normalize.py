@@ -11,15 +11,14 @@ from functools import partial
 import pyarrow as pa
 from msgspec.structs import replace
 
-from pipeline.contract import LOGIC_VERSION, NORMALIZED_STAGE, ORDERS, raw_name
+from pipeline.contract import NORMALIZED_STAGE, ORDERS, raw_name
 from pipeline.engine import Engine, EngineError
 from pipeline.events import emit
-from pipeline.fields import FieldMap
 from pipeline.lake import STALE, NormalizedManifest, Outcome, Publication, RawManifest, Run, missing, normalized_id
 from pipeline.observe.rotten import disown_rotten
 from pipeline.prefetching import prefetched
 from pipeline.sources.raw import Shape, fields_of
-from pipeline.stages.normalize_piece import Due, Piece, read, stage
+from pipeline.stages.normalize_piece import Due, Piece, logic_of, read, stage
 from pipeline.stages.staging import staged
 
 PIECE_BYTES = 24 << 20
@@ -67,16 +66,16 @@ class _Build:
         for date in sorted(because):
             landed = self.run.lake.raw(date) or RawManifest(id=None)
             found = fields_of(landed, self.shape)
-            if dates and (size >= PIECE_BYTES or _logic(found) != _logic(fields)):
+            if dates and (size >= PIECE_BYTES or logic_of(found) != logic_of(fields)):
                 yield Piece(self.run.lake.files, fields, dates)
                 dates, size = {}, 0
             fields = found
-            dates[date] = Due(landed, self._manifest(date, landed, because[date], fields))
+            dates[date] = Due(landed, self._manifest(date, landed, because[date], logic_of(fields)))
             size += landed.files.get(raw_name(date), 0)
         if dates:
             yield Piece(self.run.lake.files, fields, dates)
 
-    def _manifest(self, date: str, landed: RawManifest, because: str, fields: FieldMap | None) -> NormalizedManifest:
+    def _manifest(self, date: str, landed: RawManifest, because: str, logic: int | str) -> NormalizedManifest:
         """The manifest as it will be, but for its counts, and what is known only once all dates are staged."""
         before = self.run.lake.normalized(date)
         return NormalizedManifest(
@@ -84,7 +83,7 @@ class _Build:
             made_from=str(landed.id),
             as_of=self.run.intent.stamp,
             because=because,
-            logic_version=_logic(fields),
+            logic_version=logic,
             generation=(before.generation if before is not None else 0) or time.time_ns(),
         )
 
@@ -172,8 +171,3 @@ class _Build:
             discarded=reasons.total(),
             seconds=seconds,
         )
-
-
-def _logic(fields: FieldMap | None) -> int | str:
-    """What, beside the raw bytes, decides the rows: the version of the SQL, and the map of the fields if any."""
-    return LOGIC_VERSION if fields is None else f"{LOGIC_VERSION}-{fields.digest}"

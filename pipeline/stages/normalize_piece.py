@@ -46,6 +46,11 @@ class Piece:
     dates: dict[str, Due]
 
 
+def logic_of(fields: FieldMap | None) -> int | str:
+    """What, beside the raw bytes, decides the rows: the version of the SQL, and the map of the fields if any."""
+    return LOGIC_VERSION if fields is None else f"{LOGIC_VERSION}-{fields.digest}"
+
+
 @dataclass(frozen=True)
 class Raw:
     """The raw files of a piece, by date, and why others could not be read."""

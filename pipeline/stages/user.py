@@ -24,7 +24,7 @@ from pipeline.contract import (
 from pipeline.engine import BAD_DATE, Engine, Lines, OpenEngine, bind_lines, split_lines
 from pipeline.errors import CorruptPartition
 from pipeline.fields import FieldMap
-from pipeline.lake import Lake, RawManifest
+from pipeline.lake import Lake, RawManifest, Run
 from pipeline.sources.raw import Shape, fields_of
 
 Maps = Sequence[FieldMap | None]
@@ -46,11 +46,11 @@ class Held:
         return self.records + self.quarantined + self.orders + self.rows
 
 
-def survey(lake: Lake, user_id: str, shape: Shape, open_engine: OpenEngine) -> dict[str, Held]:
+def survey(run: Run, user_id: str, shape: Shape) -> dict[str, Held]:
     """By date, or UNDATED, what there is of the user; dates without anything are left out. Raises CorruptPartition."""
-    found = {}
+    found, lake = {}, run.lake
     try:
-        with open_engine() as engine:
+        with run.open_engine() as engine:
             orders = _rows(lake, engine, user_id, ORDERS, NORMALIZED_STAGE)
             facts = _rows(lake, engine, user_id, FACT_ORDER, FACT_ORDER_STAGE)
             for date in sorted({*lake.partitions("raw"), *lake.partitions("quarantine"), *orders, *facts}):
