@@ -33,7 +33,7 @@ class Table:
 
     def at(self, date: str | None = None) -> str:
         """The name, in the lake, of the file of a date, or of a dimension's one file."""
-        return f"{self.layer}/{self.file}" if date is None else partition(self.layer, date, self.file)
+        return f"{self.layer}/{self.file}" if date is None else f"{self.layer}/date={date}/{self.file}"
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,11 @@ class Stage:
 
     def manifest_at(self, date: str) -> str:
         """The name, in the lake, of the manifest of a date."""
-        return partition(self.layer, date, self.manifest)
+        return f"{self.layer}/date={date}/{self.manifest}"
 
     def files_at(self, date: str) -> list[str]:
         """The names, in the lake, of the files of a date."""
-        return [partition(self.layer, date, file) for file in self.files]
-
-
-def partition(layer: str, date: str, file: str) -> str:
-    """The name, in the lake, of a date's file in a layer."""
-    return f"{layer}/date={date}/{file}"
+        return [f"{self.layer}/date={date}/{file}" for file in self.files]
 
 
 ORDERS = Table(
@@ -155,4 +150,4 @@ def quarantine_of(dimension: Table) -> str:
 
 def raw_name(date: str) -> str:
     """The name, in the lake, of the raw file of a date."""
-    return partition(RAW_STAGE.layer, date, RAW_FILE)
+    return f"{RAW_STAGE.layer}/date={date}/{RAW_FILE}"

@@ -3,18 +3,22 @@
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from pipeline.lake.work import STAGING
 
 FSYNC_THREADS = 8
-_seen: dict[str, tuple[tuple[int, int, int], dict[str, Any] | None]] = {}
+Value = TypeVar("Value")
+# by path and reader: what a file was read as, and its mtime, size and inode then
+_seen: dict[tuple[str, Any], tuple[tuple[int, int, int], Any]] = {}
 
 
 @dataclass(frozen=True)
@@ -52,22 +56,25 @@ class Files:
         os.replace(staged, self.fetch(name))
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """A JSON file as last published; None when it is absent or unreadable. Cached by mtime, size and inode.
+        """A JSON file as last published; None when it is absent or unreadable."""
+        return self.read_as(name, json_object)
 
-        While the file is the same, what is returned is the same object.
+    def read_as(self, name: str, reader: Callable[[bytes], Value]) -> Value | None:
+        """What a reader makes of a file; None when the file is absent, or the reader raises a ValueError.
+
+        While the file is the same, what is returned is the same object: whoever changes it makes a copy first.
         """
         path = self.fetch(name)
         try:
             stat = os.stat(path)
             version = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-            seen = _seen.get(path)
+            seen = _seen.get((path, reader))
             if seen is None or seen[0] != version:
-                with open(path, "rb") as file:
-                    content = json.load(file)
-                seen = _seen[path] = (version, content if isinstance(content, dict) else None)
+                seen = _seen[path, reader] = (version, reader(self.bytes_of(name)))
         except (OSError, ValueError):
             return None
-        return seen[1]
+        value: Value = seen[1]
+        return value
 
     def bytes_of(self, name: str) -> bytes:
         """The content of a file. Raises OSError."""
@@ -150,6 +157,18 @@ class Files:
         if self.fsync:
             with ThreadPoolExecutor(FSYNC_THREADS) as pool:
                 list(pool.map(_fsync, paths))
+
+
+def json_object(content: bytes) -> dict[str, Any]:
+    """The object that a JSON text holds. Raises ValueError."""
+    try:
+        found = msgspec.json.decode(content)
+    except ValueError:
+        # strict about halves of surrogates, which a path may have that is no UTF-8
+        found = json.loads(content)
+    if not isinstance(found, dict):
+        raise ValueError("no JSON object")
+    return found
 
 
 def _fsync(path: str) -> None:

@@ -96,11 +96,11 @@ def _made_missing(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | 
     reason = missing(lake, stage.upstream, date, intent)
     if reason is not None:
         return reason
-    manifest = lake.made(stage, date)
     reason = stale(lake, stage, date)
     asked = "--force" if intent.force else "--reprocess" if intent.reprocess else None
-    if reason is None and manifest is not None and manifest.as_of < intent.stamp:
-        return asked
+    if reason is None and asked is not None:
+        manifest = lake.made(stage, date)
+        return asked if manifest is not None and manifest.as_of < intent.stamp else None
     return reason
 
 
@@ -120,12 +120,11 @@ def stale(lake: Lake, stage: Stage, date: str) -> str | None:
 def settled(lake: Lake, date: str, intent: Intent) -> bool:
     """Whether what is landed of a date is final."""
     manifest = lake.raw(date)
-    return manifest is not None and manifest.id is not None and still_open(lake, date, intent) is None
+    return manifest is not None and manifest.id is not None and still_open(manifest, date, intent) is None
 
 
-def still_open(lake: Lake, date: str, intent: Intent) -> str | None:
+def still_open(manifest: RawManifest | None, date: str, intent: Intent) -> str | None:
     """Why what is landed of a date is not final; None when it is, or when nothing is landed."""
-    manifest = lake.raw(date)
     if manifest is None or manifest.id is None or manifest.dropped:
         return None
     return is_open(manifest, date, intent.settle)

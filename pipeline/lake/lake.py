@@ -19,7 +19,7 @@ from pipeline.contract import (
 )
 from pipeline.dates import is_date
 from pipeline.events import emit
-from pipeline.lake.files import Files
+from pipeline.lake.files import Files, json_object
 from pipeline.lake.manifests import (
     CuratedManifest,
     DimensionsManifest,
@@ -32,7 +32,6 @@ from pipeline.lake.manifests import (
 from pipeline.lake.work import Work
 
 AnyManifest = TypeVar("AnyManifest", bound=Manifest)
-_judged: dict[str, tuple[dict[str, Any], Any]] = {}
 _named: set[str] = set()
 
 
@@ -121,13 +120,10 @@ class Lake:
 
         A WARNING names, once, a manifest of another shape.
         """
-        content = self.files.read(name)
-        if content is None:
+        manifest = self.files.read_as(name, READERS[kind])
+        if isinstance(manifest, str):
+            _warn_of(self.files.fetch(name), f"no {kind.__name__}: {manifest}; it counts as absent")
             return None
-        judged = _judged.get(self.files.fetch(name))
-        if judged is None or judged[0] is not content:
-            judged = _judged[self.files.fetch(name)] = (content, _decoded(self.files.fetch(name), kind, content))
-        manifest: AnyManifest | None = judged[1]
         return manifest
 
     def whole(self, manifest: Manifest | None) -> bool:
@@ -203,17 +199,27 @@ class Lake:
         self.files.sync_folders([name])
 
 
+def _reader(kind: type[AnyManifest]) -> Callable[[bytes], AnyManifest | str]:
+    """Reads a manifest, or says why its JSON is none."""
+
+    def read(content: bytes) -> AnyManifest | str:
+        found = json_object(content)
+        try:
+            return decoded(kind, found)
+        except ValueError as error:
+            return str(error)
+
+    return read
+
+
+READERS: dict[type[Manifest], Callable[[bytes], Any]] = {
+    kind: _reader(kind) for kind in (RawManifest, NormalizedManifest, CuratedManifest, DimensionsManifest)
+}
+
+
 def is_partition(value: str) -> bool:
     """Whether `date=<value>` is the name of a partition: a date, or the undated one."""
     return value == UNDATED or is_date(value)
-
-
-def _decoded(path: str, kind: type[AnyManifest], content: dict[str, Any]) -> AnyManifest | None:
-    try:
-        return decoded(kind, content)
-    except ValueError as error:
-        _warn_of(path, f"no {kind.__name__}: {error}; it counts as absent")
-        return None
 
 
 def _warn_of(path: str, reason: str) -> None:

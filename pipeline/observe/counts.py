@@ -10,9 +10,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict
 
-from pipeline.contract import CURATED_STAGES, FACT_ORDER_STAGE, RAW_STAGE, STAGES, UNDATED
+from pipeline.contract import CURATED_STAGES, RAW_STAGE, STAGES, UNDATED
 from pipeline.dates import is_date
-from pipeline.lake import CuratedManifest, Intent, Lake, dropped, failure, still_open
+from pipeline.lake import CuratedManifest, Intent, Lake, NormalizedManifest, RawManifest, failure, still_open
 
 Count = int | UnsetType
 
@@ -121,10 +121,10 @@ class PartitionCounts:
     api: dict[str, int]
 
 
-def counts_of(lake: Lake, date: str) -> Counts:
-    """What a date's manifests count together."""
+def counts_of(*manifests: RawManifest | NormalizedManifest | CuratedManifest | None) -> Counts:
+    """What the manifests of a date, from raw to fact_order, count together."""
     found: dict[str, Any] = {}
-    for manifest in (lake.raw(date), lake.normalized(date), lake.curated(FACT_ORDER_STAGE, date)):
+    for manifest in manifests:
         found |= asdict(manifest.counts) if manifest is not None and manifest.id is not None else {}
     return Counts(**found)
 
@@ -141,29 +141,30 @@ def undated(lake: Lake, intent: Intent) -> UndatedSummary:
 
 
 def partition_counts(lake: Lake, date: str, intent: Intent) -> PartitionCounts:
-    built: dict[str, str] = {}
-    failures = []
-    raw = lake.raw(date)
-    api = dict(raw.api or {}) if raw is not None and raw.as_of == intent.stamp else {}
-    any_failed = lake.files.has(intent.failures)
-    for stage in STAGES:
-        manifest = lake.manifest(stage, date)
-        if manifest is not None and manifest.as_of == intent.stamp:
-            built[stage.name] = manifest.because
-        failed = lake.files.read(failure(stage, date, intent)) if any_failed else None
-        if failed is not None:
-            failures.append(failed)
-            api |= failed["api"]
+    raw, normalized = lake.raw(date), lake.normalized(date)
+    fact, items = _tables(lake, date)
+    found = dict(zip(STAGES, (raw, normalized, fact, items), strict=True))
+    made = {stage: manifest for stage, manifest in found.items() if manifest and manifest.as_of == intent.stamp}
+    failures = _failures(lake, date, intent) if lake.files.has(intent.failures) else []
+    api = dict(raw.api or {}) if raw is not None and RAW_STAGE in made else {}
+    for failed in failures:
+        api |= failed["api"]
     first = failures[0] if failures else {"error": None, "kind": None}
     summary = DateSummary(
-        **asdict(counts_of(lake, date)),
-        built=built,
+        **asdict(counts_of(raw, normalized, fact)),
+        built={stage.name: manifest.because for stage, manifest in made.items()},
         error=first["error"],
-        skipped=not built and not first["error"],
-        dropped=dropped(lake, date) or UNSET,
-        open=still_open(lake, date, intent) or UNSET,
+        skipped=not made and not first["error"],
+        dropped=raw.dropped.reason if raw is not None and raw.dropped else UNSET,
+        open=still_open(raw, date, intent) or UNSET,
     )
     return PartitionCounts(date, summary, first["kind"], api)
+
+
+def _failures(lake: Lake, date: str, intent: Intent) -> list[dict[str, Any]]:
+    """What failed of a date in this run, the first stage first."""
+    notes = (lake.files.read(failure(stage, date, intent)) for stage in STAGES)
+    return [note for note in notes if note is not None]
 
 
 def touched(lake: Lake, intent: Intent) -> list[PartitionCounts]:

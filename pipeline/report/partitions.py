@@ -30,7 +30,7 @@ def _partition(lake: Lake, date: str, intent: Intent) -> Partition:
     whole = all(lake.is_whole(stage, date) for stage in STAGES)
     return Partition(
         date,
-        counts_of(lake, date),
+        counts_of(lake.raw(date), normalized, fact),
         f"{normalized.id} {fact.id}" if whole and normalized is not None and fact is not None else None,
         whole and settled(lake, date, intent),
         fact.as_of if fact is not None else "",

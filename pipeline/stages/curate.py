@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from pipeline.contract import CURATED_STAGES, FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDERS, Stage
 from pipeline.engine import Engine, EngineError, by_date
+from pipeline.errors import CorruptPartition
 from pipeline.events import emit
 from pipeline.lake import (
     STALE,
@@ -46,27 +47,24 @@ def curate(run: Run, table: Stage, dates: list[str]) -> None:
     outcome = Outcome(table)
     with run.lake.work.locked():
         with run.open_engine() as engine:
-            build = _Build(run, engine, outcome, _reasons(run, table, dates))
+            build = _Build(run, engine, outcome, _reasons(run, table, dates), unsound(run.lake))
             build.stage()
             build.drop_held_back()
             outcome.fail_all(run.lake.publish(build.in_order()))
-            for date, error in doubled(run.lake, engine).items():
+            for date, error in doubled(run.lake, engine, build.broken).items():
                 outcome.fail(date, error)
         if not outcome.failed:
-            _settle(run.lake)
+            _settle(run.lake, build.broken)
         outcome.close(run.lake, run.intent)
     build.report(time.monotonic() - started)
 
 
-def _settle(lake: Lake) -> None:
+def _settle(lake: Lake, broken: list[str]) -> None:
     """Take the stale mark away, or let it wait for partitions that are not whole: their orders may have moved."""
-    if not lake.files.has(STALE):
-        return
-    waits_for = unsound(lake)
-    if waits_for:
-        lake.files.write(STALE, {"waits_for": waits_for})
-    else:
+    if not broken:
         lake.files.remove(STALE)
+    elif lake.files.has(STALE):
+        lake.files.write(STALE, {"waits_for": broken})
 
 
 def curate_stale(run: Run) -> None:
@@ -103,6 +101,8 @@ class _Build:
     engine: Engine
     outcome: Outcome
     because: Reasons
+    # the dates whose normalized partition is not whole
+    broken: list[str]
     publications: dict[str, Made] = field(default_factory=dict)
     losers: dict[str, pa.Table] = field(default_factory=dict)
     winners: dict[str, set[str]] = field(default_factory=dict)
@@ -120,7 +120,7 @@ class _Build:
         failed = sorted(self.outcome.failed)
         if not self._disown_rotten(failed) and not self.is_less:
             return
-        for date, error in held_back(self.run.lake, self.engine, sorted(self.publications)).items():
+        for date, error in self._held_back(sorted(self.publications)).items():
             self.outcome.fail(date, error)
             del self.publications[date]
 
@@ -148,7 +148,7 @@ class _Build:
         """Fail the dates that may share an order with a partition that is not whole."""
         dates = sorted(self.because)
         try:
-            refused = held_back(self.run.lake, self.engine, dates)
+            refused = self._held_back(dates)
         except EngineError:
             if not self._disown_rotten(dates):
                 raise
@@ -162,8 +162,12 @@ class _Build:
         for date, error in rotten.items():
             self._fail(date, error, at_fault=NORMALIZED_STAGE)
             self.publications.pop(date, None)
-        self.is_less = self.is_less or bool(rotten)
+        if rotten:
+            self.is_less, self.broken = True, unsound(self.run.lake)
         return bool(rotten)
+
+    def _held_back(self, dates: list[str]) -> dict[str, CorruptPartition]:
+        return held_back(self.run.lake, self.engine, dates, self.broken)
 
     def _fail(self, date: str, error: Exception, *, at_fault: Stage | None = None) -> None:
         self.outcome.fail(date, error, at_fault=at_fault)

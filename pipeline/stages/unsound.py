@@ -22,13 +22,12 @@ def _is_known(lake: Lake, date: str) -> bool:
     return any(map(lake.files.has, names))
 
 
-def held_back(lake: Lake, engine: Engine, dates: list[str]) -> dict[str, CorruptPartition]:
-    """Of the dates to curate, those that cannot be, and why.
+def held_back(lake: Lake, engine: Engine, dates: list[str], broken: list[str]) -> dict[str, CorruptPartition]:
+    """Of the dates to curate, those that cannot be, and why. `broken` are the unsound ones.
 
     A date may share an order with a partition that is not whole: nobody knows which version that one holds. Its curated
     files say which orders readers find in it. Raises EngineError when a normalized file of the dates cannot be read.
     """
-    broken = unsound(lake)
     if not broken:
         return {}
     found = {date: _not_whole(date) for date in dates if date in broken}
@@ -43,12 +42,11 @@ def held_back(lake: Lake, engine: Engine, dates: list[str]) -> dict[str, Corrupt
     return found
 
 
-def doubled(lake: Lake, engine: Engine) -> dict[str, CorruptPartition]:
-    """The dates whose curated orders are also in the curated files of a partition that is not whole.
+def doubled(lake: Lake, engine: Engine, broken: list[str]) -> dict[str, CorruptPartition]:
+    """The dates whose curated orders are also in the curated files of a `broken` partition, which is not whole.
 
     Partitions whose files cannot be read are left out: the data checks find these.
     """
-    broken = unsound(lake)
     if not broken:
         return {}
     dates = [date for date in lake.partitions("curated") if date not in broken]
