@@ -1,8 +1,9 @@
 """A Luigi pipeline that keeps an orders lake true."""
 
+from pipeline.garbage import uncollected
 from pipeline.settings.syntax import told_in_one_line
 
-with told_in_one_line():
+with told_in_one_line(), uncollected():
     import luigi.tools.range  # noqa: F401  makes RangeDaily known to `luigi --module pipeline RangeDaily`
 
     from pipeline.engine.frames import dedupe, normalize_orders
