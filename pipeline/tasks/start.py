@@ -1,6 +1,5 @@
 """The start of a run in this process: its moment, its log and its memory. Importing the package does none of it."""
 
-import gc
 from datetime import UTC, datetime
 from functools import cache
 
@@ -19,8 +18,6 @@ def started_at() -> datetime:
     moment = now()
     configure_logging()
     use_system_memory()
-    # what is imported stays: no search for garbage need look at it again, nor the last one, at the end of the process
-    gc.freeze()
     return moment
 
 

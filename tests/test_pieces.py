@@ -1,0 +1,77 @@
+"""Pieces of dates: another process can do what is done to one, without the lake's lock, and to the same bytes."""
+
+import datetime as dt
+import pickle
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+from feeds import order
+from lake import LakeUnderTest
+
+from pipeline.engine import Engine
+from pipeline.stages import curate, curate_piece, normalize, normalize_piece
+
+AS_OF = dt.datetime(2025, 1, 20)
+BEFORE = [order("o_1"), order("o_2"), order("o_3", created_at="2025-01-16"), b"{bad"]
+# o_1 moves to the 16th, and the order of the 17th has no lines
+AFTER = [
+    order("o_1", created_at="2025-01-16", updated_at="2025-01-17T00:00:00Z"),
+    order("o_2"),
+    order("o_3", created_at="2025-01-16"),
+    order(..., created_at="2025-01-17"),
+    order("o_4", created_at="2025-01-17", items=[]),
+]
+
+
+def elsewhere(pickled: bytes, scratch: str) -> dict[str, Any]:
+    """What a process that knows nothing but the piece makes of it."""
+    piece = pickle.loads(pickled)
+    with (
+        Engine(memory_limit="1GB", threads=1, temp_directory=scratch) as engine,
+        ThreadPoolExecutor(1) as writers,
+    ):
+        if isinstance(piece, normalize_piece.Piece):
+            made: dict[str, Future[Any]] = normalize_piece.stage(engine, normalize_piece.read(piece), writers)
+        else:
+            made = curate_piece.stage(engine, piece, writers)
+        return {date: future.result() for date, future in made.items()}
+
+
+@pytest.fixture
+def other_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Has both kinds of pieces staged by another process; the dates that it has staged."""
+    staged: list[str] = []
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+
+        def stage(_: Engine, piece: Any, __: ThreadPoolExecutor) -> dict[str, Future[Any]]:
+            piece = getattr(piece, "piece", piece)
+            made = pool.submit(elsewhere, pickle.dumps(piece), str(tmp_path / "scratch")).result()
+            futures: dict[str, Future[Any]] = {date: Future() for date in made}
+            for date, future in futures.items():
+                future.set_result(made[date])
+            staged.extend(made)
+            return futures
+
+        monkeypatch.setattr(normalize, "stage", stage)
+        monkeypatch.setattr(curate, "stage", stage)
+        yield staged
+
+
+def test_dates_that_another_process_has_staged_are_published_to_the_same_bytes(
+    tmp_path: Path, other_process: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed, alone = LakeUnderTest(tmp_path / "distributed"), LakeUnderTest(tmp_path / "alone")
+    assert distributed.run(BEFORE, AS_OF)
+    assert distributed.run(AFTER, AS_OF + dt.timedelta(days=1), force=True)
+    assert set(other_process) == {"2025-01-15", "2025-01-16", "2025-01-17"}
+    monkeypatch.undo()
+    assert alone.run(BEFORE, AS_OF)
+    assert alone.run(AFTER, AS_OF + dt.timedelta(days=1), force=True)
+    assert distributed.files() == alone.files()
+    counts = [lake.manifest("fact_order", "2025-01-15")["counts"] for lake in (distributed, alone)]
+    assert counts[0] == counts[1]
+    assert counts[0]["kept"] == 1
