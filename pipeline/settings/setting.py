@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from configparser import InterpolationError
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,13 +30,16 @@ class Setting(luigi.Parameter[Any]):
 
     def _get_value_from_config(self, section: str, name: str) -> Any:
         key = self.key or name
-        if broken := broken_value(section, key):
-            raise BadSetting(broken)
         try:
-            return super()._get_value_from_config(section, key)
-        except BadSetting:
-            text = get_config().get(section, key)
-            raise BadSetting(f"{stated(section, key)} = {_shown(text)}: expected {self._expected}") from None
+            value = super()._get_value_from_config(section, key)
+        except (BadSetting, InterpolationError):
+            raise BadSetting(broken_value(section, key) or self._not_expected(section, key)) from None
+        if isinstance(value, str) and "${" in value and (broken := broken_value(section, key)):
+            raise BadSetting(broken)
+        return value
+
+    def _not_expected(self, section: str, key: str) -> str:
+        return f"{stated(section, key)} = {_shown(get_config().get(section, key))}: expected {self._expected}"
 
     def parse(self, x: str) -> Any:
         try:
