@@ -1,6 +1,6 @@
 """The lake: what is published, and when it is complete."""
 
-from pipeline.lake.files import Files
+from pipeline.lake.files import Files, json_object
 from pipeline.lake.freshness import (
     OPEN,
     STALE,
@@ -84,6 +84,7 @@ __all__ = [
     "is_id_of",
     "is_open",
     "is_raw",
+    "json_object",
     "may_be_stale",
     "missing",
     "moment",

@@ -165,10 +165,14 @@ def json_object(content: bytes) -> dict[str, Any]:
         found = msgspec.json.decode(content)
     except ValueError:
         # strict about halves of surrogates, which a path may have that is no UTF-8
-        found = json.loads(content)
+        found = json.loads(content, parse_constant=_refuse)
     if not isinstance(found, dict):
         raise ValueError("no JSON object")
     return found
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _fsync(path: str) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from pipeline.dates import is_date
-from pipeline.lake import AS_OF_FORMAT, Lake, run_name
+from pipeline.lake import AS_OF_FORMAT, Lake, json_object, run_name
 from pipeline.observe.checks import Breaches, LateArriving
 from pipeline.observe.counts import Asked, Counts, DateSummary, Totals, UndatedSummary, totals
 
@@ -117,14 +117,13 @@ def write_summary(lake: Lake, written: Summary) -> str:
 
 def summary(lake: Lake, name: str) -> Summary | None:
     """The summary of this name; None when it is absent."""
-    # as leniently as JSON is read anywhere: the error of an undecodable path may hold half a surrogate
-    return _summary(name, lambda: msgspec.convert(lake.files.read(name), Summary))
+    return _if_named(name, lambda: lake.files.read_as(name, _read))
 
 
 def runs(lake: Lake) -> Iterator[Summary]:
-    """The summary of each run, the newest first; each is read when its turn comes."""
+    """The summary of each run, the newest first; each is read when its turn comes, and not remembered."""
     names = reversed(lake.files.names("runs"))
-    return filter(None, (_summary(name, partial(_decoded, lake.files.fetch(name))) for name in names))
+    return filter(None, (_if_named(name, partial(_read_now, lake, name)) for name in names))
 
 
 def last_success(lake: Lake) -> datetime | None:
@@ -132,17 +131,23 @@ def last_success(lake: Lake) -> datetime | None:
     return next((run.began for run in runs(lake) if not run.errors), None)
 
 
-def _decoded(path: str) -> Summary:
-    # not lake.read, which takes three times as long and remembers what it has read
-    with open(path, "rb") as file:
-        return _DECODER.decode(file.read())
+def _read_now(lake: Lake, name: str) -> Summary:
+    return _read(lake.files.bytes_of(name))
 
 
-def _summary(name: str, read: Callable[[], Summary]) -> Summary | None:
+def _read(content: bytes) -> Summary:
+    try:
+        return _DECODER.decode(content)
+    except ValueError:
+        # the error of a path that is no UTF-8 may hold half a surrogate, which only a slower reader takes
+        return msgspec.convert(json_object(content), Summary)
+
+
+def _if_named(name: str, read: Callable[[], Summary | None]) -> Summary | None:
     """What is read, if it is a summary that belongs under this name."""
     try:
         found = read()
-        belongs = name == summary_name(found.began) and all(map(is_date, found.failed))
+        belongs = found is not None and name == summary_name(found.began) and all(map(is_date, found.failed))
     # a JSON text may nest deeper than can be decoded
     except (OSError, ValueError, RecursionError):
         return None

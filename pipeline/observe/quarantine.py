@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.contract import DIM_PRODUCT, DIM_USER, DISCARDED, UNDATED
+from pipeline.contract import DIM_PRODUCT, DIM_USER, DISCARDED, UNDATED, quarantine_of
 from pipeline.errors import BadSetting, CorruptPartition
 from pipeline.lake import Lake
 
@@ -72,7 +72,7 @@ def _files(lake: Lake, choice: Choice) -> dict[str, str]:
     """The files in quarantine by date; those of the dimensions by table."""
     files = {date: DISCARDED.at(date) for date in lake.partitions("quarantine") if date != UNDATED}
     files[UNDATED_RECORDS] = DISCARDED.at(UNDATED)
-    files |= {table.name: f"quarantine/{table.file}" for table in (DIM_USER, DIM_PRODUCT)}
+    files |= {table.name: quarantine_of(table) for table in (DIM_USER, DIM_PRODUCT)}
     return {date: name for date, name in files.items() if choice.dates is None or date in choice.dates}
 
 

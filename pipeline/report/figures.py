@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.contract import DIM_PRODUCT, DIM_USER, FACT_ORDER, ORDERS
+from pipeline.contract import DIM_PRODUCT, DIM_USER, DIMENSIONS_MANIFEST, FACT_ORDER, ORDERS
 from pipeline.engine import Engine, EngineError, OpenEngine
 from pipeline.lake import Lake
 from pipeline.report.partitions import Partition
@@ -15,7 +15,6 @@ NEWEST_DATES = 28
 NAMED = 12
 # bounds the memory of the first report of a large lake
 DATES_PER_QUERY = 100
-DIMENSIONS = "curated/_dims.json"
 
 Rows = list[dict[str, Any]]
 Kept = dict[str, Any]
@@ -38,7 +37,7 @@ def figures(lake: Lake, dates: list[Partition], kept: Kept, open_engine: OpenEng
     whole = {part.date: part.id for part in dates if part.id is not None}
     known = {date: entry for date, entry in kept.get("dates", {}).items() if entry["id"] == whole.get(date)}
     newest = sorted(whole)[-NEWEST_DATES:]
-    sales_id = _digest([whole[date] for date in newest], lake.files.read(DIMENSIONS))
+    sales_id = _digest([whole[date] for date in newest], lake.files.read(DIMENSIONS_MANIFEST))
     due = sorted(whole.keys() - known.keys())
     sales = kept.get("sales", {})
     if due or sales.get("id") != sales_id:

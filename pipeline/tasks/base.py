@@ -125,7 +125,7 @@ def refuse_if_done_later(dates: Iterable[str], intent: Intent) -> None:
     if as_of is None:
         mend = (
             "set this host's clock right; if it was ahead when that run was made, delete "
-            f"raw/date={date}/{RAW_STAGE.manifest} and run RunAll without {flag}"
+            f"{RAW_STAGE.manifest_at(date)} and run RunAll without {flag}"
         )
     raise BadSetting(
         f"{flag}: date={date} was made by a run as of {stamp}, later than this one as of {intent.stamp}, so nothing "
