@@ -9,6 +9,7 @@ import tempfile
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import feeds
 import pyarrow as pa
@@ -252,7 +253,10 @@ class LakeMachine(RuleBasedStateMachine):
         """The order_ids that the lake has of a date whose raw file is gone or has another size."""
         raw = self.lake.root / f"raw/date={date}"
         if (raw / "orders_raw.json").exists():
-            manifest = json.loads((raw / "_raw.json").read_text()) if (raw / "_raw.json").exists() else {}
+            manifest: dict[str, Any] = {}
+            # it may be lost or cut as well, and then commits to nothing
+            with suppress(OSError, ValueError):
+                manifest = json.loads((raw / "_raw.json").read_text())
             size = (raw / "orders_raw.json").stat().st_size
             if manifest.get("id") is None or size in manifest["files"].values():
                 return set()
