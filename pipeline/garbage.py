@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Look for none meanwhile. Measured: 0.05 to 0.1 s of an import of the package that takes 0.7 s."""
+    """The garbage collector is off inside the block. Measured: importing the package takes 0.05 to 0.1 s less."""
     collects = gc.isenabled()
     gc.disable()
     try:

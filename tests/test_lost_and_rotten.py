@@ -335,3 +335,24 @@ def test_a_list_of_unchecked_dates_of_another_shape_stops_nothing(lake, content)
     assert lake.run([on(15, "o_1")], SETTLED)
     (lake.root / "curated/_unchecked.json").write_text(content)
     assert lake.run(None, LATER), lake.errors
+
+
+def test_a_copy_of_another_dates_normalized_folder_stops_no_other_date(lake: LakeUnderTest) -> None:
+    assert lake.run([on(14, "o_1"), on(15, "o_2"), on(15, "o_3")], SETTLED)
+    # o_3 moves, so the 15th loses an order
+    moved = [on(14, "o_1", amount=12), on(14, "o_3", updated_at="2025-01-16T00:00:00Z"), on(15, "o_2")]
+    shutil.copytree(lake.root / "normalized/date=2025-01-15", lake.root / "normalized/date=2025-01-16")
+    assert not lake.run_date(WriteFactOrder, JAN_14, moved, LATER, force=True)
+    (error,) = lake.errors
+    assert "normalized/date=2025-01-16" in error
+    assert ids(lake) == {JAN_14: ["o_1", "o_3"], JAN_15: ["o_2"]}
+    assert lake.run(None, LATEST, force=True), lake.errors
+    assert ids(lake) == {JAN_14: ["o_1", "o_3"], JAN_15: ["o_2"], JAN_16: []}
+
+
+def test_a_date_whose_normalizing_was_killed_is_no_breach_of_the_counts_of_other_runs(lake: LakeUnderTest) -> None:
+    lines = [on(15, "o_1"), on(16, "o_2")]
+    assert lake.run(lines, SETTLED)
+    (lake.root / "curated/_unchecked.json").write_text('{"dates": ["2025-01-15"]}')
+    interrupt_normalizing(lake, JAN_15)
+    assert lake.run([on(15, "o_1"), on(16, "o_2", amount=12)], LATER, dt.datetime(2025, 1, 16), force=True), lake.errors

@@ -1,4 +1,4 @@
-"""Pieces of dates: another process can do what is done to one, without the lake's lock, and to the same bytes."""
+"""Pieces of dates: another process that takes no lock can do what is done to one, to the same bytes."""
 
 import datetime as dt
 import pickle

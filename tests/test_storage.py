@@ -176,3 +176,13 @@ def test_manifests_are_ascii_json_with_sorted_keys(lake):
         lake.files.write("runs/x.json", {"b": "é", "a": 1})
     assert Path(lake.files.fetch("runs/x.json")).read_bytes() == b'{"a": 1, "b": "\\u00e9"}'
     assert json.loads(Path(lake.files.fetch("runs/x.json")).read_bytes()) == lake.files.read("runs/x.json")
+
+
+def test_a_manifest_in_which_an_older_version_wrote_null_is_read(lake):
+    stamp = "2025-01-16T00:00:00.000000Z"
+    known = {"id": "abc", "as_of": stamp, "because": "not landed", "counts": {"extracted": 1}, "files": {}}
+    absent = dict.fromkeys(("asked_at", "answers_as_of", "fields", "api", "plain_by", "dropped", "segments"))
+    with lake.work.locked():
+        lake.files.write(MANIFEST, known | absent | {"extracted_at": stamp})
+    manifest = lake.raw("2025-01-15")
+    assert (manifest.asked_at, manifest.answers_as_of, manifest.counts.extracted) == (stamp, stamp, 1)

@@ -60,7 +60,7 @@ class Files:
         return self.read_as(name, json_object)
 
     def read_as(self, name: str, reader: Callable[[bytes], Value]) -> Value | None:
-        """What a reader makes of a file; None when the file is absent, or the reader raises a ValueError.
+        """What a reader makes of a file; None when it cannot be read or the reader raises a ValueError.
 
         While the file is the same, what is returned is the same object: whoever changes it makes a copy first.
         """

@@ -105,7 +105,7 @@ def _made_missing(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | 
 
 
 def stale(lake: Lake, stage: Stage, date: str) -> str | None:
-    """Why what was made from the upstream of a date is not what its upstream is now; None when it is."""
+    """Why a stage of a date is to be made anew: it is not there or not whole, or its upstream has changed."""
     assert stage.upstream is not None
     manifest, upstream = lake.made(stage, date), lake.manifest(stage.upstream, date)
     if manifest is None:

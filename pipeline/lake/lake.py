@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from pipeline.contract import (
     DIMENSIONS_MANIFEST,
@@ -21,6 +21,7 @@ from pipeline.dates import is_date
 from pipeline.events import emit
 from pipeline.lake.files import Files, json_object
 from pipeline.lake.manifests import (
+    AnyManifest,
     CuratedManifest,
     DimensionsManifest,
     Manifest,
@@ -31,7 +32,6 @@ from pipeline.lake.manifests import (
 )
 from pipeline.lake.work import Work
 
-AnyManifest = TypeVar("AnyManifest", bound=Manifest)
 _named: set[str] = set()
 
 
@@ -95,6 +95,10 @@ class Lake:
         """The manifest of a raw partition, as read_manifest has it."""
         return self.read_manifest(RAW_STAGE.manifest_at(date), RawManifest)
 
+    def landed(self, date: str) -> RawManifest:
+        """The manifest of a raw partition; with id null where there is none."""
+        return self.raw(date) or RawManifest(id=None)
+
     def normalized(self, date: str) -> NormalizedManifest | None:
         """The manifest of a normalized partition, as read_manifest has it."""
         return self.read_manifest(NORMALIZED_STAGE.manifest_at(date), NormalizedManifest)
@@ -105,11 +109,11 @@ class Lake:
 
     def made(self, stage: Stage, date: str) -> NormalizedManifest | CuratedManifest | None:
         """The manifest of a stage that has an upstream, as read_manifest has it."""
-        return self.normalized(date) if stage is NORMALIZED_STAGE else self.curated(stage, date)
+        return self.normalized(date) if stage == NORMALIZED_STAGE else self.curated(stage, date)
 
     def manifest(self, stage: Stage, date: str) -> Manifest | None:
         """The manifest of any stage of a date, as read_manifest has it."""
-        return self.raw(date) if stage is RAW_STAGE else self.made(stage, date)
+        return self.raw(date) if stage == RAW_STAGE else self.made(stage, date)
 
     def dimensions(self) -> DimensionsManifest | None:
         """The manifest of the dimensions, as read_manifest has it."""
@@ -122,7 +126,7 @@ class Lake:
         """
         manifest = self.files.read_as(name, READERS[kind])
         if isinstance(manifest, str):
-            _warn_of(self.files.fetch(name), f"no {kind.__name__}: {manifest}; it counts as absent")
+            _warn_of(self.files.fetch(name), f"no manifest of its kind: {manifest}; it counts as absent")
             return None
         return manifest
 
@@ -200,7 +204,7 @@ class Lake:
 
 
 def _reader(kind: type[AnyManifest]) -> Callable[[bytes], AnyManifest | str]:
-    """Reads a manifest, or says why its JSON is none."""
+    """Reads a manifest, or says why its JSON is none, so that Files remembers that answer, too."""
 
     def read(content: bytes) -> AnyManifest | str:
         found = json_object(content)

@@ -37,7 +37,7 @@ SomeOrNone = Count | msgspec.UnsetType
 
 
 class NormalizedCounts(msgspec.Struct):
-    """Of the records of a raw partition: orders kept, older versions of these, discarded by reason; lines kept.
+    """Of the records of a raw partition: orders in their newest version, older versions, discarded by reason; lines.
 
     The others, where there are any: values by field that were not accepted, prices and items that are not there.
     """
@@ -92,7 +92,7 @@ class RawManifest(Manifest, kw_only=True):
 
     `asked_at` is the stamp of the run that last asked the source for it. `answers_as_of` is the moment that it speaks
     for: later changes of the source are not in it. Of a dump it is when the dump was written, of an API when the oldest
-    of its pages was asked for. Lakes of before have `extracted_at` for both.
+    of its pages was asked for. Lakes of older versions have `extracted_at` for both.
     """
 
     asked_at: Stamp = ""
@@ -162,7 +162,9 @@ REQUIRED: dict[type[Manifest], tuple[str, ...]] = {
 
 def decoded(kind: type[AnyManifest], content: dict[str, Any]) -> AnyManifest:
     """A manifest from the JSON of its file. Raises ValueError, which says what is wrong with its shape."""
-    manifest = msgspec.convert(content, kind)
+    # older versions have written null for what is not known
+    known = {name: value for name, value in content.items() if value is not None or name == "id"}
+    manifest = msgspec.convert(known, kind)
     if manifest.id is not None:
         lacking = [name for name in REQUIRED[kind] if content.get(name) is None]
         if isinstance(manifest, RawManifest) and not manifest.asked_at:

@@ -20,7 +20,7 @@ PUBLISHING, ASKING = ".lock", ".extracting"
 
 @dataclass(frozen=True)
 class Spool:
-    """A folder from which a run takes its records; a killed run's is gone on with."""
+    """A folder from which a run takes its records. The next run continues with the folder of a killed one."""
 
     folder: str
 
@@ -49,7 +49,7 @@ class Spool:
         os.truncate(self.path(file), length)
 
     def move_to(self, other: "Spool") -> None:
-        """Give it the other's folder, which is not there."""
+        """Rename this folder to the path of the other, which must not exist."""
         os.makedirs(os.path.dirname(other.folder), exist_ok=True)
         os.replace(self.folder, other.folder)
 
@@ -81,7 +81,7 @@ class Work:
         """Whether anything is staged, or spooled of a kind."""
         return os.path.lexists(self.path(kind))
 
-    def bytes_of(self, kind: str) -> int:
+    def size_of(self, kind: str) -> int:
         """How many bytes are staged, or spooled of a kind; files that go meanwhile do not count."""
         sizes = 0
         for folder, _, files in os.walk(self.path(kind)):

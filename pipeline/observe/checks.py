@@ -46,8 +46,9 @@ class LateArriving(msgspec.Struct, frozen=True):
 
 
 def run_checks(lake: Lake, engine: Engine, touched: list[PartitionCounts]) -> dict[str, Breaches]:
-    """What each check finds, by its name, in the partitions that did not fail: those have errors of their own."""
-    found = breaches(engine, lake, _dates(lake, touched), touched)
+    """What each check finds, by its name, in the partitions that are whole and did not fail: the others have errors."""
+    dates = _dates(lake, touched)
+    found = breaches(engine, lake, dates, [counts for counts in touched if counts.date in dates["fact_order"]])
     return {
         name: Breaches(rows.num_rows, [str(row) for row in rows.slice(0, SHOWN_ROWS).to_pylist()])
         for name, rows in found.items()
@@ -61,7 +62,7 @@ def breaches(
     counted: list[PartitionCounts],
     only: Collection[str] = (),
 ) -> dict[str, pa.Table]:
-    """The rows that break each check, or each of these; `dates` are those of each relation.
+    """The rows that break each check, by its name; with `only`, of these checks. `dates` are those of each relation.
 
     Without a date of fact_order, checks of files are left out.
     """

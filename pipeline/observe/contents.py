@@ -12,6 +12,8 @@ from pipeline.contract import DISCARDED, FACT_ORDER, ITEMS, ORDER_ITEMS, ORDERS,
 from pipeline.lake import CuratedManifest, Lake, Manifest, NormalizedManifest, RawManifest, is_id_of
 from pipeline.progress import progress
 
+RAW_DAMAGE = "its bytes are not those that were landed"
+
 Published = tuple[Stage, str]
 
 
@@ -58,7 +60,7 @@ def _counted(manifest: Manifest | None) -> dict[Table, int]:
 def _raw_damage(path: str, raw_id: str) -> str | None:
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return None if is_id_of(raw_id, digest) else "its bytes are not those that were landed"
+    return None if is_id_of(raw_id, digest) else RAW_DAMAGE
 
 
 def _table_damage(path: str, table: Table, counted: int) -> str | None:

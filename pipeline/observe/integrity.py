@@ -14,6 +14,7 @@ from pipeline.contract import (
     FACT_ORDER_STAGE,
     NORMALIZED_STAGE,
     ORDER_ITEMS_STAGE,
+    RAW_FILE,
     RAW_STAGE,
     STAGES,
     UNDATED,
@@ -24,7 +25,7 @@ from pipeline.dates import fold_dates, is_date
 from pipeline.engine import Engine, EngineError
 from pipeline.lake import STALE, Intent, Lake, stale
 from pipeline.observe.checks import breaches
-from pipeline.observe.contents import damaged
+from pipeline.observe.contents import RAW_DAMAGE, damaged
 from pipeline.observe.counts import partition_counts
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
 
@@ -149,7 +150,7 @@ class Examination:
 
     def _undated_anew(self, fault: Fault) -> str:
         """Its size is right, so a run would leave it alone. Raw and quarantine hold the same records."""
-        name = DISCARDED.at(UNDATED) if DISCARDED.file in fault.text else raw_name(UNDATED)
+        name = raw_name(UNDATED) if RAW_FILE in fault.text or fault.text == RAW_DAMAGE else DISCARDED.at(UNDATED)
         return f"rm {shlex.quote(self.lake.files.fetch(name))} && {self.commands.pipeline()}"
 
     def _of_checks(self, open_engine: Callable[[], Engine]) -> Iterator[Diagnosis]:

@@ -4,7 +4,16 @@ import os
 import shlex
 from collections.abc import Iterator
 
-from pipeline.contract import FACT_ORDER, ITEMS, ORDER_ITEMS, ORDERS, STAGES
+from pipeline.contract import (
+    DISCARDED,
+    FACT_ORDER,
+    ITEMS,
+    NORMALIZED_STAGE,
+    ORDER_ITEMS,
+    ORDERS,
+    STAGES,
+    Stage,
+)
 from pipeline.lake import DUMP_SPOOLS, STAGING, WINDOW_SPOOLS, Lake
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
 from pipeline.warehouse.database import leftovers
@@ -18,7 +27,7 @@ SHOWN_FOLDERS = 20
 
 
 def strays(lake: Lake) -> list[Diagnosis]:
-    """Files of a layer that no manifest names, a line for each folder; those of a stage that has lost its own are not.
+    """A line for each folder of a layer with files that no manifest names. A lost manifest is told elsewhere.
 
     In a layer the pipeline writes nothing else, but for names that begin with _ or a dot.
     """
@@ -59,7 +68,8 @@ def _named(lake: Lake) -> set[str]:
     for layer in LAYERS:
         for name in lake.files.all_names(layer):
             if os.path.basename(name).startswith("_") and name.endswith(".json"):
-                named.update((lake.files.read(name) or {}).get("files", {}))
+                files = (lake.files.read(name) or {}).get("files")
+                named.update(files if isinstance(files, dict) else ())
     return named
 
 
@@ -69,13 +79,12 @@ def _is_orphaned(lake: Lake, name: str) -> bool:
     folder, _, file = rest.partition("/")
     date = folder.removeprefix("date=")
     if layer == "quarantine":
-        return file == ORDERS.file and _has_lost(lake, "normalized", date)
-    return any(stage.layer == layer and file in stage.files and _has_lost(lake, stage.name, date) for stage in STAGES)
+        return file == DISCARDED.file and _has_lost(lake, NORMALIZED_STAGE, date)
+    return any(stage.layer == layer and file in stage.files and _has_lost(lake, stage, date) for stage in STAGES)
 
 
-def _has_lost(lake: Lake, stage_name: str, date: str) -> bool:
+def _has_lost(lake: Lake, stage: Stage, date: str) -> bool:
     """Whether the date is in the lake, but the stage's manifest is not or cannot be read."""
-    stage = next(stage for stage in STAGES if stage.name == stage_name)
     known = any(lake.files.has(other.manifest_at(date)) for other in STAGES)
     return known and lake.manifest(stage, date) is None
 
@@ -111,4 +120,4 @@ def _left(level: str, text: str, mend: str = "") -> Diagnosis:
 
 
 def _bytes(lake: Lake, kind: str, what: str) -> str:
-    return f"{kind}: {lake.work.bytes_of(kind):,} bytes of {what}"
+    return f"{kind}: {lake.work.size_of(kind):,} bytes of {what}"

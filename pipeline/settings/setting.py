@@ -34,7 +34,7 @@ class Setting(luigi.Parameter[Any]):
             value = super()._get_value_from_config(section, key)
         except (BadSetting, InterpolationError):
             raise BadSetting(broken_value(section, key) or self._not_expected(section, key)) from None
-        if isinstance(value, str) and "${" in value and (broken := broken_value(section, key)):
+        if "${" in str(value) and (broken := broken_value(section, key)):
             raise BadSetting(broken)
         return value
 

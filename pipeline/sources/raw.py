@@ -42,7 +42,12 @@ def confirm(run: Run, date: str, answer: RawManifest, because: str) -> None:
     """
     landed = run.lake.raw(date) or answer
     moment = max(landed.answers_as_of, answer.answers_as_of)
-    _note_asked(run, date, replace(answer, files=landed.files, counts=landed.counts, answers_as_of=moment), because)
+    _note_asked(
+        run,
+        date,
+        replace(answer, id=landed.id, files=landed.files, counts=landed.counts, answers_as_of=moment),
+        because,
+    )
 
 
 def has_better(run: Run, date: str, answer: str) -> bool:

@@ -8,7 +8,7 @@ from pipeline.contract import FACT_ORDER, ORDERS, Table, raw_name
 from pipeline.engine import Engine, EngineError, bind_lines, split_lines
 from pipeline.errors import ShrunkDate
 from pipeline.fields import FieldMap
-from pipeline.lake import Intent, Lake, RawManifest
+from pipeline.lake import Intent, Lake
 from pipeline.sources.raw import fields_of
 
 SCAN_BYTES = 64 << 20
@@ -19,7 +19,7 @@ def landed_order_ids(lake: Lake, engine: Engine, date: str) -> set[str]:
 
     Those of its raw file; if that is lost or cut, also those of what was made of it, normalized or curated.
     """
-    manifest, name = lake.raw(date) or RawManifest(id=None), raw_name(date)
+    manifest, name = lake.landed(date), raw_name(date)
     found: set[str] = set()
     if lake.files.has(name):
         with open(lake.files.fetch(name), "rb") as file:

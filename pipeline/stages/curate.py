@@ -101,7 +101,7 @@ class _Build:
     engine: Engine
     outcome: Outcome
     because: Reasons
-    # the dates whose normalized partition is not whole
+    # the dates whose normalized partition is not whole; whoever disowns another one looks for them again
     broken: list[str]
     publications: dict[str, Made] = field(default_factory=dict)
     losers: dict[str, pa.Table] = field(default_factory=dict)

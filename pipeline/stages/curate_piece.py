@@ -1,6 +1,7 @@
 """What curating does to a piece of dates: it reads their normalized files and stages what is published of them.
 
-A piece can be pickled and needs no lock, so it can be staged by any process that reaches the lake's files.
+A piece can be pickled, and staging it takes no lock: any process that reaches the lake's files can, while another one
+holds the lock and publishes.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline.contract import FACT_ORDER, FACT_ORDER_STAGE, ITEMS, ORDER_ITEMS, ORDER_ITEMS_STAGE, ORDERS, Stage
 from pipeline.engine import Engine, by_date, fact_order
-from pipeline.lake import CuratedCounts, CuratedManifest, Files, NormalizedManifest, Publication, write_table
+from pipeline.lake import CuratedCounts, CuratedManifest, Files, NormalizedManifest, Publication, corrupt, write_table
 from pipeline.stages.staging import one_by_one
 
 Made = list[Publication[CuratedManifest]]
@@ -62,8 +63,19 @@ def _rows(engine: Engine, files: Files, jobs: dict[str, Job]) -> tuple[dict[str,
         return {}, {}
     for table in (ORDERS, ITEMS):
         engine.register_files(table, [files.fetch(table.at(date)) for date in jobs])
-    headers, lines = (_kept(engine.query(name), jobs) for name in ("order_header", "order_line"))
-    return by_date(fact_order(headers, lines)), by_date(lines)
+    headers, lines = engine.query("order_header"), engine.query("order_line")
+    _refuse_other_rows(by_date(headers), jobs)
+    kept = _kept(lines, jobs)
+    return by_date(fact_order(_kept(headers, jobs), kept)), by_date(kept)
+
+
+def _refuse_other_rows(headers: dict[str, pa.Table], jobs: dict[str, Job]) -> None:
+    """Raises CorruptPartition where a date's folder has not the orders that its manifest counts, but another date's."""
+    for date, job in jobs.items():
+        found = headers[date].num_rows if date in headers else 0
+        if found != job.upstream.counts.normalized:
+            published = job.upstream.counts.normalized
+            raise corrupt(ORDERS.at(date), f"{found:,} order(s) of this date, while {published:,} were published")
 
 
 def _kept(rows: pa.Table, jobs: dict[str, Job]) -> pa.Table:
@@ -120,7 +132,7 @@ def _publication(files: Files, date: str, job: Job, stage: Stage, rows: int) -> 
         counts=CuratedCounts(
             kept=job.upstream.counts.normalized - len(gone),
             superseded_elsewhere=len(gone),
-            resurfaced=_resurfaced(files, date, job, gone) if stage is FACT_ORDER_STAGE else 0,
+            resurfaced=_resurfaced(files, date, job, gone) if stage == FACT_ORDER_STAGE else 0,
             rows=rows,
         ),
     )

@@ -56,6 +56,6 @@ def _is_broken(lake: Lake, date: str) -> bool:
 
 def _empty(run: Run, date: str) -> Publication[RawManifest]:
     run.lake.files.stage_bytes(raw_name(date), b"")
-    tombstone = (run.lake.raw(date) or RawManifest(id=None)).dropped
+    tombstone = run.lake.landed(date).dropped
     answer = RawManifest(id=EMPTY_ID, answers_as_of=run.intent.stamp, dropped=tombstone)
     return publication(run, date, answer, "dropped")

@@ -88,7 +88,7 @@ class _Erasure:
 
     def publication(self, date: str) -> Publication[RawManifest] | None:
         """What publishes the date without the user; None when it holds nothing of them and is whole."""
-        manifest, data = self.run.lake.raw(date) or RawManifest(id=None), self._landed(date)
+        manifest, data = self.run.lake.landed(date), self._landed(date)
         is_whole = manifest.id is not None
         if is_whole and not may_hold(data, self._user_id):
             return None

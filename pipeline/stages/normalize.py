@@ -64,7 +64,7 @@ class _Build:
         dates: dict[str, Due] = {}
         fields, size = None, 0
         for date in sorted(because):
-            landed = self.run.lake.raw(date) or RawManifest(id=None)
+            landed = self.run.lake.landed(date)
             found = fields_of(landed, self.shape)
             if dates and (size >= PIECE_BYTES or logic_of(found) != logic_of(fields)):
                 yield Piece(self.run.lake.files, fields, dates)
@@ -76,7 +76,7 @@ class _Build:
             yield Piece(self.run.lake.files, fields, dates)
 
     def _manifest(self, date: str, landed: RawManifest, because: str, logic: int | str) -> NormalizedManifest:
-        """The manifest as it will be, but for its counts, and what is known only once all dates are staged."""
+        """The new manifest without its counts, which staging adds, and its neighbours and id, which publishing adds."""
         before = self.run.lake.normalized(date)
         return NormalizedManifest(
             id=None,

@@ -1,6 +1,7 @@
 """What normalizing does to a piece of dates: it reads their raw files and stages what is published of them.
 
-A piece can be pickled and needs no lock, so it can be staged by any process that reaches the lake's files.
+A piece can be pickled, and staging it takes no lock: any process that reaches the lake's files can, while another one
+holds the lock and publishes.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -15,14 +15,14 @@ Result = TypeVar("Result")
 Content = TypeVar("Content")
 
 
-class Work(Protocol[Piece, Result]):
-    """What is done to a piece: its result by date, as its files are written. It needs no lock."""
+class StagePiece(Protocol[Piece, Result]):
+    """What is done to a piece, while the caller holds the lake's lock: its result by date, as its files are written."""
 
     def __call__(self, piece: Piece, writers: ThreadPoolExecutor) -> Mapping[str, Future[Result]]: ...
 
 
 def staged(
-    what: str, total: int, pieces: Iterable[Piece], work: Work[Piece, Result], outcome: Outcome
+    what: str, total: int, pieces: Iterable[Piece], work: StagePiece[Piece, Result], outcome: Outcome
 ) -> dict[str, Result]:
     """What each piece has become, by date; a date that cannot be read or written fails alone."""
     done: dict[str, Result] = {}

@@ -24,7 +24,7 @@ from pipeline.contract import (
 from pipeline.engine import BAD_DATE, Engine, Lines, OpenEngine, bind_lines, split_lines
 from pipeline.errors import CorruptPartition
 from pipeline.fields import FieldMap
-from pipeline.lake import Lake, RawManifest, Run
+from pipeline.lake import Lake, Run
 from pipeline.sources.raw import Shape, fields_of
 
 Maps = Sequence[FieldMap | None]
@@ -66,7 +66,7 @@ def survey(run: Run, user_id: str, shape: Shape) -> dict[str, Held]:
 
 def maps_of(lake: Lake, date: str, shape: Shape) -> Maps:
     """The maps by which a date was landed and is read now: two where luigi.cfg has another one since."""
-    manifest = lake.raw(date) or RawManifest(id=None)
+    manifest = lake.landed(date)
     maps = {None if map is None else map.digest: map for map in (fields_of(manifest), fields_of(manifest, shape))}
     return list(maps.values())
 

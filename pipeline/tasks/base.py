@@ -17,7 +17,7 @@ from pipeline.lake import AS_OF_FORMAT, Intent, Lake, Run, done_later
 from pipeline.observe.settings import warn_of_no_file
 from pipeline.tasks.announce import announce_failure
 from pipeline.tasks.parameters import DatesParameter, StampParameter
-from pipeline.tasks.start import now, seconds_since_start, started_at
+from pipeline.tasks.start import now, started_at
 from pipeline.tasks.status import watch
 from pipeline.tasks.targets import PartitionTarget
 
@@ -66,10 +66,6 @@ class LakeTask(luigi.Task):
             settle=timedelta(hours=settings.settle_hours),
             max_vanished_share=settings.max_vanished_share,
         )
-
-    def elapsed(self) -> float:
-        """The seconds since the run began."""
-        return seconds_since_start()
 
     @property
     def this_run(self) -> Run:

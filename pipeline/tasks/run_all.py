@@ -15,6 +15,7 @@ from pipeline.tasks.base import LakeTask, PartitionTask, open_lake, refuse_if_do
 from pipeline.tasks.dims import SeedDims, warehouse_path
 from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
 from pipeline.tasks.source import dates_of, open_source, options_of, settle_changes, shown
+from pipeline.tasks.start import seconds_since_start
 from pipeline.tasks.status import show_outcome
 from pipeline.tasks.targets import SummaryTarget
 
@@ -78,7 +79,9 @@ class RunAll(LakeTask):
         yield [self._part(table, group) for table in (WriteFactOrder, WriteOrderItems) for group in groups]
         curate_stale(self.this_run.keeping_going)
         asked = None if self.reprocess else source
-        ending = Ending(dates, warehouse_path(), asked, options_of(self), self._dimensions().errors(), self.elapsed)
+        ending = Ending(
+            dates, warehouse_path(), asked, options_of(self), self._dimensions().errors(), seconds_since_start
+        )
         try:
             conclude(self.this_run, ending)
         finally:

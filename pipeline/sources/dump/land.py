@@ -51,7 +51,10 @@ def learn(run: Run, dump: Dump) -> Inventory:
 
 
 def _read(run: Run, dump: Dump) -> Inventory:
-    """The dump's inventory with its spool at hand. Undated records that cannot be taken in stop no date."""
+    """The dump's inventory with its spool at hand.
+
+    If the undated records cannot be taken in, that is noted as a failure, and the dates go on.
+    """
     spooled = read_dump(run, dump)
     if known_inventory(run.lake, dump, run.intent) != spooled.without_segments() or not is_taken_in(run.lake, spooled):
         try:

@@ -47,7 +47,7 @@ def take_in(run: Run, dump: Dump, inventory: Inventory) -> None:
     """
     if is_taken_in(run.lake, inventory) and run.lake.raw(UNDATED) is None:
         return
-    manifest, part = run.lake.raw(UNDATED) or RawManifest(id=None), inventory.part(UNDATED)
+    manifest, part = run.lake.landed(UNDATED), inventory.part(UNDATED)
     landed, arriving = landed_records(run.lake), split(part_bytes(run.lake, dump, part))
     before, known = landed.records, _taken_in(run.lake.raw(UNDATED))
     is_merged = part.id in known and not run.intent.force and not landed.is_lost
@@ -86,7 +86,7 @@ def empty(run: Run, reason: str) -> int:
     Raises StorageUnusable.
     """
     with run.lake.work.locked():
-        landed = run.lake.raw(UNDATED) or RawManifest(id=None)
+        landed = run.lake.landed(UNDATED)
         records = len(landed_records(run.lake).records.lines)
         answer = RawManifest(
             id=None,
@@ -136,7 +136,7 @@ def publish(lake: Lake, made: Staged) -> None:
     landed = lake.raw(UNDATED)
     segments = (segments_of(landed) if landed is not None else {}) | (made.manifest.segments or {})
     taken_in = _taken_in(landed) if landed is not None else None
-    interrupted = replace(landed or RawManifest(id=None), id=None, segments=segments, taken_in=taken_in)
+    interrupted = replace(lake.landed(UNDATED), id=None, segments=segments, taken_in=taken_in)
     lake.write_manifest(MANIFEST, interrupted)
     lake.files.sync_folders([MANIFEST])
     for error in lake.publish([publication(lake, made)]).values():
