@@ -44,12 +44,15 @@ def write(lake: Lake, content: str | bytes | dict[str, Any], name: str = NAME) -
         OLDEST | {"settled_dates_that_differ": 3},
     ],
 )
-def test_a_file_of_another_shape_counts_as_absent(lake: Lake, content: Any) -> None:
+def test_a_file_of_another_shape_counts_as_absent_and_is_named_once(
+    lake: Lake, content: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     write(lake, OLDEST)
     assert last_success(lake) == AS_OF
     write(lake, content)
     assert list(runs(lake)) == []
     assert last_success(lake) is None
+    assert caplog.text.count(f"event=foreign path={lake.files.fetch(NAME)}") == 1
     assert summary(lake, NAME) is None
 
 

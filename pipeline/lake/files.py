@@ -1,6 +1,7 @@
 """The files of a lake on local disk, by their names in it: what a bucket would hold instead."""
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterator
@@ -13,11 +14,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from pipeline.events import emit
 from pipeline.lake.work import STAGING
 
 FSYNC_THREADS = 8
 Value = TypeVar("Value")
 # by path and reader: what a file was read as, and its mtime, size and inode then
+_named: set[str] = set()
 _seen: dict[tuple[str, Any], tuple[tuple[int, int, int], Any]] = {}
 
 
@@ -145,6 +148,12 @@ class Files:
     def remove_folder(self, name: str) -> None:
         """Delete a folder with all that is in it, if it is there."""
         shutil.rmtree(self.fetch(name), ignore_errors=True)
+
+    def name_foreign(self, name: str, reason: str) -> None:
+        """A WARNING, once in a process, of a file or folder that is none of the lake's."""
+        if self.fetch(name) not in _named:
+            _named.add(self.fetch(name))
+            emit("foreign", level=logging.WARNING, path=self.fetch(name), reason=reason)
 
     def sync_folders(self, names: Collection[str]) -> None:
         """Make what was put or removed durable: the folder of each name and the folder that lists that one."""

@@ -1,6 +1,5 @@
 """The lake: its partitions, the manifests that commit them, and how they are published whole."""
 
-import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,6 @@ from pipeline.contract import (
     Table,
 )
 from pipeline.dates import is_date
-from pipeline.events import emit
 from pipeline.lake.files import Files, json_object
 from pipeline.lake.manifests import (
     AnyManifest,
@@ -31,8 +29,6 @@ from pipeline.lake.manifests import (
     encoded,
 )
 from pipeline.lake.work import Work
-
-_named: set[str] = set()
 
 
 @dataclass
@@ -80,8 +76,8 @@ class Lake:
         values = [name.removeprefix("date=") for name in self.files.folders(layer)]
         for value in values:
             if not is_partition(value):
-                _warn_of(
-                    f"{self.root}/{layer}/date={value}",
+                self.files.name_foreign(
+                    f"{layer}/date={value}",
                     "no partition: expected a date in 1970 to 2199; it is left alone, but other readers may find it",
                 )
         return sorted(filter(is_partition, values))
@@ -126,7 +122,7 @@ class Lake:
         """
         manifest = self.files.read_as(name, READERS[kind])
         if isinstance(manifest, str):
-            _warn_of(self.files.fetch(name), f"no manifest of its kind: {manifest}; it counts as absent")
+            self.files.name_foreign(name, f"no manifest of its kind: {manifest}; it counts as absent")
             return None
         return manifest
 
@@ -224,10 +220,3 @@ READERS: dict[type[Manifest], Callable[[bytes], Any]] = {
 def is_partition(value: str) -> bool:
     """Whether `date=<value>` is the name of a partition: a date, or the undated one."""
     return value == UNDATED or is_date(value)
-
-
-def _warn_of(path: str, reason: str) -> None:
-    """Name a file or folder that is none of the lake's, once in a process."""
-    if path not in _named:
-        _named.add(path)
-        emit("foreign", level=logging.WARNING, path=path, reason=reason)

@@ -121,9 +121,16 @@ def summary(lake: Lake, name: str) -> Summary | None:
 
 
 def runs(lake: Lake) -> Iterator[Summary]:
-    """The summary of each run, the newest first; each is read when its turn comes, and not remembered."""
-    names = reversed(lake.files.names("runs"))
-    return filter(None, (_if_named(name, partial(_read_now, lake, name)) for name in names))
+    """The summary of each run, the newest first; each is read when its turn comes, and not remembered.
+
+    A WARNING names, once, a file that is no summary.
+    """
+    for name in filter(lambda name: name.endswith(".json"), reversed(lake.files.names("runs"))):
+        found = _if_named(name, partial(_read_now, lake, name))
+        if found is not None:
+            yield found
+        else:
+            lake.files.name_foreign(name, "no summary of the run that it is named after; it counts as absent")
 
 
 def last_success(lake: Lake) -> datetime | None:

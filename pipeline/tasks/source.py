@@ -14,6 +14,8 @@ from pipeline.settings.setting import AUTO
 from pipeline.sources.base import Source
 from pipeline.sources.changed import move_on, start_of
 
+_read_changes = msgspec.json.Decoder(Changed).decode
+
 
 def open_source() -> Source:
     """The dump, or the API, that [orders_api] url names. Nothing is read or asked yet.
@@ -101,7 +103,8 @@ def _moves_on(task: Any, since: datetime | None) -> bool:
 
 def known_changes(task: Any) -> Changed | None:
     """What --changed-since found in a run; None without it, and before it is found."""
-    return msgspec.convert(task.this_run.lake.files.read(_changed_name(task.stamp)), Changed | None)
+    found: Changed | None = task.this_run.lake.files.read_as(_changed_name(task.stamp), _read_changes)
+    return found
 
 
 def _changed_name(as_of: datetime) -> str:
