@@ -319,7 +319,7 @@ class LakeMachine(RuleBasedStateMachine):
         note(f"{how}: {name}")
         if "/date=" in name:
             layer, date = name.split("/")[0], dt.date.fromisoformat(name.split("date=")[1][:10])
-            if name.endswith("_raw.json") and how != "interrupted":
+            if name.endswith("/_raw.json") and how != "interrupted":
                 self.expected.dropped.discard(date)  # the tombstone is in it
             if layer == "raw":
                 self.expected.lose_raw(date, self.lake.raw().get(str(date), []))
