@@ -139,6 +139,7 @@ NORMALIZED_STAGE = Stage("normalized", "normalized", "_normalized.json", (ORDERS
 FACT_ORDER_STAGE = Stage("fact_order", "curated", "_fact_order.json", (FACT_ORDER.file,), NORMALIZED_STAGE)
 ORDER_ITEMS_STAGE = Stage("order_items", "curated", "_order_items.json", (ORDER_ITEMS.file,), NORMALIZED_STAGE)
 CURATED_STAGES = (FACT_ORDER_STAGE, ORDER_ITEMS_STAGE)
+LAYERS = ("raw", "normalized", "quarantine", "curated")
 STAGES = (RAW_STAGE, NORMALIZED_STAGE, *CURATED_STAGES)
 DIMENSIONS_MANIFEST = "curated/_dims.json"
 

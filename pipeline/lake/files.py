@@ -29,7 +29,7 @@ class Files:
     """The files under the folder `root`. All names are relative to it, with forward slashes."""
 
     root: Path
-    fsync: bool = True
+    fsync: bool
 
     def fetch(self, name: str) -> str:
         """A path on this machine at which the file can be read."""

@@ -172,8 +172,12 @@ class Lake:
 
     def _revoke(self, name: str) -> bool:
         """Whether the manifest committed to something until now."""
-        current = self.files.read(name)
-        if current is None or current.get("id") is None:
+        try:
+            # not to be remembered, since it is replaced now
+            current = json_object(self.files.bytes_of(name))
+        except (OSError, ValueError):
+            return False
+        if current.get("id") is None:
             return False
         self.files.write(name, current | {"id": None})
         return True

@@ -177,7 +177,7 @@ def decoded(kind: type[AnyManifest], content: dict[str, Any]) -> AnyManifest:
 
 
 def encoded(manifest: Manifest) -> dict[str, Any]:
-    """The JSON of a manifest's file. What is not known is left out, but for the id."""
+    """The JSON of a manifest's file. A field without a value is left out; the id is always written."""
     content: dict[str, Any] = msgspec.to_builtins(manifest)
     return {name: value for name, value in content.items() if name == "id" or value not in (None, "")}
 

@@ -63,7 +63,7 @@ class Work:
     """The folder `root` of a lake, as this host works in it."""
 
     root: Path
-    lock_timeout_seconds: float = 600
+    lock_timeout_seconds: float
 
     def path(self, name: str) -> str:
         """Where something of this name lies; nothing of it is published."""
@@ -142,7 +142,7 @@ class Work:
 
     def remove_idle_windows(self) -> None:
         """Delete the windows, as an extraction killed at its very end leaves them, unless an API is being asked."""
-        if os.path.exists(self.path(WINDOW_SPOOLS)):
+        if self.has(WINDOW_SPOOLS):
             with self.extracting_if_free() as free:
                 if free:
                     self.remove(WINDOW_SPOOLS)

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,13 +13,18 @@ from pipeline.contract import DISCARDED, FACT_ORDER, ITEMS, ORDER_ITEMS, ORDERS,
 from pipeline.lake import CuratedManifest, Lake, Manifest, NormalizedManifest, RawManifest, is_id_of
 from pipeline.progress import progress
 
-RAW_DAMAGE = "its bytes are not those that were landed"
-
 Published = tuple[Stage, str]
 
 
-def damaged(lake: Lake, published: Sequence[Published]) -> dict[Published, str]:
-    """What is wrong with the files of each stage and date; reads all of them."""
+class Damage(NamedTuple):
+    """The name of a file, and what is wrong with it."""
+
+    name: str
+    text: str
+
+
+def damaged(lake: Lake, published: Sequence[Published]) -> dict[Published, Damage]:
+    """The first damaged file of each stage and date that has one; reads all of them."""
     found = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool, progress("reading files", len(published)) as advance:
         for what, fault in zip(published, pool.map(lambda what: _damage(lake, *what), published), strict=True):
@@ -28,10 +34,11 @@ def damaged(lake: Lake, published: Sequence[Published]) -> dict[Published, str]:
     return found
 
 
-def _damage(lake: Lake, stage: Stage, date: str) -> str | None:
+def _damage(lake: Lake, stage: Stage, date: str) -> Damage | None:
     manifest = lake.manifest(stage, date)
     names = sorted(manifest.files) if manifest is not None else ()
-    return next(filter(None, (_damage_of(lake, name, date, manifest) for name in names)), None)
+    texts = ((name, _damage_of(lake, name, date, manifest)) for name in names)
+    return next((Damage(name, text) for name, text in texts if text is not None), None)
 
 
 def _damage_of(lake: Lake, name: str, date: str, manifest: Manifest | None) -> str | None:
@@ -60,7 +67,7 @@ def _counted(manifest: Manifest | None) -> dict[Table, int]:
 def _raw_damage(path: str, raw_id: str) -> str | None:
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return None if is_id_of(raw_id, digest) else RAW_DAMAGE
+    return None if is_id_of(raw_id, digest) else "its bytes are not those that were landed"
 
 
 def _table_damage(path: str, table: Table, counted: int) -> str | None:

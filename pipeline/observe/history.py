@@ -125,7 +125,7 @@ def runs(lake: Lake) -> Iterator[Summary]:
 
     A WARNING names, once, a file that is no summary.
     """
-    for name in filter(lambda name: name.endswith(".json"), reversed(lake.files.names("runs"))):
+    for name in reversed([name for name in lake.files.names("runs") if name.endswith(".json")]):
         found = _if_named(name, partial(_read_now, lake, name))
         if found is not None:
             yield found

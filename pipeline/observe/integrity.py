@@ -10,22 +10,19 @@ import pyarrow as pa
 
 from pipeline.contract import (
     CURATED_STAGES,
-    DISCARDED,
     FACT_ORDER_STAGE,
     NORMALIZED_STAGE,
     ORDER_ITEMS_STAGE,
-    RAW_FILE,
     RAW_STAGE,
     STAGES,
     UNDATED,
     Stage,
-    raw_name,
 )
 from pipeline.dates import fold_dates, is_date
 from pipeline.engine import Engine, EngineError
 from pipeline.lake import STALE, Intent, Lake, stale
 from pipeline.observe.checks import breaches
-from pipeline.observe.contents import RAW_DAMAGE, damaged
+from pipeline.observe.contents import damaged
 from pipeline.observe.counts import partition_counts
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
 
@@ -135,23 +132,20 @@ class Examination:
         whole = [(stage, date) for stage in STAGES for date in self.dates if self.lake.is_whole(stage, date)]
         undated = [(RAW_STAGE, UNDATED)] if self.lake.is_whole(RAW_STAGE, UNDATED) else []
         found: dict[Fault, list[str]] = {}
-        for (stage, date), text in damaged(self.lake, [*whole, *undated]).items():
-            flag = "--force" if stage is RAW_STAGE else "--reprocess"
-            found.setdefault(Fault(ERROR, stage, text, flag), []).append(date)
-        for fault, dates in found.items():
-            if UNDATED in dates:
-                yield Diagnosis(ERROR, "undated", fault.text, f"mend, from a dump: {self._undated_anew(fault)}")
-        dated = {fault: [date for date in dates if date != UNDATED] for fault, dates in found.items()}
-        faults = {fault: dates for fault, dates in dated.items() if dates}
-        self.faults |= faults
-        yield from self._told(faults)
-        if not found:
+        damages = damaged(self.lake, [*whole, *undated])
+        for (stage, date), damage in damages.items():
+            if date == UNDATED:
+                # its size is right, so a run would leave it alone; raw and quarantine hold the same records
+                remove = f"rm {shlex.quote(self.lake.files.fetch(damage.name))}"
+                mend = f"mend, from a dump: {remove} && {self.commands.pipeline()}"
+                yield Diagnosis(ERROR, "undated", damage.text, mend)
+            else:
+                flag = "--force" if stage is RAW_STAGE else "--reprocess"
+                found.setdefault(Fault(ERROR, stage, damage.text, flag), []).append(date)
+        self.faults |= found
+        yield from self._told(found)
+        if not damages:
             yield Diagnosis(OK, "contents", f"{len(whole):,} manifest(s): hashes of raw, rows and types of tables")
-
-    def _undated_anew(self, fault: Fault) -> str:
-        """Its size is right, so a run would leave it alone. Raw and quarantine hold the same records."""
-        name = raw_name(UNDATED) if RAW_FILE in fault.text or fault.text == RAW_DAMAGE else DISCARDED.at(UNDATED)
-        return f"rm {shlex.quote(self.lake.files.fetch(name))} && {self.commands.pipeline()}"
 
     def _of_checks(self, open_engine: Callable[[], Engine]) -> Iterator[Diagnosis]:
         """The data checks: over all files that are whole, and those between stages over dates without a fault."""

@@ -8,6 +8,7 @@ from pipeline.contract import (
     DISCARDED,
     FACT_ORDER,
     ITEMS,
+    LAYERS,
     NORMALIZED_STAGE,
     ORDER_ITEMS,
     ORDERS,
@@ -18,7 +19,6 @@ from pipeline.lake import DUMP_SPOOLS, STAGING, WINDOW_SPOOLS, Lake
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
 from pipeline.warehouse.database import leftovers
 
-LAYERS = ("raw", "normalized", "quarantine", "curated")
 # their names are what the views and everybody's globs look for
 READ_BY_ALL = {table.file for table in (ORDERS, ITEMS, FACT_ORDER, ORDER_ITEMS)}
 # what the pipeline and the engines leave alone
@@ -27,7 +27,7 @@ SHOWN_FOLDERS = 20
 
 
 def strays(lake: Lake) -> list[Diagnosis]:
-    """A line for each folder of a layer with files that no manifest names. A lost manifest is told elsewhere.
+    """Files in a layer that no manifest names: one line a folder. The examination names manifests that are lost.
 
     In a layer the pipeline writes nothing else, but for names that begin with _ or a dot.
     """

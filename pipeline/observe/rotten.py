@@ -15,10 +15,10 @@ def disown_rotten(lake: Lake, stage: Stage, dates: Iterable[str]) -> dict[str, C
     """
     whole = [(stage, date) for date in dates if lake.is_whole(stage, date)]
     found = {}
-    for (_, date), fault in sorted(damaged(lake, whole).items(), key=lambda item: item[0][1]):
+    for (_, date), (_, text) in sorted(damaged(lake, whole).items(), key=lambda item: item[0][1]):
         lake.disown(stage.manifest_at(date))
         found[date] = CorruptPartition(
-            f"{stage.layer}/date={date}: {fault}; it counts as lost, and the next run of date={date} makes it anew"
+            f"{stage.layer}/date={date}: {text}; it counts as lost, and the next run of date={date} makes it anew"
         )
     if found and stage in CURATED_STAGES:
         # so that whoever curates next makes them anew

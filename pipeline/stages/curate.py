@@ -27,7 +27,7 @@ from pipeline.lake import (
 from pipeline.observe.rotten import disown_rotten
 from pipeline.stages.curate_piece import Job, Made, Piece, stage
 from pipeline.stages.publishing_order import publishing_order
-from pipeline.stages.staging import staged
+from pipeline.stages.staging import cut, staged
 from pipeline.stages.unsound import doubled, held_back, unsound
 
 PIECE_BYTES = 16 << 20
@@ -178,16 +178,8 @@ class _Build:
 
     def _pieces(self) -> Iterator[Piece]:
         """The dates in pieces that bound the memory."""
-        jobs: dict[str, Job] = {}
-        size = 0
-        for date in sorted(self.because):
-            jobs[date] = self._job(date)
-            size += sum(jobs[date].upstream.files.values())
-            if size >= PIECE_BYTES:
-                yield Piece(self.run.lake.files, jobs)
-                jobs, size = {}, 0
-        if jobs:
-            yield Piece(self.run.lake.files, jobs)
+        for dates in cut(sorted(self.because), lambda date: sum(self._manifest(date).files.values()), PIECE_BYTES):
+            yield Piece(self.run.lake.files, {date: self._job(date) for date in dates})
 
     def _job(self, date: str) -> Job:
         before = self.run.lake.curated(FACT_ORDER_STAGE, date)

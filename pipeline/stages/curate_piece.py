@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.contract import FACT_ORDER, FACT_ORDER_STAGE, ITEMS, ORDER_ITEMS, ORDER_ITEMS_STAGE, ORDERS, Stage
+from pipeline.contract import FACT_ORDER, FACT_ORDER_STAGE, ITEMS, ORDER_ITEMS, ORDER_ITEMS_STAGE, ORDERS, Stage, Table
 from pipeline.engine import Engine, by_date, fact_order
 from pipeline.lake import CuratedCounts, CuratedManifest, Files, NormalizedManifest, Publication, corrupt, write_table
 from pipeline.stages.staging import one_by_one
@@ -64,18 +64,19 @@ def _rows(engine: Engine, files: Files, jobs: dict[str, Job]) -> tuple[dict[str,
     for table in (ORDERS, ITEMS):
         engine.register_files(table, [files.fetch(table.at(date)) for date in jobs])
     headers, lines = engine.query("order_header"), engine.query("order_line")
-    _refuse_other_rows(by_date(headers), jobs)
+    _refuse_other_rows(ORDERS, headers, {date: job.upstream.counts.normalized for date, job in jobs.items()})
+    _refuse_other_rows(ITEMS, lines, {date: job.upstream.counts.lines for date, job in jobs.items()})
     kept = _kept(lines, jobs)
     return by_date(fact_order(_kept(headers, jobs), kept)), by_date(kept)
 
 
-def _refuse_other_rows(headers: dict[str, pa.Table], jobs: dict[str, Job]) -> None:
-    """Raises CorruptPartition where a date's folder has not the orders that its manifest counts, but another date's."""
-    for date, job in jobs.items():
-        found = headers[date].num_rows if date in headers else 0
-        if found != job.upstream.counts.normalized:
-            published = job.upstream.counts.normalized
-            raise corrupt(ORDERS.at(date), f"{found:,} order(s) of this date, while {published:,} were published")
+def _refuse_other_rows(table: Table, rows: pa.Table, published: dict[str, int]) -> None:
+    """Raises CorruptPartition where a date's folder has other rows than its manifest counts, such as another date's."""
+    parts = by_date(rows)
+    for date, count in published.items():
+        found = parts[date].num_rows if date in parts else 0
+        if found != count:
+            raise corrupt(table.at(date), f"{found:,} row(s) of this date, while {count:,} were published")
 
 
 def _kept(rows: pa.Table, jobs: dict[str, Job]) -> pa.Table:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 
 import pyarrow as pa
 from msgspec.structs import replace
@@ -14,12 +15,12 @@ from msgspec.structs import replace
 from pipeline.contract import NORMALIZED_STAGE, ORDERS, raw_name
 from pipeline.engine import Engine, EngineError
 from pipeline.events import emit
-from pipeline.lake import STALE, NormalizedManifest, Outcome, Publication, RawManifest, Run, missing, normalized_id
+from pipeline.lake import STALE, NormalizedManifest, Outcome, Publication, Run, missing, normalized_id
 from pipeline.observe.rotten import disown_rotten
 from pipeline.prefetching import prefetched
 from pipeline.sources.raw import Shape, fields_of
 from pipeline.stages.normalize_piece import Due, Piece, logic_of, read, stage
-from pipeline.stages.staging import staged
+from pipeline.stages.staging import cut, staged
 
 PIECE_BYTES = 24 << 20
 
@@ -60,25 +61,18 @@ class _Build:
         self.publications = staged("normalizing dates", len(because), raw, partial(stage, self.engine), self.outcome)
 
     def _pieces(self, because: dict[str, str]) -> Iterator[Piece]:
-        """The dates in pieces that bound the memory."""
-        dates: dict[str, Due] = {}
-        fields, size = None, 0
-        for date in sorted(because):
-            landed = self.run.lake.landed(date)
-            found = fields_of(landed, self.shape)
-            if dates and (size >= PIECE_BYTES or logic_of(found) != logic_of(fields)):
-                yield Piece(self.run.lake.files, fields, dates)
-                dates, size = {}, 0
-            fields = found
-            dates[date] = Due(landed, self._manifest(date, landed, because[date], logic_of(fields)))
-            size += landed.files.get(raw_name(date), 0)
-        if dates:
-            yield Piece(self.run.lake.files, fields, dates)
+        """Neighbouring dates whose records have the same shape, in pieces that bound the memory."""
+        lake = self.run.lake
+        fields = {date: fields_of(lake.landed(date), self.shape) for date in because}
+        for logic, dates in groupby(sorted(because), key=lambda date: logic_of(fields[date])):
+            for piece in cut(dates, lambda date: lake.landed(date).files.get(raw_name(date), 0), PIECE_BYTES):
+                yield Piece(
+                    lake.files, fields[piece[0]], {date: self._due(date, because[date], logic) for date in piece}
+                )
 
-    def _manifest(self, date: str, landed: RawManifest, because: str, logic: int | str) -> NormalizedManifest:
-        """The new manifest without its counts, which staging adds, and its neighbours and id, which publishing adds."""
-        before = self.run.lake.normalized(date)
-        return NormalizedManifest(
+    def _due(self, date: str, because: str, logic: int | str) -> Due:
+        landed, before = self.run.lake.landed(date), self.run.lake.normalized(date)
+        manifest = NormalizedManifest(
             id=None,
             made_from=str(landed.id),
             as_of=self.run.intent.stamp,
@@ -86,6 +80,7 @@ class _Build:
             logic_version=logic,
             generation=(before.generation if before is not None else 0) or time.time_ns(),
         )
+        return Due(landed, manifest)
 
     def publish(self) -> None:
         """Publish what is staged. Partitions that share an order with a changed one become stale first."""

@@ -32,7 +32,10 @@ Staged = dict[str, Future[Publication[NormalizedManifest]]]
 
 @dataclass(frozen=True)
 class Due:
-    """A date to normalize: what is landed of it, and its manifest as it will be, but for what is counted."""
+    """A date to normalize: its raw manifest, and its new normalized manifest.
+
+    The new manifest has no counts, which staging adds, and no neighbours and no id, which publishing adds.
+    """
 
     raw: RawManifest
     manifest: NormalizedManifest

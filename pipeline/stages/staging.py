@@ -1,6 +1,6 @@
 """How normalizing and curating go over many dates: a piece of them is written while the next one is made."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
@@ -43,6 +43,20 @@ def staged(
             advance(len(made))
         finish(pending)
     return done
+
+
+def cut(dates: Iterable[str], bytes_of: Callable[[str], int], limit: int) -> Iterator[list[str]]:
+    """The dates, in their order, in pieces of at least `limit` bytes but for the last: so the memory is bounded."""
+    piece: list[str] = []
+    size = 0
+    for date in dates:
+        piece.append(date)
+        size += bytes_of(date)
+        if size >= limit:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece
 
 
 def one_by_one(

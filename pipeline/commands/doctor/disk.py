@@ -4,7 +4,7 @@ import os
 import shlex
 import shutil
 
-from pipeline.contract import STAGES
+from pipeline.contract import LAYERS, STAGES
 from pipeline.lake import Lake, Manifest
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Diagnosis
 from pipeline.tasks.base import open_lake
@@ -18,8 +18,7 @@ def folders() -> list[Diagnosis]:
     """Whether this user may write where a run does."""
     lake, warehouse = open_lake(), warehouse_path()
     places = {"[storage] root": str(lake.root), "[warehouse] path": os.path.dirname(warehouse)}
-    layers = ("raw", "normalized", "quarantine", "curated", "runs")
-    written = [lake.files.fetch(name) for name in layers if lake.files.has(name)]
+    written = [lake.files.fetch(name) for name in (*LAYERS, "runs") if lake.files.has(name)]
     found = [fault for setting, path in places.items() if (fault := _refused(setting, path)) is not None]
     found += [fault for path in written if (fault := _refused("[storage] root", path)) is not None]
     return found or [Diagnosis(OK, "folders", f"{lake.root} and {os.path.dirname(warehouse)} can be written")]

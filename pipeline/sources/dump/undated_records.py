@@ -57,7 +57,7 @@ class Landed:
     """The records of the partition, and where they were found."""
 
     records: Undated
-    # whether the raw file is the one that the manifest commits to
+    # the raw file has the bytes whose hash is the id of the manifest
     is_intact: bool = False
     # whether records that the manifest counts are nowhere any more
     is_lost: bool = False
@@ -94,7 +94,7 @@ def landed_records(lake: Lake) -> Landed:
 
 
 def _oldest_moment(lake: Lake) -> str:
-    """The moment for records of which it is not known with which dump they came."""
+    """The earliest moment that the records can have come at, for records whose dump is not known."""
     manifest = lake.raw(UNDATED)
     if manifest is None:
         written_at = map(lake.files.modified_at, lake.files.names(os.path.dirname(RAW)))
