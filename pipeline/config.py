@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import luigi
 from msgspec import UNSET, convert
 
-from pipeline.fields import FIELDS, FieldMap, parse_path, parse_place
+from pipeline.fields import AS_THE_CONTRACT, EXCLUDE, FIELDS, FieldMap, parse_exclude, parse_path, parse_place
 from pipeline.settings.setting import Instant, LocalPath, Setting
 from pipeline.settings.shop import Auth, Pagination, ShopSettings
 
@@ -138,13 +138,15 @@ def _place(name: str) -> Setting:
     return Setting(lambda text: parse_place(name, text) and text, expected, key=name, default=None)
 
 
-FIELD_ATTRIBUTES = {name: name.replace(".", "_") for name in FIELDS}
+A_CONDITION = "paths such as $.test, or with texts such as $.status in failed,cancelled, with commas between them"
+FIELD_ATTRIBUTES = {name: name.replace(".", "_") for name in (*FIELDS, EXCLUDE)}
 # where each field of an order is in the shop's JSON
 orders_fields = type(
     "orders_fields",
     (luigi.Config,),
     {"__doc__": "Where the shop has the contract's fields.", "__module__": __name__}
-    | {attribute: _place(name) for name, attribute in FIELD_ATTRIBUTES.items()},
+    | {attribute: _place(name) for name, attribute in FIELD_ATTRIBUTES.items() if name != EXCLUDE}
+    | {EXCLUDE: Setting(lambda text: (parse_exclude(text), text)[1], A_CONDITION, default=None)},
 )
 
 
@@ -172,7 +174,8 @@ def field_map() -> FieldMap | None:
     section: Any = orders_fields()
     given = {name: getattr(section, attribute) for name, attribute in FIELD_ATTRIBUTES.items()}
     places = said | {name: text for name, text in given.items() if text is not None}
-    return FieldMap(places) if places else None
+    fields = FieldMap(places)
+    return fields if fields != AS_THE_CONTRACT else None
 
 
 class storage(luigi.Config):

@@ -10,7 +10,7 @@ UTC_MICROSECONDS = pa.timestamp("us")
 UNDATED = "__HIVE_DEFAULT_PARTITION__"
 # what is later than this after the moment that an answer speaks for is in the future
 FUTURE_TOLERANCE = timedelta(days=1)
-LOGIC_VERSION = 2
+LOGIC_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,9 @@ ORDERS = Table(
             ("updated_at", UTC_MICROSECONDS),
             ("metadata", pa.string()),
             ("date", pa.date32()),
+            # files of logic version 2 and before do not have these
+            ("status", pa.string()),
+            ("excluded", pa.bool_()),
         ]
     ),
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 Path = tuple[str | int, ...]
 
-ORDER_FIELDS = ("order_id", "user_id", "amount", "currency", "created_at", "updated_at", "items", "metadata")
+ORDER_FIELDS = ("order_id", "user_id", "amount", "currency", "created_at", "updated_at", "items", "metadata", "status")
 ITEM_FIELDS = ("sku", "qty", "price")
 FIELDS = (*ORDER_FIELDS, *(f"items.{name}" for name in ITEM_FIELDS))
 MICROSECONDS = {"epoch_seconds": 1_000_000, "epoch_millis": 1_000}
@@ -22,7 +22,12 @@ FORMS = {
     "items.price": (HUNDREDTHS,),
 }
 
+EXCLUDE = "exclude"
+# what a shop may lack for good, and how the map says so: a record is an object, which has no element 0
+NONE, MAY_BE_NONE, NOWHERE = "none", ("amount", "items"), (0,)
+
 _STEP = re.compile(r'\.([A-Za-z_][\w-]*)|\."([^"]+)"|\[(\d+)\]')
+_NEXT_CONDITION = re.compile(r",\s*(?=\$)")
 
 
 def parse_path(text: str) -> Path:
@@ -39,6 +44,11 @@ def parse_path(text: str) -> Path:
         steps.append(int(match[3]) if match[3] else match[1] or match[2])
         rest = rest[match.end() :]
     return tuple(steps)
+
+
+def path_text(path: Path) -> str:
+    """The path as it is written."""
+    return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
 
 
 def found(value: Any, path: Path) -> Any:
@@ -67,22 +77,64 @@ class Place:
 
 
 def parse_place(name: str, text: str) -> Place:
-    """The place of a field, such as `$.created epoch_seconds`. Raises ValueError."""
+    """The place of a field, such as `$.created epoch_seconds`, or `none` where it may be missing. Raises ValueError."""
+    if text.strip() == NONE and name in MAY_BE_NONE:
+        return Place(NOWHERE)
     path, _, form = text.strip().rpartition(" ") if not text.strip().endswith('"') else (text, "", "")
     if form not in FORMS.get(name, ()):
         path, form = text, ""
     return Place(parse_path(path), form)
 
 
+@dataclass(frozen=True)
+class Condition:
+    """An order is excluded if the value at the place is one of these strings or, without any, if it is set.
+
+    Not set are a value that is absent, null, false, 0, and the strings "" and "false".
+    """
+
+    place: Place
+    values: tuple[str, ...] = ()
+
+
+def parse_exclude(text: str) -> tuple[Condition, ...]:
+    """The conditions of `$.test, $.status in failed,cancelled`, any of which excludes an order. Raises ValueError."""
+    return tuple(map(_condition, _NEXT_CONDITION.split(text.strip()))) if text.strip() else ()
+
+
+def _condition(text: str) -> Condition:
+    path, has_values, listed = text.partition(" in ")
+    values = tuple(map(str.strip, listed.split(","))) if has_values else ()
+    if not all(values):
+        raise ValueError(text)
+    return Condition(Place(parse_path(path)), values)
+
+
 class FieldMap:
-    """The places of all fields of an order; those that are not given are where the contract has them."""
+    """The places of all fields of an order; those that are not given are where the contract has them.
+
+    `texts` has them as they are written, and the conditions that exclude an order, where there are any.
+    """
 
     def __init__(self, places: Mapping[str, str]) -> None:
         self.texts = {name: places.get(name, f"$.{name.removeprefix('items.')}") for name in FIELDS}
         self._places = {name: parse_place(name, text) for name, text in self.texts.items()}
+        self.exclude = parse_exclude(places.get(EXCLUDE, ""))
+        if self.exclude:
+            self.texts[EXCLUDE] = places[EXCLUDE]
 
     def __getitem__(self, name: str) -> Place:
         return self._places[name]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FieldMap) and self.texts == other.texts
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def lacks(self, name: str) -> bool:
+        """Whether the map says that the shop has no such field."""
+        return self[name].path == NOWHERE
 
     @cached_property
     def digest(self) -> str:
@@ -94,8 +146,13 @@ class FieldMap:
         """The values for sql/mapped_line.sql."""
         patterns = {f"{name.replace('.', '_')}_path": place.pattern for name, place in self._places.items()}
         return patterns | {
+            "exclude_paths": [condition.place.pattern for condition in self.exclude],
+            "exclude_values": [list(condition.values) for condition in self.exclude],
             "created_at_unit": MICROSECONDS.get(self["created_at"].form, 0),
             "updated_at_unit": MICROSECONDS.get(self["updated_at"].form, 0),
             "amount_in_hundredths": self["amount"].form == HUNDREDTHS,
             "price_in_hundredths": self["items.price"].form == HUNDREDTHS,
         }
+
+
+AS_THE_CONTRACT = FieldMap({})

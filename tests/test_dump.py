@@ -23,6 +23,7 @@ from pipeline.errors import UnreadableDump
 from pipeline.sources import array_scan
 from pipeline.sources.dump import file as dump_module
 from pipeline.sources.dump.file import Dump
+from pipeline.sources.raw import Shape
 
 ORDERS = [
     order("o_1"),
@@ -52,7 +53,7 @@ def write(tmp_path):
     def write(content: bytes) -> Dump:
         path = tmp_path / f"dump_{len(list(tmp_path.iterdir()))}"
         path.write_bytes(content)
-        return Dump.at(str(path))
+        return Dump.at(Shape(str(path)))
 
     return write
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.engine.exact_json import ExactRecord, NotJson, NotText, rewrite
 
-EMPTY = dict.fromkeys(("order_id", "user_id", "amount", "currency", "created_at", "updated_at"))
+EMPTY = dict.fromkeys(("order_id", "user_id", "amount", "currency", "created_at", "updated_at", "status"))
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS
 VALUES = st.recursive(SCALARS, lambda part: st.lists(part, max_size=4) | st.dictionaries(TEXTS, part, max_size=4))

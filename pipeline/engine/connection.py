@@ -14,7 +14,17 @@ import pyarrow as pa
 from pipeline.contract import Table
 from pipeline.garbage import uncollected
 
-MACROS = ("json_fields", "text", "identifier", "instant", "money", "whole_number", "from_epoch", "from_hundredths")
+MACROS = (
+    "json_fields",
+    "text",
+    "identifier",
+    "instant",
+    "money",
+    "whole_number",
+    "from_epoch",
+    "from_hundredths",
+    "is_set",
+)
 ROWS_PER_SCAN = 8192
 
 EngineError = duckdb.Error

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from pipeline.fields import HUNDREDTHS, MICROSECONDS, FieldMap, Path, Place
+from pipeline.fields import AS_THE_CONTRACT, HUNDREDTHS, MICROSECONDS, Condition, FieldMap, Path, Place
 
 _TOKEN = re.compile(
     r'[ \t\n\r]*(?:(?P<string>"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")'
@@ -30,7 +30,6 @@ MONEY = ("amount", "price")
 _EXPONENT = re.compile(r"-?\d+(?:\.\d+)?[eE][+-]?\d{1,2}", re.ASCII)
 _EPOCH = re.compile(r"\d{1,14}(\.\d{1,9})?", re.ASCII)
 _HUNDREDTHS = re.compile(r"-?\d{1,18}", re.ASCII)
-AS_THE_CONTRACT = FieldMap({})
 
 
 class NotJson(ValueError):
@@ -47,11 +46,15 @@ class NotText(ValueError):
 
 @dataclass(frozen=True)
 class ExactRecord:
-    """A rewritten record: JSON text for the SQL, its metadata minified, and how many items were no objects."""
+    """A rewritten record: JSON text for the SQL, its metadata minified, how many items were no objects.
+
+    And whether the map excludes it.
+    """
 
     line: str
     metadata: str | None
     dropped_items: int
+    excluded: bool
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def rewrite(record: bytes, fields: FieldMap = AS_THE_CONTRACT) -> ExactRecord | 
     value = _read(text)
     if value.kind != "{":
         return None
-    names = ("order_id", "user_id", "amount", "currency", "created_at", "updated_at")
+    names = ("order_id", "user_id", "amount", "currency", "created_at", "updated_at", "status")
     texts = {name: _scalar(name, value, fields[name]) for name in names}
     items = value.at(fields["items"].path)
     elements = [element for _, element in items.members] if items is not None and items.kind == "[" else []
@@ -100,7 +103,19 @@ def rewrite(record: bytes, fields: FieldMap = AS_THE_CONTRACT) -> ExactRecord | 
         line="{" + ",".join(f'"{name}":{text}' for name, text in texts.items()) + "}",
         metadata=None if metadata is None or metadata.text == "null" else metadata.text,
         dropped_items=len(elements) - len(lines),
+        excluded=any(_excludes(condition, value.at(condition.place.path)) for condition in fields.exclude),
     )
+
+
+def _excludes(condition: Condition, value: _Value | None) -> bool:
+    """The condition of mapped_line.sql, with its macro is_set, exactly."""
+    if value is None or value.text in ("null", "false"):
+        return False
+    if condition.values:
+        return value.kind == "string" and _characters(value) in condition.values
+    if value.kind == "number":
+        return Decimal(value.text) != 0
+    return value.kind != "string" or _characters(value) not in ("", "false")
 
 
 def _decoded(record: bytes) -> str:

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from pipeline.contract import UTC_MICROSECONDS
 from pipeline.engine.connection import Engine
-from pipeline.engine.exact_json import AS_THE_CONTRACT, NotJson, NotText, rewrite
-from pipeline.fields import FieldMap
+from pipeline.engine.exact_json import NotJson, NotText, rewrite
+from pipeline.fields import AS_THE_CONTRACT, FieldMap
 
 SCHEMA = pa.schema(
     [
@@ -22,6 +22,7 @@ SCHEMA = pa.schema(
         ("exact", pa.bool_()),
         ("exact_metadata", pa.string()),
         ("dropped_items", pa.int64()),
+        ("excluded", pa.bool_()),
     ]
 )
 NEWLINE_SCAN_BYTES = 1 << 18
@@ -100,6 +101,7 @@ def _plain(text: pa.Array, dates: pa.Array | None, answers_as_of: pa.Array | Non
         "exact": pa.repeat(False, size),
         "exact_metadata": pa.nulls(size, pa.string()),
         "dropped_items": pa.repeat(pa.scalar(0, pa.int64()), size),
+        "excluded": pa.repeat(False, size),
     }
     return pa.table(columns, schema=SCHEMA)
 
@@ -125,7 +127,7 @@ def _as_text_by_line(array: pa.LargeBinaryArray) -> tuple[pa.Array, list[int]]:
 
 
 def _rewritten(array: pa.LargeBinaryArray, plain: pa.Table, positions: np.ndarray, fields: FieldMap) -> pa.Table:
-    lines, metadata, dropped = [], [], []
+    lines, metadata, dropped, excluded = [], [], [], []
     for position in positions:
         record = None
         with suppress(NotJson, NotText):
@@ -133,11 +135,16 @@ def _rewritten(array: pa.LargeBinaryArray, plain: pa.Table, positions: np.ndarra
         lines.append(record.line if record else None)
         metadata.append(record.metadata if record else None)
         dropped.append(record.dropped_items if record else 0)
-    rows = plain.take(pa.array(positions)).drop_columns(["line", "exact", "exact_metadata", "dropped_items"])
-    rows = rows.append_column("line", pa.array(lines, pa.large_string()))
-    rows = rows.append_column("exact", pa.repeat(True, len(positions)))
-    rows = rows.append_column("exact_metadata", pa.array(metadata, pa.string()))
-    return rows.append_column("dropped_items", pa.array(dropped, pa.int64())).select(SCHEMA.names).cast(SCHEMA)
+        excluded.append(record is not None and record.excluded)
+    rows = plain.take(pa.array(positions))
+    columns = {name: rows[name] for name in ("position", "date", "answers_as_of")} | {
+        "line": pa.array(lines, pa.large_string()),
+        "exact": pa.repeat(True, len(positions)),
+        "exact_metadata": pa.array(metadata, pa.string()),
+        "dropped_items": pa.array(dropped, pa.int64()),
+        "excluded": pa.array(excluded, pa.bool_()),
+    }
+    return pa.table(columns, schema=SCHEMA)
 
 
 def same_instant(value: datetime, size: int) -> pa.Array:

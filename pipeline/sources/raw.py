@@ -1,5 +1,6 @@
 """Raw partitions, whatever they come from: what is landed, how it is published, and by which map it is read."""
 
+import os
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,7 +8,7 @@ from msgspec.structs import replace
 
 from pipeline.contract import FUTURE_TOLERANCE, RAW_STAGE, raw_name
 from pipeline.engine import Engine, Lines, bind_lines
-from pipeline.fields import FieldMap
+from pipeline.fields import FieldMap, Path
 from pipeline.lake import Lake, Publication, RawManifest, Run, is_raw
 
 
@@ -84,12 +85,26 @@ def _counted(
     return counted
 
 
+ORDERS_AT: Path = ("orders",)
+
+
 @dataclass(frozen=True)
 class Shape:
-    """How luigi.cfg says that the records of a source are shaped: None, as the contract has them."""
+    """Where luigi.cfg says that orders come from, where the array of them is, and where each has its fields.
+
+    Without a map the fields are as the contract has them.
+    """
 
     url: str
-    fields: FieldMap | None
+    fields: FieldMap | None = None
+    records: Path = ORDERS_AT
+
+    def is_of(self, made_from: str | None) -> bool:
+        """Whether a raw partition came from there. Dumps of one folder are of one shop, such as a file a day."""
+        if made_from is None or made_from == self.url:
+            return made_from is not None
+        paths = [source for source in (made_from, self.url) if "://" not in source]
+        return len({os.path.dirname(os.path.realpath(path)) for path in paths}) == 1 and len(paths) == 2
 
 
 def fields_of(manifest: RawManifest, shape: Shape | None = None) -> FieldMap | None:
@@ -98,6 +113,6 @@ def fields_of(manifest: RawManifest, shape: Shape | None = None) -> FieldMap | N
     It is the one of luigi.cfg where that names the shop which the partition came from, so that a corrected map works
     with --reprocess; else the one it was landed with.
     """
-    if shape is not None and manifest.made_from == shape.url:
+    if shape is not None and shape.is_of(manifest.made_from):
         return shape.fields
     return FieldMap(manifest.fields) if manifest.fields else None

@@ -13,6 +13,7 @@ from pipeline.observe.history import Changed, Options
 from pipeline.settings.setting import AUTO
 from pipeline.sources.base import Source
 from pipeline.sources.changed import move_on, start_of
+from pipeline.sources.raw import Shape
 
 _read_changes = msgspec.json.Decoder(Changed).decode
 
@@ -29,7 +30,7 @@ def open_source() -> Source:
         return ShopSource(config.api(), config.field_map())
     from pipeline.sources.dump.source import DumpSource
 
-    return DumpSource(url)
+    return DumpSource(Shape(url, config.field_map(), config.api().records))
 
 
 def shown(instant: Any) -> str | None:

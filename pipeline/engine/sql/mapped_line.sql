@@ -5,8 +5,9 @@ WITH field AS (
         *,
         CASE WHEN starts_with(ltrim(line, e' \t\n\r'), '{') THEN TRY(json_extract(line, [
             $order_id_path, $user_id_path, $amount_path, $currency_path, $created_at_path, $updated_at_path,
-            $items_path, $metadata_path
-        ])) END AS json
+            $items_path, $metadata_path, $status_path
+        ])) END AS json,
+        CASE WHEN starts_with(ltrim(line, e' \t\n\r'), '{') THEN TRY(json_extract(line, $exclude_paths)) END AS conditions
     FROM line
 )
 
@@ -26,9 +27,17 @@ SELECT
             'qty': json_extract(item, $items_qty_path),
             'price': from_hundredths(json_extract(item, $items_price_path), $price_in_hundredths)
         }),
-        'metadata': json[8]
+        'metadata': json[8],
+        'status': json[9]
     }) AS VARCHAR) END AS line,
     exact,
     exact_metadata,
-    dropped_items
+    dropped_items,
+    coalesce(list_bool_or(list_transform(
+        list_zip(conditions, $exclude_values),
+        lambda condition: CASE
+            WHEN len(condition[2]) = 0 THEN is_set(condition[1])
+            ELSE list_contains(condition[2], text(condition[1]))
+        END
+    )), false) AS excluded
 FROM field

@@ -8,10 +8,11 @@ WITH field AS (
         exact,
         exact_metadata,
         dropped_items,
+        excluded,
         json_fields(
             line,
             '{"order_id": "JSON", "user_id": "JSON", "amount": "JSON", "currency": "JSON", "created_at": "JSON",
-              "updated_at": "JSON", "metadata": "JSON", "items": [{"sku": "JSON", "qty": "JSON", "price": "JSON"}]}'
+              "updated_at": "JSON", "metadata": "JSON", "status": "JSON", "items": [{"sku": "JSON", "qty": "JSON", "price": "JSON"}]}'
         ) AS json
     FROM line
 ),
@@ -24,6 +25,7 @@ typed AS (
         exact,
         exact_metadata,
         dropped_items,
+        excluded,
         json,
         identifier(json.order_id) AS order_id,
         instant(json.created_at) AS created_at,
@@ -50,7 +52,12 @@ SELECT
     text(json.currency) AS currency,
     created_at,
     CASE WHEN updated_at <= answers_as_of + INTERVAL 1 DAY THEN updated_at END AS updated_at,
+    text(json.status) AS status,
+    excluded,
+    json.order_id IS NOT NULL AS order_id_present,
     json.user_id IS NOT NULL AS user_id_present,
+    json.amount IS NOT NULL AS amount_present,
+    json.currency IS NOT NULL AS currency_present,
     json.updated_at IS NOT NULL AS updated_at_present,
     CASE WHEN exact THEN exact_metadata ELSE CAST(json.metadata AS VARCHAR) END AS metadata,
     list_transform(json.items, lambda item: {

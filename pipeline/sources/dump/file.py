@@ -1,33 +1,52 @@
-"""A JSON dump as buffers of records, one a line: an array, NDJSON or {"orders": [...]}; plain, .gz or .zst."""
+"""A JSON dump as buffers of records, one a line: an array, NDJSON or an object with an array; plain, .gz or .zst."""
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from pipeline.engine import NotJson, NotText, rewrite
 from pipeline.errors import SourceUnreadable, UnreadableDump
+from pipeline.fields import AS_THE_CONTRACT, path_text
 from pipeline.sources.array_scan import ArrayScan
-from pipeline.sources.json_array import opening
+from pipeline.sources.json_array import first_array_of_objects, opening
+from pipeline.sources.raw import ORDERS_AT, Shape
 
 READ_BYTES = 24 << 20
 COMPRESSION_BY_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 EPOCH = datetime(1970, 1, 1)
 MAX_MTIME_NS = 1 << 62
-SHAPES = 'expected a JSON array, one object per line, or {"orders": [...]}'
+# how far an object is looked through for the array of its orders
+ENVELOPE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Dump:
-    """A dump file as it is now; two are equal when nothing about the file has changed."""
+    """A dump file as it is now; two are equal when nothing about the file, and how it is read, has changed."""
 
     path: str
     size: int
     mtime_ns: int
+    shape: Shape
+
+    @property
+    def _expected(self) -> str:
+        array = f"an object with an array at {path_text(self.shape.records)}"
+        return f"expected a JSON array, one object per line, or {array} ([orders_api] records)"
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What is read of a dump with another one may be something else."""
+        fields, records = self.shape.fields, self.shape.records
+        read_by = {"fields": fields.digest} if fields is not None else {}
+        if records != ORDERS_AT:
+            read_by["records"] = path_text(records)
+        return {"path": self.path, "size": self.size, "mtime_ns": self.mtime_ns} | read_by
 
     @property
     def written_at(self) -> datetime:
@@ -35,8 +54,9 @@ class Dump:
         return EPOCH + timedelta(microseconds=min(max(self.mtime_ns, 0), MAX_MTIME_NS) // 1000)
 
     @classmethod
-    def at(cls, path: str) -> "Dump":
-        """The dump at a path, relative to the working directory. Raises SourceUnreadable."""
+    def at(cls, shape: Shape) -> "Dump":
+        """The dump at the path of a shape, relative to the working directory. Raises SourceUnreadable."""
+        path = shape.url
         try:
             stat = os.stat(path)
         except OSError as error:
@@ -45,7 +65,7 @@ class Dump:
             ) from None
         if not os.path.isfile(path):
             raise SourceUnreadable(f"[orders_api] url = {path}: not a file; expected the path of a JSON dump")
-        return cls(str(Path(path).resolve()), stat.st_size, stat.st_mtime_ns)
+        return cls(str(Path(path).resolve()), stat.st_size, stat.st_mtime_ns, shape)
 
     def records(self) -> Iterator[tuple[bytes, bool]]:
         """Buffers of newline-ended records, in the dump's order, and whether they are an array's elements.
@@ -55,13 +75,94 @@ class Dump:
         """
         try:
             with _opened(self.path) as stream:
-                yield from _records(stream, self.path)
+                yield from self._records(stream)
         except UnreadableDump:
             raise
         except (OSError, pa.ArrowException) as error:
             raise UnreadableDump(f"{self.path}: {error}; expected a whole file; nothing was published") from error
-        if Dump.at(self.path) != self:
+        if Dump.at(self.shape) != self:
             raise SourceUnreadable(f"{self.path}: it changed while it was read; nothing was published, run again")
+
+    def _records(self, stream: pa.NativeFile) -> Iterator[tuple[bytes, bool]]:
+        head = stream.read(READ_BYTES).removeprefix(BYTE_ORDER_MARK)
+        start = len(head) - len(head.lstrip())
+        array = 0 if head[start:].startswith(b"[") else opening(head, self.shape.records)
+        if array is None:
+            self._refuse_envelope(head[start : start + ENVELOPE_BYTES])
+            for buffer in self._lines(head, stream):
+                yield buffer, False
+        else:
+            array = array or start
+            for buffer in self._elements(head[array:], stream, head[:array]):
+                yield buffer, True
+
+    def _refuse_envelope(self, head: bytes) -> None:
+        """Raises UnreadableDump for an object that is no order but holds an array of objects, such as a response."""
+        first, _, rest = head.partition(b"\n")
+        if (rest.strip() and _is_json(first)) or (len(head) < ENVELOPE_BYTES and not _is_json(head)):
+            return
+        order_id = (self.shape.fields or AS_THE_CONTRACT)["order_id"].path
+        array = first_array_of_objects(head, unless=order_id)
+        if array is not None:
+            raise UnreadableDump(
+                f"{self.path}: one object, without an order_id at {path_text(order_id)}, and with an array of objects "
+                f"at {path_text(array)}; {self._expected}; nothing was published"
+            )
+
+    def _lines(self, head: bytes, stream: pa.NativeFile) -> Iterator[bytes]:
+        """NDJSON: whole lines; the last one may lack its newline if it is JSON."""
+        rest: list[bytes] = []
+        while head:
+            cut = head.rfind(b"\n") + 1
+            if cut:
+                yield b"".join((*rest, head[:cut]))
+                rest = [head[cut:]]
+            else:
+                rest.append(head)
+            head = stream.read(READ_BYTES)
+        last = b"".join(rest)
+        if last.strip():
+            try:
+                rewrite(last)
+            except NotText:
+                pass
+            except NotJson as error:
+                raise UnreadableDump(
+                    f"{self.path}: its last line is {error} and has no newline, so the dump is cut off; "
+                    f"{self._expected}; nothing was published"
+                ) from None
+            yield last + b"\n"
+
+    def _elements(self, first: bytes, stream: pa.NativeFile, before: bytes) -> Iterator[bytes]:
+        """The elements of an array, one a line; `before` is what precedes the array in its object, if it is in one."""
+        scan = ArrayScan()
+        data = first
+        while data and not scan.closed:
+            yield scan.feed(data)
+            data = stream.read(READ_BYTES)
+        if not scan.closed:
+            raise UnreadableDump(
+                f"{self.path}: the array is not closed at the end of the file, so the dump is cut off; "
+                f"{self._expected}; nothing was published"
+            )
+        after = scan.rest + data + stream.read()
+        try:
+            rewrite(before + b"[" + after)
+        except (NotJson, NotText):
+            raise UnreadableDump(
+                f"{self.path}: not JSON around the array of orders ({len(after)} bytes follow it); "
+                f"{self._expected}; nothing was published"
+            ) from None
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        rewrite(line)
+    except NotText:
+        return True
+    except NotJson:
+        return False
+    return True
 
 
 def _opened(path: str) -> pa.NativeFile:
@@ -71,66 +172,3 @@ def _opened(path: str) -> pa.NativeFile:
         if magic.startswith(start):
             return pa.input_stream(path, compression=compression)
     return pa.input_stream(path, compression=None)
-
-
-def _records(stream: pa.NativeFile, path: str) -> Iterator[tuple[bytes, bool]]:
-    head = stream.read(READ_BYTES).removeprefix(BYTE_ORDER_MARK)
-    start = len(head) - len(head.lstrip())
-    if head[start : start + 1] == b"[":
-        for buffer in _elements(head[start:], stream, b"", path):
-            yield buffer, True
-        return
-    array = opening(head[start:], ("orders",))
-    if array is not None:
-        for buffer in _elements(head[start + array :], stream, head[start : start + array], path):
-            yield buffer, True
-        return
-    for buffer in _lines(head, stream, path):
-        yield buffer, False
-
-
-def _lines(head: bytes, stream: pa.NativeFile, path: str) -> Iterator[bytes]:
-    """NDJSON: whole lines; the last one may lack its newline if it is JSON."""
-    rest: list[bytes] = []
-    while head:
-        cut = head.rfind(b"\n") + 1
-        if cut:
-            yield b"".join((*rest, head[:cut]))
-            rest = [head[cut:]]
-        else:
-            rest.append(head)
-        head = stream.read(READ_BYTES)
-    last = b"".join(rest)
-    if last.strip():
-        try:
-            rewrite(last)
-        except NotText:
-            pass
-        except NotJson as error:
-            raise UnreadableDump(
-                f"{path}: its last line is {error} and has no newline, so the dump is cut off; "
-                f"{SHAPES}; nothing was published"
-            ) from None
-        yield last + b"\n"
-
-
-def _elements(first: bytes, stream: pa.NativeFile, before: bytes, path: str) -> Iterator[bytes]:
-    """The elements of an array, one a line; `before` is what precedes the array in its object, if it is in one."""
-    scan = ArrayScan()
-    data = first
-    while data and not scan.closed:
-        yield scan.feed(data)
-        data = stream.read(READ_BYTES)
-    if not scan.closed:
-        raise UnreadableDump(
-            f"{path}: the array is not closed at the end of the file, so the dump is cut off; "
-            f"{SHAPES}; nothing was published"
-        )
-    after = scan.rest + data + stream.read()
-    try:
-        rewrite(before + b"[" + after)
-    except (NotJson, NotText):
-        raise UnreadableDump(
-            f"{path}: not JSON around the array of orders ({len(after)} bytes follow it); {SHAPES}; "
-            "nothing was published"
-        ) from None

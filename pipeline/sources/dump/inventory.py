@@ -1,7 +1,7 @@
 """What a dump holds for each date, as one reading of it found."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, BinaryIO
 
@@ -56,7 +56,7 @@ class Inventory:
         """
         answer = (spoken_for(dump, intent) if self.is_believed else intent.as_of).strftime(AS_OF_FORMAT)
         is_same = self.answers_as_of == answer or (not self.has_future and self.answers_as_of < answer)
-        if self.dump != asdict(dump) or not is_same or (intent.force and self.as_of < intent.stamp):
+        if self.dump != dump.key or not is_same or (intent.force and self.as_of < intent.stamp):
             return None
         return replace(self, answers_as_of=answer)
 

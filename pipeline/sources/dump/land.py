@@ -116,13 +116,14 @@ def land(run: Run, dump: Dump, todo: dict[str, str], outcome: Outcome) -> None:
 
 def _answer(dump: Dump, inventory: Inventory, date: str) -> RawManifest:
     """What the dump says of a date."""
-    part = inventory.part(date)
+    part, fields = inventory.part(date), dump.shape.fields
     return RawManifest(
         id=part.id,
         counts=RawCounts(part.count),
         made_from=dump.path,
         answers_as_of=inventory.answers_as_of,
         plain_by=part.plain_by,
+        fields=fields.texts if fields is not None else None,
     )
 
 
@@ -181,14 +182,14 @@ class _Landing:
 
     def _gone(self, engine: Engine, inventory: Inventory, landed: dict[str, set[str]]) -> dict[str, set[str]]:
         """The landed order_ids that are nowhere in the dump, of the dates of which too many are."""
-        gone = {}
+        gone, fields = {}, self.dump.shape.fields
         for date, before in landed.items():
-            now = order_ids(engine, [part_bytes(self.run.lake, self.dump, inventory.part(date))], None)
+            now = order_ids(engine, [part_bytes(self.run.lake, self.dump, inventory.part(date))], fields)
             if has_shrunk(before - now, before, self.run.intent):
                 gone[date] = before - now
         with open_records(self.run.lake, self.dump) as spool:
             for block in blocks(spool) if gone else ():
-                elsewhere = order_ids(engine, [block], None)
+                elsewhere = order_ids(engine, [block], fields)
                 gone = {date: vanished - elsewhere for date, vanished in gone.items()}
         return {
             date: vanished for date, vanished in gone.items() if has_shrunk(vanished, landed[date], self.run.intent)

@@ -17,24 +17,20 @@ from pipeline.sources.raw import Shape
 
 
 class DumpSource:
-    """The dump at a path, as it is whenever it is asked."""
+    """The dump at the path of a shape, as it is whenever it is asked."""
 
     lands_together = False
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
         self._inventory: Inventory | None = None
 
     @property
-    def shape(self) -> Shape:
-        return Shape(self._path, None)
-
-    @property
     def bytes_to_lay_out(self) -> int:
-        return os.path.getsize(self._path) if os.path.isfile(self._path) else 0
+        return os.path.getsize(self.shape.url) if os.path.isfile(self.shape.url) else 0
 
     def dates(self, run: Run, asked: Range, *, writes: bool = True) -> list[str]:
-        self._inventory = (learn if writes else peek)(run, Dump.at(self._path))
+        self._inventory = (learn if writes else peek)(run, Dump.at(self.shape))
         return self._inventory.dates()
 
     def land(self, run: Run, dates: list[str]) -> None:
@@ -42,12 +38,12 @@ class DumpSource:
         with run.lake.work.locked():
             todo = {date: reason for date in dates if (reason := missing(run.lake, RAW_STAGE, date, run.intent))}
             if todo:
-                land(run, Dump.at(self._path), todo, outcome)
+                land(run, Dump.at(self.shape), todo, outcome)
             outcome.close(run.lake, run.intent)
 
     def changed(self, run: Run, since: datetime, asked: Range) -> Changes:
         """The dates whose records are others than the landed ones, whenever they changed; `since` does not matter."""
-        inventory = learn(run, Dump.at(self._path))
+        inventory = learn(run, Dump.at(self.shape))
         new = [date for date in inventory.dates() if run.lake.raw(date) is None]
         return Changes({*_differing(run.lake, inventory, run.lake.dates()), *new})
 
@@ -57,7 +53,7 @@ class DumpSource:
         return _differing(lake, inventory, dates) if inventory is not None else []
 
     def probe(self, run: Run) -> list[Diagnosis]:
-        dump = Dump.at(self._path)
+        dump = Dump.at(self.shape)
         try:
             with open(dump.path, "rb") as file:
                 file.read(1)
@@ -69,7 +65,7 @@ class DumpSource:
         return [Diagnosis(OK, "source", f"{dump.path}: {dump.size:,} bytes")]
 
     def all_records(self) -> Iterator[bytes]:
-        return (buffer for buffer, _ in Dump.at(self._path).records())
+        return (buffer for buffer, _ in Dump.at(self.shape).records())
 
 
 def _differing(lake: Lake, inventory: Inventory, dates: list[str]) -> list[str]:

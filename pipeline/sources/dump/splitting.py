@@ -3,7 +3,6 @@
 import hashlib
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, BinaryIO
 
@@ -14,6 +13,7 @@ from pipeline.contract import FUTURE_TOLERANCE, LOGIC_VERSION, UNDATED
 from pipeline.engine import Engine, Lines, NotJson, NotText, OpenEngine, bind_lines, rewrite, same_instant, split_lines
 from pipeline.errors import UnreadableDump
 from pipeline.events import emit
+from pipeline.fields import FieldMap
 from pipeline.lake import AS_OF_FORMAT, Intent, Run, raw_id, shown
 from pipeline.prefetching import prefetched
 from pipeline.progress import progress
@@ -46,7 +46,7 @@ def laid_out(dump: Dump, path: str, run: Run, is_believed: bool) -> Inventory:
 
 
 def _read_into(dump: Dump, path: str, answer: datetime, open_engine: OpenEngine) -> "_Splitter":
-    splitter = _Splitter(answer)
+    splitter = _Splitter(answer, dump.shape.fields)
     with open(path, "wb") as spool, open_engine() as engine:
         splitter.read(engine, dump, spool)
     return splitter
@@ -55,8 +55,8 @@ def _read_into(dump: Dump, path: str, answer: datetime, open_engine: OpenEngine)
 class _Splitter:
     """Sorts buffers of lines by date, and keeps count of what each date holds."""
 
-    def __init__(self, answers_as_of: datetime) -> None:
-        self._answers_as_of = answers_as_of
+    def __init__(self, answers_as_of: datetime, fields: FieldMap | None) -> None:
+        self._answers_as_of, self._fields = answers_as_of, fields
         self._parts: dict[str, Part] = {}
         self._digests: dict[str, Any] = {}
         self._future_updates: dict[str, int] = {}
@@ -117,6 +117,7 @@ class _Splitter:
             engine,
             lines,
             answers_as_of=same_instant(self._answers_as_of, lines.size),
+            fields=self._fields,
         )
         if array_in is not None:
             _refuse_syntax_errors(engine, lines, array_in)
@@ -138,7 +139,7 @@ class _Splitter:
             part.id = raw_id(self._digests[date].hexdigest(), future)
         answer = self._answers_as_of.strftime(AS_OF_FORMAT)
         has_future = bool(self.future or any(self._future_updates.values()))
-        return Inventory(asdict(dump), intent.stamp, answer, is_believed, has_future, self._parts)
+        return Inventory(dump.key, intent.stamp, answer, is_believed, has_future, self._parts)
 
 
 def _blank(lines: Lines, rows: np.ndarray, days: np.ndarray) -> np.ndarray:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict
 from typing import BinaryIO
 
 import msgspec
@@ -24,7 +23,7 @@ class SpoolDamaged(StorageUnusable):
 
 def _spool(lake: Lake, dump: Dump) -> Spool:
     """The spool of a dump; another dump, or the same path with other content, has another."""
-    key = json.dumps(asdict(dump), sort_keys=True)
+    key = json.dumps(dump.key, sort_keys=True)
     return lake.work.spool(DUMP_SPOOLS, hashlib.sha256(key.encode()).hexdigest()[:16])
 
 
@@ -73,7 +72,7 @@ def split(run: Run, dump: Dump) -> Inventory:
 def _was_believed(run: Run, dump: Dump) -> bool:
     """Whether this dump's mtime was believed, or the dump was never read."""
     inventory = read_inventory(run.lake)
-    return inventory is None or inventory.is_believed or inventory.dump != asdict(dump)
+    return inventory is None or inventory.is_believed or inventory.dump != dump.key
 
 
 def copy_part(lake: Lake, dump: Dump, part: Part, target: str) -> None:

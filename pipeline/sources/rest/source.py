@@ -38,7 +38,7 @@ class ShopSource:
 
     @property
     def shape(self) -> Shape:
-        return Shape(self._settings.url, self._fields)
+        return Shape(self._settings.url, self._fields, self._settings.records)
 
     def dates(self, run: Run, asked: Range, *, writes: bool = True) -> list[str]:
         """Every date from the start to the end of the range, or to now: an API does not tell which dates it has."""

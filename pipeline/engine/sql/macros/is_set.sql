@@ -1,0 +1,7 @@
+-- is_set(json): whether a value says yes: null, false, 0, "" and "false" do not, nor does one that is not there
+CREATE OR REPLACE TEMP MACRO is_set(json) AS
+CASE
+    WHEN json IS NULL OR CAST(json AS VARCHAR) IN ('null', 'false') THEN false
+    WHEN starts_with(CAST(json AS VARCHAR), '"') THEN text(json) NOT IN ('', 'false')
+    ELSE coalesce(TRY_CAST(CAST(json AS VARCHAR) AS DOUBLE) <> 0, true)
+END
