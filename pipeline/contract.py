@@ -17,7 +17,8 @@ LOGIC_VERSION = 3
 class Table:
     """A Parquet table: one file a date under `layer`, or one file in all for a dimension.
 
-    `stem` is its file's name without the suffix, where that is not the table's.
+    `stem` is its file's name without the suffix, where that is not the table's. Files of before may lack the last
+    `added` columns.
     """
 
     name: str
@@ -26,6 +27,12 @@ class Table:
     key: tuple[str, ...]
     schema: pa.Schema
     stem: str = ""
+    added: int = 0
+
+    def has(self, schema: pa.Schema) -> bool:
+        """Whether a file of these columns is one of the table's."""
+        columns = list(self.schema)
+        return any(schema.equals(pa.schema(columns[: len(columns) - lacks])) for lacks in {0, self.added})
 
     @property
     def file(self) -> str:
@@ -70,11 +77,11 @@ ORDERS = Table(
             ("updated_at", UTC_MICROSECONDS),
             ("metadata", pa.string()),
             ("date", pa.date32()),
-            # files of logic version 2 and before do not have these
             ("status", pa.string()),
             ("excluded", pa.bool_()),
         ]
     ),
+    added=2,
 )
 ITEMS = Table(
     "items",

@@ -193,8 +193,10 @@ class Order(NamedTuple):
     created_at: dt.datetime  # naive UTC
     updated_at: dt.datetime | None
     metadata: str | None  # `canonical`
+    status: str | None
+    excluded: bool
     items: list[tuple[str | None, int | None, Decimal | None]]  # sku, qty, price
-    nulled: Counter  # amount, qty, price, price_absent, user_id, sku, updated_at, items_dropped; no zeros
+    nulled: Counter  # "user_id absent", "price unreadable" and so on, and items_dropped; no zeros
 
 
 def _created(record: dict[str, Any], extracted_at: dt.datetime) -> dt.datetime | Discard:
@@ -219,6 +221,18 @@ def judge(line: bytes, extracted_at: dt.datetime) -> Order | Discard:
     return created_at if isinstance(created_at, Discard) else _order(record, order_id, created_at, extracted_at)
 
 
+# what luigi.cfg says where EXCLUDES is true
+EXCLUDE = "$.test, $.status in cancelled,failed"
+EXCLUDES = False
+
+
+def excluded(record: dict[str, Any]) -> bool:
+    """Whether EXCLUDE names the order."""
+    value = record.get("test")
+    is_set = value not in (None, False, "", "false") and not (isinstance(value, Number) and Decimal(value.text) == 0)
+    return EXCLUDES and (is_set or record.get("status") in ("cancelled", "failed"))
+
+
 def _order(record: dict[str, Any], order_id: str, created_at: dt.datetime, extracted_at: dt.datetime) -> Order:
     user_id, amount = identifier(record.get("user_id")), money(record.get("amount"))
     updated_at = instant(record.get("updated_at"))
@@ -227,27 +241,29 @@ def _order(record: dict[str, Any], order_id: str, created_at: dt.datetime, extra
     elements = record["items"] if isinstance(record.get("items"), list) else []
     lines = [element for element in elements if isinstance(element, dict)]
     items = [(identifier(i.get("sku")), quantity(i.get("qty")), money(i.get("price"))) for i in lines]
-    nulled = Counter(
-        amount=int(amount is None),
-        user_id=int(user_id is None and record.get("user_id") is not None),
-        updated_at=int(updated_at is None and record.get("updated_at") is not None),
-        items_dropped=len(elements) - len(lines),
-        sku=sum(item[0] is None and line.get("sku") is not None for item, line in zip(items, lines, strict=True)),
-        qty=sum(item[1] is None for item in items),
-        price=sum(item[2] is None and line.get("price") is not None for item, line in zip(items, lines, strict=True)),
-        price_absent=sum(line.get("price") is None for line in lines),
-    )
     currency = currency if isinstance(currency, str) else None
+    taken = {"user_id": user_id, "amount": amount, "currency": currency, "updated_at": updated_at}
+    nulled = Counter(_nulled(name, value, record) for name, value in taken.items())
+    for item, line in zip(items, lines, strict=True):
+        nulled.update(_nulled(name, value, line) for name, value in zip(("sku", "qty", "price"), item, strict=True))
+    nulled[""] = 0
+    nulled["items_dropped"] = len(elements) - len(lines)
     metadata = None if metadata is None else canonical(metadata)
-    rest = (amount, currency, created_at, updated_at, metadata, items, +nulled)
-    return Order(created_at.date(), order_id, user_id, *rest)
+    status, is_excluded = record.get("status"), excluded(record)
+    rest = (status if isinstance(status, str) else None, is_excluded, items, +nulled)
+    return Order(created_at.date(), order_id, user_id, amount, currency, created_at, updated_at, metadata, *rest)
+
+
+def _nulled(name: str, value: Any, record: dict[str, Any]) -> str:
+    """What a value counts as; nothing for one that was accepted."""
+    return "" if value is not None else f"{name} {'absent' if record.get(name) is None else 'unreadable'}"
 
 
 # Partitions -----------------------------------------------------------------------------------------------------------
 
 
 class Normalized(NamedTuple):
-    orders: list[tuple]  # order_id, user_id, amount, currency, created_at, updated_at, metadata, date
+    orders: list[tuple]  # order_id, user_id, amount, currency, created_at, updated_at, metadata, date, status, excluded
     items: list[tuple]  # order_id, line_number, sku, qty, price, date
     counts: dict[str, Any]  # extracted, normalized, superseded_here, discarded {reason: n}, nulled {what: n}; no zeros
     discards: list[tuple[str, bytes]]  # reason, line; in raw order
@@ -258,6 +274,7 @@ class Curated(NamedTuple):
     order_items: list[tuple]  # order_id, line_number, sku, qty, price, date
     kept: int
     superseded_elsewhere: int
+    excluded: int
 
 
 def land(dump_lines: list[bytes], as_of: dt.datetime) -> dict[dt.date | None, list[bytes]]:
@@ -294,9 +311,9 @@ def normalize(raw_lines: list[bytes], extracted_at: dt.datetime) -> Normalized:
         "normalized": len(kept),
         "superseded_here": len(raw_lines) - len(discards) - len(kept),
         "discarded": dict(Counter(reason for reason, _ in discards)),
-        "nulled": dict(sum((order.nulled for order in kept), Counter())),
+        "nulled": dict(sum((order.nulled for order in kept if not order.excluded), Counter())),
     }
-    orders = [(*order[1:8], order.date) for order in kept]
+    orders = [(*order[1:8], order.date, order.status, order.excluded) for order in kept]
     items = [(order.order_id, n, *item, order.date) for order in kept for n, item in enumerate(order.items, start=1)]
     return Normalized(orders, items, counts, discards)
 
@@ -329,17 +346,18 @@ def curate(normalized: dict[dt.date, Normalized]) -> dict[dt.date, Curated]:
 
 
 def _curate_one(partition: Normalized, newest: dict[str, tuple]) -> Curated:
-    kept = [order for order in partition.orders if newest[order[0]] == _version(order[4], order[5])]
+    winners = [order for order in partition.orders if newest[order[0]] == _version(order[4], order[5])]
+    kept = [order for order in winners if not order[9]]
     lines: dict[str, list[tuple]] = {order[0]: [] for order in kept}
     for item in partition.items:
         lines.get(item[0], []).append(item)
     facts = []
-    for order_id, user_id, amount, _, created_at, _, _, date in kept:
+    for order_id, user_id, amount, _, created_at, _, _, date, _, _ in kept:
         own = [item[2:5] for item in lines[order_id]] or [(None, None, None)]
         for (sku, qty, price), share in zip(own, allocate(amount, [line[1:] for line in own]), strict=True):
             facts.append((order_id, user_id, sku, share, qty, price, created_at, date))
     items = [item for order in kept for item in lines[order[0]]]
-    return Curated(facts, items, len(kept), len(partition.orders) - len(kept))
+    return Curated(facts, items, len(kept), len(partition.orders) - len(winners), len(winners) - len(kept))
 
 
 # The lake -------------------------------------------------------------------------------------------------------------

@@ -48,20 +48,27 @@ def rows(rows: pa.Table, table: Table = ORDERS) -> list[tuple]:
 
 
 def canonical(orders: list[tuple]) -> list[tuple]:
-    return [(*row[:6], ref.canonical_text(row[6]), row[7]) for row in orders]
+    return [(*row[:6], ref.canonical_text(row[6]), *row[7:]) for row in orders]
 
 
 def counted(counts: dict[str, Any]) -> dict[str, Any]:
     """A date's counts in the reference's words, without zeros."""
-    names = {"dropped_items": "items_dropped"} | {name: name for name in ("user_id", "updated_at", "sku", "amount")}
-    names |= {name: name for name in ("qty", "price", "price_absent")}
     return {
         "extracted": counts.get("extracted", 0),
         "normalized": counts.get("normalized", 0),
         "superseded_here": counts.get("superseded_here", 0),
         "discarded": counts.get("discarded", {}),
-        "nulled": {ours: counts[name] for name, ours in names.items() if counts.get(name)},
+        "nulled": nulled(counts),
     }
+
+
+def nulled(counts: dict[str, Any]) -> dict[str, int]:
+    """The values of a date that are not accepted, in the reference's words, without zeros."""
+    fields = {
+        f"{name} {kind}": of[kind] for name, of in counts.get("fields", {}).items() for kind in ("absent", "unreadable")
+    }
+    found = fields | {"items_dropped": counts.get("dropped_items", 0)}
+    return {name: count for name, count in found.items() if count}
 
 
 def assert_as_the_reference(engine: Engine, partitions: Partitions) -> None:
@@ -120,8 +127,10 @@ def test_a_user_id_and_a_sku_are_like_an_order_id_or_null_and_counted(engine):
     for day, text in days.items():
         expected, counts = feeds.IDENTIFIERS[text], result.counts[str(day)]
         assert (users[day], skus[day]) == (expected, expected), text[:50]
-        nulled = int(expected is None and text != "null")
-        assert (counts.get("user_id", 0), counts.get("sku", 0)) == (nulled, nulled), text[:50]
+        kind = "" if expected is not None else "absent" if text == "null" else "unreadable"
+        assert {name: of[kind] for name, of in counts.get("fields", {}).items() if name in ("user_id", "sku")} == (
+            {"user_id": 1, "sku": 1} if kind else {}
+        ), text[:50]
 
 
 def test_created_at_is_one_grammar_and_its_utc_date_is_the_partition(engine):
@@ -158,7 +167,9 @@ def test_an_amount_and_a_price_are_rounded_half_away_from_zero_or_null(engine):
         assert (amounts[str(n)], prices[str(n)]) == (value, value), text[:50]
     counts = result.counts["2025-01-15"]
     bad = sum(expected is None for expected in feeds.NUMBERS.values())
-    assert (counts["amount"], counts["price"], counts["price_absent"]) == (bad, bad - 1, 1)
+    taken = {"accepted": len(feeds.NUMBERS) - bad, "absent": 1, "unreadable": bad - 1}
+    for name in ("amount", "price"):
+        assert {kind: counts["fields"][name][kind] for kind in taken} == taken
 
 
 @given(st.lists(st.from_regex(r"\A-?[0-9]{1,24}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,2})?\Z"), min_size=1, max_size=40))
@@ -173,7 +184,8 @@ def test_a_quantity_is_a_whole_number_up_to_a_billion_or_null(engine):
     lines = [order(f"o_{n:03}", items=[{"qty": Raw(text)}]) for n, text in enumerate(feeds.QUANTITIES)]
     result = build(engine, {JAN_15: lines})
     assert result.items["qty"].to_pylist() == list(feeds.QUANTITIES.values())
-    assert result.counts["2025-01-15"]["qty"] == sum(qty is None for qty in feeds.QUANTITIES.values())
+    qty = result.counts["2025-01-15"]["fields"]["qty"]
+    assert qty["absent"] + qty["unreadable"] == sum(qty is None for qty in feeds.QUANTITIES.values())
 
 
 def test_a_currency_is_a_text_or_null(engine):

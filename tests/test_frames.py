@@ -55,6 +55,7 @@ def test_an_order_becomes_a_row_of_orders_and_a_row_a_line_of_items():
                 currency="EUR",
                 updated_at="2025-01-15T12:00:00+01:00",
                 metadata={"a": [1, None]},
+                status="paid",
                 items=[{"sku": "s_1", "qty": 2, "price": 1.25}, {"sku": "s_2", "qty": 2.7}],
             )
         ]
@@ -69,6 +70,8 @@ def test_an_order_becomes_a_row_of_orders_and_a_row_a_line_of_items():
             "updated_at": pd.Timestamp("2025-01-15T11:00:00"),
             "metadata": '{"a":[1,null]}',
             "date": dt.date(2025, 1, 15),
+            "status": "paid",
+            "excluded": False,
         }
     ]
     assert items["line_number"].tolist() == [1, 2]

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.engine.connection import Engine
+from pipeline.engine.counting import LINE_LEVEL, Counts, counts_by_date
 from pipeline.engine.lines import Lines, bind_lines
 from pipeline.fields import FieldMap
 
@@ -19,7 +20,7 @@ class Normalized:
     orders: pa.Table
     items: pa.Table
     discarded: pa.Table
-    counts: dict[str, dict[str, Any]]
+    counts: Counts
 
 
 def normalized(
@@ -46,7 +47,7 @@ def normalized(
     items = _items(kept)
     superseded = record.take(engine.query("superseded_here")["position"])
     discarded = _discarded(record.filter(pc.invert(stays)), lines, dates)
-    return Normalized(kept, items, discarded, _counts(dates, kept, items, superseded, discarded))
+    return Normalized(kept, items, discarded, counts_by_date(dates, kept, items, superseded, discarded))
 
 
 def _records(
@@ -71,7 +72,7 @@ def _records(
 def _shapeless(record: pa.Table) -> list[int]:
     items = record["items"].combine_chunks()
     fields = items.flatten()
-    present = [fields.field(f"{name}_present") for name in ("sku", "qty", "price")]
+    present = [fields.field(f"{name}_present") for name in LINE_LEVEL]
     bare = pc.invert(pc.or_(pc.or_(present[0], present[1]), present[2]))
     if not pc.any(bare).as_py():
         return []
@@ -88,9 +89,9 @@ def _items(kept: pa.Table) -> pa.Table:
     size = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
     number = np.arange(len(order)) - np.repeat(np.cumsum(size) - size, size) + 1
     fields = lists.flatten()
-    columns = {name: kept[name].take(order) for name in ("order_id", "date")}
+    columns = {name: kept[name].take(order) for name in ("order_id", "date", "excluded")}
     columns["line_number"] = pa.array(number, pa.int32())
-    columns |= {name: fields.field(name) for name in ("sku", "qty", "price", "sku_present", "price_present")}
+    columns |= {name: fields.field(name) for name in (*LINE_LEVEL, *(f"{name}_present" for name in LINE_LEVEL))}
     return pa.table(columns)
 
 
@@ -103,38 +104,6 @@ def _discarded(record: pa.Table, lines: Lines, dates: pa.Array) -> pa.Table:
     records = lines.array().take(record["position"]).cast(pa.binary())
     columns = {"position": position - start, "reason": record["reason"], "record": records}
     return pa.table(columns | {"date": record["partition_date"]})
-
-
-def _counts(
-    dates: pa.Array, kept: pa.Table, items: pa.Table, superseded: pa.Table, discarded: pa.Table
-) -> dict[str, dict[str, Any]]:
-    """By date: law 1's figures, lines, currencies, and how many values were not accepted."""
-    counts: dict[str, dict[str, Any]] = {}
-
-    def note(name: str, rows: pa.Array | pa.ChunkedArray) -> None:
-        for row in rows.value_counts().to_pylist():
-            counts.setdefault(str(row["values"]), {})[name] = row["counts"]
-
-    note("extracted", dates)
-    note("normalized", kept["date"])
-    note("superseded_here", superseded["partition_date"])
-    note("lines", items["date"])
-    note("amount", kept.filter(pc.is_null(kept["amount"]))["date"])
-    for name in ("user_id", "updated_at"):
-        note(name, kept.filter(pc.and_(pc.is_null(kept[name]), kept[f"{name}_present"]))["date"])
-    for name in ("sku", "price"):
-        note(name, items.filter(pc.and_(pc.is_null(items[name]), items[f"{name}_present"]))["date"])
-    note("qty", items.filter(pc.is_null(items["qty"]))["date"])
-    note("price_absent", items.filter(pc.invert(items["price_present"]))["date"])
-    for row in kept.filter(pc.greater(kept["dropped_items"], 0)).select(["date", "dropped_items"]).to_pylist():
-        of_date = counts[str(row["date"])]
-        of_date["dropped_items"] = of_date.get("dropped_items", 0) + row["dropped_items"]
-    for row in kept.group_by("date").aggregate([("currency", "distinct")]).to_pylist():
-        counts[str(row["date"])]["currencies"] = sorted(c for c in row["currency_distinct"] if c is not None)
-    for row in discarded.select(["date", "reason"]).to_pylist():
-        reasons = counts[str(row["date"])].setdefault("discarded", {})
-        reasons[row["reason"]] = reasons.get(row["reason"], 0) + 1
-    return counts
 
 
 def by_date(rows: pa.Table) -> dict[str, pa.Table]:

@@ -36,10 +36,23 @@ class RawCounts(msgspec.Struct):
 SomeOrNone = Count | msgspec.UnsetType
 
 
+class FieldCounts(msgspec.Struct, omit_defaults=True):
+    """How many values of a field were accepted, were not there or null, and became null since they are unreadable.
+
+    `first` is the order_id of the first unreadable one.
+    """
+
+    accepted: Count = 0
+    absent: Count = 0
+    unreadable: Count = 0
+    first: str = ""
+
+
 class NormalizedCounts(msgspec.Struct):
     """Of the records of a raw partition: orders in their newest version, older versions, discarded by reason; lines.
 
-    The others, where there are any: values by field that were not accepted, prices and items that are not there.
+    Where there are any: orders that the map excludes, and of the others the items that are no objects, and `fields`,
+    which has each field of which not all values were accepted.
     """
 
     extracted: Count = 0
@@ -48,21 +61,20 @@ class NormalizedCounts(msgspec.Struct):
     discarded: dict[str, Count] = {}
     lines: Count = 0
     currencies: list[str] = []
-    amount: SomeOrNone = msgspec.UNSET
-    user_id: SomeOrNone = msgspec.UNSET
-    updated_at: SomeOrNone = msgspec.UNSET
-    sku: SomeOrNone = msgspec.UNSET
-    qty: SomeOrNone = msgspec.UNSET
-    price: SomeOrNone = msgspec.UNSET
-    price_absent: SomeOrNone = msgspec.UNSET
+    excluded: SomeOrNone = msgspec.UNSET
     dropped_items: SomeOrNone = msgspec.UNSET
+    fields: dict[str, FieldCounts] | msgspec.UnsetType = msgspec.UNSET
 
 
 class CuratedCounts(msgspec.Struct):
-    """Of the orders of a normalized partition: kept, and kept by another date; `rows` are those of the file."""
+    """Of the orders of a normalized partition: kept, kept by another date, and of the rest those that are excluded.
+
+    `rows` are those of the file.
+    """
 
     kept: Count = 0
     superseded_elsewhere: Count = 0
+    excluded: Count = 0
     resurfaced: Count = 0
     rows: Count = 0
 

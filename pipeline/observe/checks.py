@@ -22,7 +22,7 @@ from pipeline.lake import Lake
 from pipeline.observe.counts import Count, PartitionCounts, totals
 
 SHOWN_ROWS = 5
-FIGURES = ("extracted", "normalized", "superseded_here", "kept", "superseded_elsewhere", "discarded")
+FIGURES = ("extracted", "normalized", "superseded_here", "kept", "superseded_elsewhere", "excluded", "discarded")
 COUNTED = pa.schema([("date", pa.string()), *((figure, pa.int64()) for figure in FIGURES)])
 # what the SQL of the checks reads; an order may stand in other_fact_order a second time
 RELATIONS = {"fact_order": FACT_ORDER, "order_items": ORDER_ITEMS, "orders": ORDERS, "other_fact_order": FACT_ORDER}

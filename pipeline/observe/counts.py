@@ -12,7 +12,16 @@ from msgspec.structs import asdict
 
 from pipeline.contract import CURATED_STAGES, RAW_STAGE, STAGES, UNDATED
 from pipeline.dates import is_date
-from pipeline.lake import CuratedManifest, Intent, Lake, NormalizedManifest, RawManifest, failure, still_open
+from pipeline.lake import (
+    CuratedManifest,
+    FieldCounts,
+    Intent,
+    Lake,
+    NormalizedManifest,
+    RawManifest,
+    failure,
+    still_open,
+)
 
 Count = int | UnsetType
 
@@ -29,21 +38,16 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     # orders: that another date has in a later version, and that this date keeps
     superseded_elsewhere: Count = UNSET
     kept: Count = UNSET
+    # orders that the map excludes and no other date has in a later version
+    excluded: Count = UNSET
     # orders that the date did not keep before and keeps now
     resurfaced: Count = UNSET
     # rows of normalized items, and of fact_order
     lines: Count = UNSET
     rows: Count = UNSET
     currencies: list[str] | UnsetType = UNSET
-    # values that became NULL, by column
-    amount: Count = UNSET
-    user_id: Count = UNSET
-    updated_at: Count = UNSET
-    sku: Count = UNSET
-    price: Count = UNSET
-    qty: Count = UNSET
-    # lines that came without a price, and items that are no objects
-    price_absent: Count = UNSET
+    # the fields of which not all values were accepted, and the items that are no objects
+    fields: dict[str, FieldCounts] | UnsetType = UNSET
     dropped_items: Count = UNSET
 
 
@@ -93,6 +97,7 @@ class Totals(NamedTuple):
     normalized: int
     superseded_here: int
     superseded_elsewhere: int
+    excluded: int
     kept: int
     rows: int
 

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 from pipeline.observe.history import Summary
 
 PREFIX = "orders_lake"
-RESULTS = ("extracted", "kept", "superseded_here", "superseded_elsewhere")
+RESULTS = ("extracted", "kept", "superseded_here", "superseded_elsewhere", "excluded")
 
 
 def write_metrics(path: str, summary: Summary | None, *, as_of: datetime, last_success: datetime | None) -> None:

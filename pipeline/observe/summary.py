@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -16,6 +16,15 @@ from pipeline.observe.counts import Asked, Counts, DateSummary, PartitionCounts,
 from pipeline.observe.history import Options, Summary
 
 FOLD_ABOVE_DATES = 31
+# the columns of the table; `excluded` is one where there are any
+FIGURES = {
+    "extracted": "extracted",
+    "kept": "kept",
+    "excluded": "ex-\ncluded",
+    "superseded_here": "super-\nseded\nhere",
+    "superseded_elsewhere": "super-\nseded\nelse-\nwhere",
+    "rows": "rows",
+}
 KINDS = ("built", "skipped or unchanged", "dropped", "failed")
 
 
@@ -43,18 +52,19 @@ def show(summary: Summary, path: str) -> None:
     title = f"{summary.command or 'RunAll'} as of {summary.as_of}"
     grid = Grid(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     grid.add_column("date", no_wrap=True)
-    for name in ("extracted", "kept", "super-\nseded\nhere", "super-\nseded\nelse-\nwhere", "rows"):
-        grid.add_column(name, justify="right", no_wrap=True)
+    dates, undated = list(summary.dates.values()), summary.undated
+    shown = {name: head for name, head in FIGURES.items() if name != "excluded" or totals(dates).excluded}
+    for head in shown.values():
+        grid.add_column(head, justify="right", no_wrap=True)
     grid.add_column("discarded")
     grid.add_column("what was done")
-    dates, undated = list(summary.dates.values()), summary.undated
     for label, group in _rows(summary.dates):
-        grid.add_row(label, *_figures(group), escape(_done(group)))
+        grid.add_row(label, *_figures(group, shown), escape(_done(group)))
     if undated.built is not UNSET:
-        grid.add_row("undated", *_figures([undated]), _undated(undated))
+        grid.add_row("undated", *_figures([undated], shown), _undated(undated))
     if len(dates) > 1:
         grid.add_section()
-        grid.add_row("all", *_figures([*dates, undated]), escape(_done(dates)))
+        grid.add_row("all", *_figures([*dates, undated], shown), escape(_done(dates)))
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120)
     console.print(grid)
     for line in _notes(summary, path):
@@ -73,11 +83,10 @@ def _rows(dates: dict[str, DateSummary]) -> list[tuple[str, list[DateSummary]]]:
     return rows
 
 
-def _figures(counted: Sequence[Counts]) -> list[str]:
+def _figures(counted: Sequence[Counts], shown: Iterable[str]) -> list[str]:
     total = totals(counted)
-    figures = (total.extracted, total.kept, total.superseded_here, total.superseded_elsewhere, total.rows)
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in total.reasons.items())
-    return [*(f"{figure:,}" for figure in figures), reasons or "0"]
+    return [*(f"{getattr(total, name):,}" for name in shown), reasons or "0"]
 
 
 def _done(dates: list[DateSummary]) -> str:

@@ -42,32 +42,66 @@ class Piece:
     jobs: dict[str, Job]
 
 
+@dataclass(frozen=True)
+class Kept:
+    """The orders of a date but for those that another date keeps, and for those of the rest that the map excludes."""
+
+    job: Job
+    superseded: dict[str, str]
+    excluded: frozenset[str]
+
+    @classmethod
+    def of(cls, files: Files, date: str, job: Job) -> "Kept":
+        """Files of before logic version 3 do not say what is excluded, and hold nothing that is."""
+        losers = job.losers.to_pylist() if job.losers is not None else []
+        superseded = {row["order_id"]: str(row["version"]) for row in losers}
+        if not job.upstream.counts.excluded:
+            return cls(job, superseded, frozenset())
+        orders = pq.read_table(files.fetch(ORDERS.at(date)), columns=["order_id", "excluded"], partitioning=None)
+        excluded = orders["order_id"].filter(orders["excluded"]).to_pylist()
+        return cls(job, superseded, frozenset(excluded).difference(superseded))
+
+    @property
+    def all(self) -> bool:
+        """Whether no order is left out."""
+        return not self.superseded and not self.excluded
+
+    def only(self, rows: pa.Table) -> pa.Table:
+        """The rows of the orders that are kept."""
+        if self.all:
+            return rows
+        left_out = pa.array([*self.superseded, *self.excluded], pa.string())
+        return rows.filter(pc.invert(pc.is_in(rows["order_id"], value_set=left_out)))
+
+
 def stage(engine: Engine, piece: Piece, writers: ThreadPoolExecutor) -> dict[str, Future[Made]]:
     """What publishes the tables of each date, as their files are written where they can be published from."""
     files = piece.files
 
     def together(jobs: dict[str, Job]) -> dict[str, Future[Made]]:
-        of_facts = {date: job for date, job in jobs.items() if FACT_ORDER_STAGE in job.because}
+        kept = {date: Kept.of(files, date, job) for date, job in jobs.items()}
+        of_facts = {date: of_date for date, of_date in kept.items() if FACT_ORDER_STAGE in of_date.job.because}
         facts, items = _rows(engine, files, of_facts)
         return {
-            date: writers.submit(_write, files, date, job, (facts.get(date), items.get(date)))
-            for date, job in jobs.items()
+            date: writers.submit(_write, files, date, of_date, (facts.get(date), items.get(date)))
+            for date, of_date in kept.items()
         }
 
     return one_by_one(piece.jobs, together)
 
 
-def _rows(engine: Engine, files: Files, jobs: dict[str, Job]) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
+def _rows(engine: Engine, files: Files, kept: dict[str, Kept]) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
     """The rows of fact_order, and the order lines that they are made from, by date."""
-    if not jobs:
+    if not kept:
         return {}, {}
     for table in (ORDERS, ITEMS):
-        engine.register_files(table, [files.fetch(table.at(date)) for date in jobs])
+        engine.register_files(table, [files.fetch(table.at(date)) for date in kept])
     headers, lines = engine.query("order_header"), engine.query("order_line")
-    _refuse_other_rows(ORDERS, headers, {date: job.upstream.counts.normalized for date, job in jobs.items()})
-    _refuse_other_rows(ITEMS, lines, {date: job.upstream.counts.lines for date, job in jobs.items()})
-    kept = _kept(lines, jobs)
-    return by_date(fact_order(_kept(headers, jobs), kept)), by_date(kept)
+    counts = {date: of_date.job.upstream.counts for date, of_date in kept.items()}
+    _refuse_other_rows(ORDERS, headers, {date: count.normalized for date, count in counts.items()})
+    _refuse_other_rows(ITEMS, lines, {date: count.lines for date, count in counts.items()})
+    items = _only(lines, kept)
+    return by_date(fact_order(_only(headers, kept), items)), by_date(items)
 
 
 def _refuse_other_rows(table: Table, rows: pa.Table, published: dict[str, int]) -> None:
@@ -79,33 +113,27 @@ def _refuse_other_rows(table: Table, rows: pa.Table, published: dict[str, int]) 
             raise corrupt(table.at(date), f"{found:,} row(s) of this date, while {count:,} were published")
 
 
-def _kept(rows: pa.Table, jobs: dict[str, Job]) -> pa.Table:
-    """The rows, ordered by date, without the orders that their date loses."""
-    if all(job.losers is None for job in jobs.values()):
+def _only(rows: pa.Table, kept: dict[str, Kept]) -> pa.Table:
+    """The rows, ordered by date, of the orders that their date keeps."""
+    if all(of_date.all for of_date in kept.values()):
         return rows
     parts = by_date(rows)
-    return pa.concat_tables([rows.slice(0, 0), *(_kept_of_date(jobs[date], part) for date, part in parts.items())])
+    return pa.concat_tables([rows.slice(0, 0), *(kept[date].only(part) for date, part in parts.items())])
 
 
-def _kept_of_date(job: Job, rows: pa.Table) -> pa.Table:
-    if job.losers is None:
-        return rows
-    return rows.filter(pc.invert(pc.is_in(rows["order_id"], value_set=job.losers["order_id"].combine_chunks())))
-
-
-def _write(files: Files, date: str, job: Job, rows: tuple[pa.Table | None, pa.Table | None]) -> Made:
+def _write(files: Files, date: str, kept: Kept, rows: tuple[pa.Table | None, pa.Table | None]) -> Made:
     facts, items = rows
     made = []
-    if FACT_ORDER_STAGE in job.because:
+    if FACT_ORDER_STAGE in kept.job.because:
         facts = facts if facts is not None else FACT_ORDER.schema.empty_table()
         write_table(FACT_ORDER, facts, files.stage(FACT_ORDER.at(date)))
-        made.append(_publication(files, date, job, FACT_ORDER_STAGE, facts.num_rows))
-    if ORDER_ITEMS_STAGE in job.because:
-        made.append(_publication(files, date, job, ORDER_ITEMS_STAGE, _write_items(files, date, job, items)))
+        made.append(_publication(files, date, kept, FACT_ORDER_STAGE, facts.num_rows))
+    if ORDER_ITEMS_STAGE in kept.job.because:
+        made.append(_publication(files, date, kept, ORDER_ITEMS_STAGE, _write_items(files, date, kept, items)))
     return made
 
 
-def _write_items(files: Files, date: str, job: Job, items: pa.Table | None) -> int:
+def _write_items(files: Files, date: str, kept: Kept, items: pa.Table | None) -> int:
     """Without orders to leave out, the normalized items are the curated ones to the byte, so they are copied.
 
     The items are read here, unless they have been for fact_order: a file that cannot be read is not copied. The number
@@ -113,38 +141,39 @@ def _write_items(files: Files, date: str, job: Job, items: pa.Table | None) -> i
     """
     source = files.fetch(ITEMS.at(date))
     if items is None:
-        items = _kept_of_date(job, pq.read_table(source, partitioning=None))
-    if job.losers is None:
+        items = kept.only(pq.read_table(source, partitioning=None))
+    if kept.all:
         files.stage_copy(ORDER_ITEMS.at(date), source)
-        return job.upstream.counts.lines
+        return kept.job.upstream.counts.lines
     write_table(ORDER_ITEMS, items, files.stage(ORDER_ITEMS.at(date)))
     return int(items.num_rows)
 
 
-def _publication(files: Files, date: str, job: Job, stage: Stage, rows: int) -> Publication[CuratedManifest]:
-    losers = job.losers.to_pylist() if job.losers is not None else []
-    gone = {row["order_id"]: str(row["version"]) for row in losers}
+def _publication(files: Files, date: str, kept: Kept, stage: Stage, rows: int) -> Publication[CuratedManifest]:
+    job, left_out = kept.job, len(kept.superseded) + len(kept.excluded)
     manifest = CuratedManifest(
         id=job.upstream.id,
         made_from=str(job.upstream.id),
         as_of=job.as_of,
         because=job.because[stage],
-        superseded=gone,
+        superseded=kept.superseded,
         counts=CuratedCounts(
-            kept=job.upstream.counts.normalized - len(gone),
-            superseded_elsewhere=len(gone),
-            resurfaced=_resurfaced(files, date, job, gone) if stage == FACT_ORDER_STAGE else 0,
+            kept=job.upstream.counts.normalized - left_out,
+            superseded_elsewhere=len(kept.superseded),
+            excluded=len(kept.excluded),
+            resurfaced=_resurfaced(files, date, kept) if stage == FACT_ORDER_STAGE else 0,
             rows=rows,
         ),
     )
     return Publication(stage.manifest_at(date), manifest, {name: files.stage(name) for name in stage.files_at(date)})
 
 
-def _resurfaced(files: Files, date: str, job: Job, gone: dict[str, str]) -> int:
+def _resurfaced(files: Files, date: str, kept: Kept) -> int:
     """How many versions the date did not keep before and keeps now: what had won over them has vanished."""
-    if not job.before.keys() - gone.keys():
+    back = kept.job.before.keys() - kept.superseded.keys() - kept.excluded
+    if not back:
         return 0
     orders = pq.read_table(files.fetch(ORDERS.at(date)), partitioning=None)
     version = pc.coalesce(orders["updated_at"], orders["created_at"])
     now = {key: str(at) for key, at in zip(orders["order_id"].to_pylist(), version.to_pylist(), strict=True)}
-    return sum(now.get(key) == at for key, at in job.before.items() if key not in gone)
+    return sum(now.get(key) == kept.job.before[key] for key in back)

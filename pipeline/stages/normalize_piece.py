@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from msgspec import convert
 from msgspec.structs import replace
 
 from pipeline.contract import DISCARDED, ITEMS, LOGIC_VERSION, NORMALIZED_STAGE, ORDERS, Table, raw_name
@@ -94,7 +95,7 @@ def stage(engine: Engine, raw: Raw, writers: ThreadPoolExecutor) -> Staged:
                 raw.piece.files,
                 date,
                 [table.get(date) for table in tables],
-                replace(raw.piece.dates[date].manifest, counts=NormalizedCounts(**rows.counts.get(date, {}))),
+                replace(raw.piece.dates[date].manifest, counts=convert(rows.counts.get(date, {}), NormalizedCounts)),
             )
             for date in data
         }

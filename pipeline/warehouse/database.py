@@ -148,6 +148,7 @@ def _no_rows(table: Table) -> str:
         pa.int32(): "INTEGER",
         pa.int64(): "BIGINT",
         pa.date32(): "DATE",
+        pa.bool_(): "BOOLEAN",
         pa.timestamp("us"): "TIMESTAMP",
     }
     columns = [f"CAST(NULL AS {types.get(field.type, 'DECIMAL(18, 4)')}) AS {field.name}" for field in table.schema]
