@@ -247,3 +247,16 @@ def test_undated_records_that_cannot_be_taken_in_stop_no_date(lake: LakeUnderTes
     assert not lake.run([GOOD, more, NEVER], FIRST + HOUR)
     assert sorted(map(str, lake.curated("fact_order"))) == ["2025-01-15", "2025-01-16"]
     assert any("its bytes are not those that were landed" in error for error in lake.summary(FIRST + HOUR)["errors"])
+
+
+def test_a_record_keeps_the_reason_of_the_map_that_it_came_with(lake: LakeUnderTest) -> None:
+    placed = b'{"order_id":"o_3","placed":"soon","amount":1,"items":[]}'
+    lake.settings["orders_fields"] = {"created_at": "$.placed"}
+    lake.write_dump([GOOD, placed], FIRST)
+    assert lake.run(None, FIRST)
+    assert undated(lake) == [("missing_created_at", GOOD), ("invalid_created_at", placed)]
+    # GOOD has a date by this map, and what is no more in the dump stays as it came
+    lake.settings["orders_fields"] = {"created_at": "$.created_at"}
+    lake.write_dump([GOOD], FIRST + HOUR)
+    assert lake.run(None, FIRST + HOUR)
+    assert undated(lake) == [("invalid_created_at", placed)]

@@ -20,10 +20,14 @@ class Tombstone(msgspec.Struct):
 
 
 class Segment(msgspec.Struct):
-    """Neighbouring records of the undated partition that came with one dump, which speaks for `answers_as_of`."""
+    """Neighbouring records of the undated partition that came with one dump, which speaks for `answers_as_of`.
+
+    `fields` has the texts of the map by which the dump was read, if there was one.
+    """
 
     records: Count
     answers_as_of: Stamp
+    fields: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class RawCounts(msgspec.Struct):

@@ -18,6 +18,7 @@ from pipeline.sources.dump.spool import part_bytes
 from pipeline.sources.dump.undated_records import (
     QUARANTINE,
     RAW,
+    Origin,
     Undated,
     landed_records,
     moment_of,
@@ -57,7 +58,8 @@ def take_in(run: Run, dump: Dump, inventory: Inventory) -> None:
         kept = before.only([not left for left in np.logical_or(dated, expired)])
         held = set(kept.lines)
         added = [] if is_merged else [line for line in arriving if line not in held]
-        now = Undated(kept.lines + added, kept.moments + [inventory.answers_as_of] * len(added))
+        origin = Origin(inventory.answers_as_of, dump.shape.fields)
+        now = Undated(kept.lines + added, kept.origins + [origin] * len(added))
         answer = replace(
             manifest,
             answers_as_of=max(moment_of(manifest), inventory.answers_as_of),
@@ -167,7 +169,7 @@ def _dated(lake: Lake, dump: Dump, inventory: Inventory, lines: list[bytes], eng
     of_date: dict[str, set[bytes]] = {}
     bound = split_lines(b"".join(lines))
     at = same_instant(moment(inventory.answers_as_of), bound.size)
-    bind_lines(engine, bound, answers_as_of=at)
+    bind_lines(engine, bound, answers_as_of=at, fields=dump.shape.fields)
     for row in engine.query("landing").to_pylist():
         date = str(row["date"])
         if date in inventory.parts:
@@ -179,5 +181,5 @@ def _dated(lake: Lake, dump: Dump, inventory: Inventory, lines: list[bytes], eng
 
 def _expired(run: Run, before: Undated, arriving: set[bytes]) -> np.ndarray:
     limit = _limit(run)
-    pairs = zip(before.lines, before.moments, strict=True)
-    return np.array([at < limit and line not in arriving for line, at in pairs], bool)
+    pairs = zip(before.lines, before.origins, strict=True)
+    return np.array([origin.answers_as_of < limit and line not in arriving for line, origin in pairs], bool)

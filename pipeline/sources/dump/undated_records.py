@@ -5,15 +5,19 @@ import logging
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import compress, groupby
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec import UNSET
 
 from pipeline.contract import DISCARDED, UNDATED, raw_name
 from pipeline.engine import Engine, normalized, split_lines
 from pipeline.errors import CorruptPartition
 from pipeline.events import emit
+from pipeline.fields import FieldMap
 from pipeline.lake import AS_OF_FORMAT, Lake, RawManifest, Segment, moment, write_table
 
 RAW, QUARANTINE = raw_name(UNDATED), DISCARDED.at(UNDATED)
@@ -21,16 +25,28 @@ BATCH_LINES = 1 << 17
 FUTURE = "future_created_at"
 
 
+class Origin(NamedTuple):
+    """The dump that a record came with: the moment and the map by which the record is judged."""
+
+    answers_as_of: str
+    fields: FieldMap | None = None
+
+    @classmethod
+    def of(cls, segment: Segment) -> "Origin":
+        return cls(segment.answers_as_of, FieldMap(segment.fields) if segment.fields else None)
+
+
 @dataclass
 class Undated:
-    """The records of the partition, in order, and the moment by which each is judged."""
+    """The records of the partition, in order, and where each came from."""
 
     lines: list[bytes]
-    moments: list[str]
+    origins: list[Origin]
 
     @classmethod
     def of(cls, lines: list[bytes], segments: list[Segment]) -> "Undated":
-        return cls(lines, [segment.answers_as_of for segment in segments for _ in range(segment.records)])
+        origins = ((Origin.of(segment), segment.records) for segment in segments)
+        return cls(lines, [origin for origin, records in origins for _ in range(records)])
 
     @property
     def content(self) -> bytes:
@@ -38,18 +54,15 @@ class Undated:
 
     @property
     def segments(self) -> list[Segment]:
-        """How many neighbouring records share a moment, from the first to the last."""
-        found: list[Segment] = []
-        for at in self.moments:
-            if not found or found[-1].answers_as_of != at:
-                found.append(Segment(records=0, answers_as_of=at))
-            found[-1].records += 1
-        return found
+        """How many neighbouring records share an origin, from the first to the last."""
+        return [
+            Segment(len(list(records)), origin.answers_as_of, origin.fields.texts if origin.fields else UNSET)
+            for origin, records in groupby(self.origins)
+        ]
 
     def only(self, stays: list[bool]) -> "Undated":
         """The records that stay."""
-        kept = [pair for pair, stay in zip(zip(self.lines, self.moments, strict=True), stays, strict=True) if stay]
-        return Undated([line for line, _ in kept], [at for _, at in kept])
+        return Undated(list(compress(self.lines, stays)), list(compress(self.origins, stays)))
 
 
 @dataclass(frozen=True)
@@ -80,7 +93,7 @@ def landed_records(lake: Lake) -> Landed:
         # raw is replaced whole, so without a manifest it is what was landed last
         lines = split(data)
     if lines is not None:
-        return Landed(Undated(lines, [_oldest_moment(lake)] * len(lines)))
+        return Landed(Undated(lines, [Origin(_oldest_moment(lake))] * len(lines)))
     counted = manifest.counts.extracted if manifest is not None else 0
     if not counted or (data is None and not lake.files.has(QUARANTINE)):
         if counted:
@@ -132,25 +145,23 @@ def _quarantined(lake: Lake) -> list[bytes] | None:
 
 def write_quarantine(engine: Engine, now: Undated, target: str) -> list[str]:
     """Write every record with the reason to discard it; the reasons. Writes nothing when there are none."""
-    pieces = []
-    for start in range(0, len(now.lines), BATCH_LINES):
-        chosen = now.lines[start : start + BATCH_LINES]
-        lines = split_lines(b"".join(chosen))
-        moments = [moment(at) for at in now.moments[start : start + BATCH_LINES]]
-        at = pa.array(np.array(moments, "datetime64[us]"))
-        rows = normalized(engine, lines, pa.nulls(lines.size, pa.date32()), at).discarded
-        reasons = dict(zip(rows["position"].to_pylist(), rows["reason"].to_pylist(), strict=True))
-        positions = range(lines.size)
-        columns = {
-            "position": [start + position for position in positions],
-            # an undated record whose created_at is acceptable can only have been in the future when it came
-            "reason": [reasons.get(position, FUTURE) for position in positions],
-            "record": chosen,
-        }
-        pieces.append(pa.table(columns, schema=DISCARDED.schema))
-    if not pieces:
-        return []
-    table = pa.concat_tables(pieces)
-    write_table(DISCARDED, table, target)
-    found: list[str] = table["reason"].to_pylist()
-    return found
+    reasons: list[str] = []
+    for fields, group in groupby(now.origins, key=lambda origin: origin.fields):
+        end = len(reasons) + len(list(group))
+        while (start := len(reasons)) < end:
+            batch = slice(start, min(end, start + BATCH_LINES))
+            reasons += _reasons(engine, Undated(now.lines[batch], now.origins[batch]), fields)
+    if reasons:
+        columns = {"position": list(range(len(reasons))), "reason": reasons, "record": now.lines}
+        write_table(DISCARDED, pa.table(columns, schema=DISCARDED.schema), target)
+    return reasons
+
+
+def _reasons(engine: Engine, chosen: Undated, fields: FieldMap | None) -> list[str]:
+    """Why each of these records is discarded."""
+    lines = split_lines(chosen.content)
+    at = pa.array(np.array([moment(origin.answers_as_of) for origin in chosen.origins], "datetime64[us]"))
+    rows = normalized(engine, lines, pa.nulls(lines.size, pa.date32()), at, fields).discarded
+    found = dict(zip(rows["position"].to_pylist(), rows["reason"].to_pylist(), strict=True))
+    # an undated record whose created_at is acceptable can only have been in the future when it came
+    return [found.get(position, FUTURE) for position in range(lines.size)]
