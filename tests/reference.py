@@ -248,6 +248,7 @@ def _order(record: dict[str, Any], order_id: str, created_at: dt.datetime, extra
         nulled.update(_nulled(name, value, line) for name, value in zip(("sku", "qty", "price"), item, strict=True))
     nulled[""] = 0
     nulled["items_dropped"] = len(elements) - len(lines)
+    nulled["items absent"] = not lines
     metadata = None if metadata is None else canonical(metadata)
     status, is_excluded = record.get("status"), excluded(record)
     rest = (status if isinstance(status, str) else None, is_excluded, items, +nulled)
@@ -289,6 +290,15 @@ def land(dump_lines: list[bytes], as_of: dt.datetime) -> dict[dt.date | None, li
     return partitions
 
 
+def _lacked(discard: tuple[str, bytes]) -> str:
+    """The field that a record is discarded for, and how it was."""
+    reason, line = discard
+    if reason == "missing_order_id":
+        return "order_id absent" if parse(line).get("order_id") is None else "order_id unreadable"
+    kinds = {"malformed_json": "", "missing_created_at": "created_at absent"}
+    return kinds.get(reason, "created_at unreadable")
+
+
 def _version(created_at: dt.datetime, updated_at: dt.datetime | None) -> tuple[dt.datetime, dt.datetime]:
     return (updated_at or created_at, created_at)
 
@@ -311,8 +321,9 @@ def normalize(raw_lines: list[bytes], extracted_at: dt.datetime) -> Normalized:
         "normalized": len(kept),
         "superseded_here": len(raw_lines) - len(discards) - len(kept),
         "discarded": dict(Counter(reason for reason, _ in discards)),
-        "nulled": dict(sum((order.nulled for order in kept if not order.excluded), Counter())),
+        "nulled": dict(sum((order.nulled for order in kept if not order.excluded), Counter(map(_lacked, discards)))),
     }
+    counts["nulled"].pop("", None)
     orders = [(*order[1:8], order.date, order.status, order.excluded) for order in kept]
     items = [(order.order_id, n, *item, order.date) for order in kept for n, item in enumerate(order.items, start=1)]
     return Normalized(orders, items, counts, discards)

@@ -259,6 +259,7 @@ def test_a_discarded_record_supersedes_nothing_and_the_sums_of_a_date_add_up():
     ]
     counts = ref.normalize(lines, AS_OF).counts
     once = (
+        "order_id absent",
         "user_id unreadable",
         "updated_at unreadable",
         "sku absent",

@@ -1,5 +1,6 @@
-"""What a stage counts by date: law 1's figures, lines, currencies, and how the values of each field were taken."""
+"""What normalizing counts by date: law 1's figures, lines, currencies, and how the values of each field were taken."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,16 @@ import pyarrow.compute as pc
 
 ORDER_LEVEL = ("user_id", "amount", "currency", "updated_at")
 LINE_LEVEL = ("sku", "qty", "price")
+# a record without an acceptable value of these is discarded, and why
+REQUIRED = {
+    "order_id": {"missing_order_id": "absent"},
+    "created_at": {
+        "missing_created_at": "absent",
+        "invalid_created_at": "unreadable",
+        "future_created_at": "unreadable",
+        "outside_window": "unreadable",
+    },
+}
 
 Counts = dict[str, dict[str, Any]]
 
@@ -15,9 +26,9 @@ Counts = dict[str, dict[str, Any]]
 def counts_by_date(
     dates: pa.Array, kept: pa.Table, items: pa.Table, superseded: pa.Table, discarded: pa.Table
 ) -> Counts:
-    """The counts of NormalizedCounts by date; what is 0 is left out.
+    """The counts of NormalizedCounts by date. Values are counted of orders that are not excluded.
 
-    `kept` and `items` are ordered by date. Values are counted of orders that are not excluded.
+    `kept` and `items` are ordered by date; `discarded` are rows of record.
     """
     counts: Counts = {}
 
@@ -30,36 +41,64 @@ def counts_by_date(
     note("superseded_here", superseded["partition_date"])
     note("lines", items["date"])
     if pc.any(kept["excluded"]).as_py():
-        note("excluded", kept.filter(kept["excluded"])["date"])
+        note("excluded_here", kept.filter(kept["excluded"])["date"])
         kept, items = (rows.filter(pc.invert(rows["excluded"])) for rows in (kept, items))
     for row in kept.filter(pc.greater(kept["dropped_items"], 0)).select(["date", "dropped_items"]).to_pylist():
         of_date = counts[str(row["date"])]
         of_date["dropped_items"] = of_date.get("dropped_items", 0) + row["dropped_items"]
     for row in kept.group_by("date").aggregate([("currency", "distinct")]).to_pylist():
         counts[str(row["date"])]["currencies"] = sorted(c for c in row["currency_distinct"] if c is not None)
-    for row in discarded.select(["date", "reason"]).to_pylist():
-        reasons = counts[str(row["date"])].setdefault("discarded", {})
-        reasons[row["reason"]] = reasons.get(row["reason"], 0) + 1
-    for rows, names in ((kept, ORDER_LEVEL), (items, LINE_LEVEL)):
-        _count_values(counts, rows, names)
+    for name in ORDER_LEVEL:
+        _count_values(counts, name, kept, pc.is_valid(kept[name]), kept[f"{name}_present"])
+    _count_values(counts, "items", kept, has_lines := pc.greater(list_lengths(kept["items"]), 0), has_lines)
+    for name in LINE_LEVEL:
+        _count_values(counts, name, items, pc.is_valid(items[name]), items[f"{name}_present"])
+    _count_discarded(counts, discarded)
     return counts
 
 
-def _count_values(counts: Counts, rows: pa.Table, names: tuple[str, ...]) -> None:
-    """Add FieldCounts by date and field, where not all values were accepted."""
+def list_lengths(lists: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The length of each list; null is an empty one."""
+    return pc.fill_null(pc.list_value_length(lists), 0)
+
+
+def _count_values(counts: Counts, name: str, rows: pa.Table, is_accepted: Any, is_present: Any) -> None:
+    """Add FieldCounts of one field by date; the rows are ordered by date."""
     days = rows["date"].cast(pa.int32()).to_numpy()
-    starts = np.flatnonzero(np.append(True, days[1:] != days[:-1])) if len(days) else days
-    for name in names:
-        if not rows[name].null_count:
-            continue
-        is_null = rows[name].is_null().to_numpy()
-        is_present = rows[f"{name}_present"].to_numpy()
-        unreadable = is_null & is_present
-        kinds = {"accepted": ~is_null, "absent": is_null & ~is_present, "unreadable": unreadable}
-        by_kind = {kind: np.add.reduceat(found, starts, dtype=np.int64) for kind, found in kinds.items()}
-        for group in np.flatnonzero(by_kind["absent"] + by_kind["unreadable"]):
-            start = starts[group]
-            of_field = {kind: int(numbers[group]) for kind, numbers in by_kind.items()}
-            if of_field["unreadable"]:
-                of_field["first"] = rows["order_id"][start + int(unreadable[start:].argmax())].as_py()
-            counts[str(np.datetime64(int(days[start]), "D"))].setdefault("fields", {})[name] = of_field
+    if not len(days):
+        return
+    starts = np.flatnonzero(np.append(True, days[1:] != days[:-1]))
+    accepted, present = is_accepted.to_numpy(), is_present.to_numpy()
+    unreadable = present & ~accepted
+    kinds = {"accepted": accepted, "absent": ~present, "unreadable": unreadable}
+    by_kind = {kind: np.add.reduceat(found, starts, dtype=np.int64) for kind, found in kinds.items()}
+    for group, start in enumerate(starts):
+        of_field = {kind: int(numbers[group]) for kind, numbers in by_kind.items() if numbers[group]}
+        if "unreadable" in of_field:
+            of_field["first"] = rows["order_id"][start + int(unreadable[start:].argmax())].as_py()
+        counts[str(np.datetime64(int(days[start]), "D"))].setdefault("fields", {})[name] = of_field
+
+
+def _count_discarded(counts: Counts, discarded: pa.Table) -> None:
+    """Add the reasons to discard records by date, and FieldCounts of the fields that these are about."""
+    names = ["partition_date", "reason", "order_id", "order_id_present"]
+    fields: dict[tuple[str, str], Counter[str]] = {}
+    firsts: dict[tuple[str, str], str] = {}
+    for row in discarded.select(names).to_pylist():
+        date, reason = str(row["partition_date"]), row["reason"]
+        counts[date].setdefault("discarded", Counter())[reason] += 1
+        for name, kinds in REQUIRED.items():
+            kind = "unreadable" if name == "order_id" and row["order_id_present"] else kinds.get(reason, "")
+            if reason in kinds:
+                fields.setdefault((date, name), Counter())[kind] += 1
+            if reason in kinds and kind == "unreadable" and row["order_id"]:
+                firsts.setdefault((date, name), row["order_id"])
+    for date, of_date in counts.items():
+        of_date["discarded"] = dict(of_date.get("discarded", {}))
+        acceptable = of_date.get("normalized", 0) + of_date.get("superseded_here", 0)
+        late = sum(count for reason, count in of_date["discarded"].items() if reason in REQUIRED["created_at"])
+        for name, accepted in (("order_id", acceptable + late), ("created_at", acceptable)):
+            of_field: dict[str, Any] = {"accepted": accepted} | fields.get((date, name), {})
+            if (date, name) in firsts:
+                of_field["first"] = firsts[date, name]
+            of_date.setdefault("fields", {})[name] = of_field

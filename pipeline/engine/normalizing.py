@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.engine.connection import Engine
-from pipeline.engine.counting import LINE_LEVEL, Counts, counts_by_date
+from pipeline.engine.counting import LINE_LEVEL, Counts, counts_by_date, list_lengths
 from pipeline.engine.lines import Lines, bind_lines
 from pipeline.fields import FieldMap
 
@@ -46,8 +46,9 @@ def normalized(
     kept = kept.append_column("date", kept["created_at"].cast(pa.date32()))
     items = _items(kept)
     superseded = record.take(engine.query("superseded_here")["position"])
-    discarded = _discarded(record.filter(pc.invert(stays)), lines, dates)
-    return Normalized(kept, items, discarded, counts_by_date(dates, kept, items, superseded, discarded))
+    discarded = record.filter(pc.invert(stays))
+    counts = counts_by_date(dates, kept, items, superseded, discarded)
+    return Normalized(kept, items, _discarded(discarded, lines, dates), counts)
 
 
 def _records(
@@ -86,7 +87,7 @@ def _items(kept: pa.Table) -> pa.Table:
     """One row per order line, numbered from 1 in array order, in the order of kept."""
     lists = kept["items"].combine_chunks()
     order = pc.list_parent_indices(lists)
-    size = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
+    size = list_lengths(lists).to_numpy()
     number = np.arange(len(order)) - np.repeat(np.cumsum(size) - size, size) + 1
     fields = lists.flatten()
     columns = {name: kept[name].take(order) for name in ("order_id", "date", "excluded")}

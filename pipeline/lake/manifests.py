@@ -41,9 +41,9 @@ SomeOrNone = Count | msgspec.UnsetType
 
 
 class FieldCounts(msgspec.Struct, omit_defaults=True):
-    """How many values of a field were accepted, were not there or null, and became null since they are unreadable.
+    """How many values of a field were accepted, were not there or null, and could not be read as the contract says.
 
-    `first` is the order_id of the first unreadable one.
+    `first` is the order_id of the first unreadable one. Of `items` an order's lines are one value, absent without any.
     """
 
     accepted: Count = 0
@@ -55,8 +55,8 @@ class FieldCounts(msgspec.Struct, omit_defaults=True):
 class NormalizedCounts(msgspec.Struct):
     """Of the records of a raw partition: orders in their newest version, older versions, discarded by reason; lines.
 
-    Where there are any: orders that the map excludes, and of the others the items that are no objects, and `fields`,
-    which has each field of which not all values were accepted.
+    Where there are any: orders that the map excludes, and of the others the items that are no objects. `fields` has the
+    values of each field; manifests of before do not have it.
     """
 
     extracted: Count = 0
@@ -65,7 +65,7 @@ class NormalizedCounts(msgspec.Struct):
     discarded: dict[str, Count] = {}
     lines: Count = 0
     currencies: list[str] = []
-    excluded: SomeOrNone = msgspec.UNSET
+    excluded_here: SomeOrNone = msgspec.UNSET
     dropped_items: SomeOrNone = msgspec.UNSET
     fields: dict[str, FieldCounts] | msgspec.UnsetType = msgspec.UNSET
 

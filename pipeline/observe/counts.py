@@ -38,7 +38,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     # orders: that another date has in a later version, and that this date keeps
     superseded_elsewhere: Count = UNSET
     kept: Count = UNSET
-    # orders that the map excludes and no other date has in a later version
+    # orders that the map excludes: all, and those that no other date has in a later version
+    excluded_here: Count = UNSET
     excluded: Count = UNSET
     # orders that the date did not keep before and keeps now
     resurfaced: Count = UNSET
@@ -46,7 +47,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     lines: Count = UNSET
     rows: Count = UNSET
     currencies: list[str] | UnsetType = UNSET
-    # the fields of which not all values were accepted, and the items that are no objects
+    # how the values of each field were taken, and the items that are no objects
     fields: dict[str, FieldCounts] | UnsetType = UNSET
     dropped_items: Count = UNSET
 

@@ -55,7 +55,7 @@ class Kept:
         """Files of before logic version 3 do not say what is excluded, and hold nothing that is."""
         losers = job.losers.to_pylist() if job.losers is not None else []
         superseded = {row["order_id"]: str(row["version"]) for row in losers}
-        if not job.upstream.counts.excluded:
+        if not job.upstream.counts.excluded_here:
             return cls(job, superseded, frozenset())
         orders = pq.read_table(files.fetch(ORDERS.at(date)), columns=["order_id", "excluded"], partitioning=None)
         excluded = orders["order_id"].filter(orders["excluded"]).to_pylist()
