@@ -215,6 +215,14 @@ class run(luigi.Config):
     as_of = Instant(default=None)
 
 
+class health(luigi.Config):
+    """From when on it is told that values of a field are not there or cannot be read."""
+
+    max_unreadable_share = _amount(float, 0, 1, "a share", 0.05)
+    max_absent_share = _amount(float, 0, 1, "a share", 0.5)
+    min_records = Setting(_number(int, 1, 1 << 62), "a whole number from 1 on", default=20)
+
+
 class alerts(luigi.Config):
     """When a run that did not fail is worth a message all the same."""
 
@@ -242,6 +250,7 @@ SECTIONS: tuple[type[luigi.Config], ...] = (
     warehouse,
     engine,
     run,
+    health,
     alerts,
     metrics,
     report,

@@ -13,6 +13,7 @@ PipelineError
 │   └── PageTooLarge      a page of more than max_page_bytes
 ├── DateFailed            one date that cannot be built; the other dates are
 │   ├── NotLanded         --reprocess of a date that has no landed raw file
+│   ├── UnfitMap          records among which the map of the fields finds no amount, no line, or nothing that is kept
 │   ├── ShrunkDate        an extraction without many of the order_ids that are landed
 │   └── CorruptPartition  a published file that is not what its manifest says
 ├── UnreadableDimension   users_csv or products_csv cannot be read as a table
@@ -80,6 +81,10 @@ class DateFailed(PipelineError):
 
 class NotLanded(DateFailed):
     """A date to reprocess that was never extracted."""
+
+
+class UnfitMap(DateFailed):
+    """A map that fits none of many records: nothing of them is normalized."""
 
 
 class ShrunkDate(DateFailed):

@@ -92,13 +92,14 @@ def _sources(run: Run, user_id: str) -> Iterator[str]:
 def _in_orders(run: Run, user_id: str) -> Iterator[str]:
     url = config.orders_api().url
     try:
-        records = open_source().all_records()
+        source = open_source()
+        records = source.all_records()
         if records is None:
             yield (
                 f"{url}: not asked; remove the user from the shop first, or the next extraction of a date brings "
                 "records back"
             )
-        elif count := in_records(records, user_id, run.open_engine):
+        elif count := in_records(records, user_id, source.shape.fields, run.open_engine):
             yield (
                 f"{url}: still has {count:,} record(s) of the user; make it without them, or they come back when "
                 "they are extracted: open dates, --force, and undated ones once the dump changes"

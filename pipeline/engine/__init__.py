@@ -10,15 +10,19 @@ from pipeline.engine.connection import (
     sql,
     use_system_memory,
 )
+from pipeline.engine.counting import REQUIRED
 from pipeline.engine.exact_json import NotJson, NotText, rewrite, tokens
 from pipeline.engine.facts import fact_order
+from pipeline.engine.fit import Fit
 from pipeline.engine.lines import Lines, bind_lines, same_instant, split_lines
 from pipeline.engine.normalizing import Normalized, by_date, normalized
 
 __all__ = [
     "BAD_DATE",
+    "REQUIRED",
     "Engine",
     "EngineError",
+    "Fit",
     "Lines",
     "Normalized",
     "NotJson",

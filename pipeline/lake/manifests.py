@@ -30,6 +30,13 @@ class Segment(msgspec.Struct):
     fields: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
+class Judged(msgspec.Struct):
+    """Whether the map of this digest fits the dump that the records came with; `fault` is empty if it does."""
+
+    map: str
+    fault: str
+
+
 class RawCounts(msgspec.Struct):
     """The records landed; those of the undated partition are all discarded, here by reason."""
 
@@ -119,6 +126,9 @@ class RawManifest(Manifest, kw_only=True):
     fields: dict[str, str] | None = None
     api: dict[str, Count] | None = None
     plain_by: int | None = None
+    judged: Judged | None = None
+    # whether --accept-fields was given: then no map is too wrong for it
+    accepts_fields: bool | None = None
     dropped: Tombstone | None = None
     erasing: str | None = None
     erased_from: str | None = None

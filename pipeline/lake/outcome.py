@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pipeline.contract import Stage
 from pipeline.dates import fold_dates
-from pipeline.errors import CorruptPartition, DateFailed, PipelineError, RunFailed
+from pipeline.errors import CorruptPartition, DateFailed, PipelineError, RunFailed, UnfitMap
 from pipeline.events import emit
 from pipeline.lake.freshness import failure
 from pipeline.lake.lake import Lake
@@ -59,7 +59,9 @@ def _write_failure(
     lake: Lake, intent: Intent, failed: tuple[Stage, str], error: Exception, api: Mapping[str, int]
 ) -> None:
     stage, date = failed
-    text = str(error) if "date=" in str(error) else _text(stage, date, error)
+    # a map that does not fit is one error, however many dates share it
+    is_whole = "date=" in str(error) or isinstance(error, UnfitMap)
+    text = str(error) if is_whole else _text(stage, date, error)
     note = {"stage": stage.name, "date": date, "error": text, "kind": type(error).__name__, "api": dict(api)}
     lake.files.write(failure(stage, date, intent), note)
 

@@ -24,6 +24,7 @@ class Intent:
     # extract the dates as if they were open: again, and rebuild only what is not the same
     reopen: bool = False
     allow_shrink: bool = False
+    accept_fields: bool = False
     keep_going: bool = False
     settle: timedelta = timedelta(hours=6)
     max_vanished_share: float = 0.2

@@ -4,17 +4,19 @@ A file there that has another shape counts as absent.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from pipeline.contract import UNDATED
 from pipeline.dates import is_date
 from pipeline.lake import AS_OF_FORMAT, Lake, json_object, run_name
 from pipeline.observe.checks import Breaches, LateArriving
 from pipeline.observe.counts import Asked, Counts, DateSummary, Totals, UndatedSummary, totals
+from pipeline.observe.health import Health
 
 
 class Changed(msgspec.Struct):
@@ -52,6 +54,8 @@ class Summary(Options, frozen=True, kw_only=True):
     currencies: list[str] = []
     settled_dates_that_differ: list[str] = []
     late_arriving: LateArriving = LateArriving()
+    # the fields of what was built that are not as they should be
+    health: list[Health] = []
     checks: dict[str, Breaches]
     # the error of each date that failed
     failed: dict[str, str]
@@ -89,15 +93,20 @@ class Summary(Options, frozen=True, kw_only=True):
 
     @property
     def built(self) -> Totals:
-        """What the partitions hold that the run built.
+        """What the partitions hold that the run built, in all."""
+        return totals(made(self.dates, self.undated).values())
 
-        Of the undated partition, which keeps what earlier dumps had, those records that this run's dump has added.
-        """
-        counted: list[Counts] = [date for date in self.dates.values() if date.built]
-        if self.undated.built:
-            added = self.undated.added or {}
-            counted.append(Counts(extracted=sum(added.values()), discarded=added))
-        return totals(counted)
+
+def made(dates: Mapping[str, DateSummary], undated: UndatedSummary) -> dict[str, Counts]:
+    """What the partitions hold that a run built.
+
+    Of the undated partition, which keeps what earlier dumps had, those records that this run's dump has added.
+    """
+    counted: dict[str, Counts] = {date: found for date, found in dates.items() if found.built}
+    if undated.built:
+        added = undated.added or {}
+        counted[UNDATED] = Counts(extracted=sum(added.values()), discarded=added)
+    return counted
 
 
 _DECODER = msgspec.json.Decoder(Summary)

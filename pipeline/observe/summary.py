@@ -135,6 +135,7 @@ def _notes(summary: Summary, path: str) -> list[str]:
     notes = [_api(summary.api)] if summary.api.retries is not UNSET else []
     if len(summary.currencies) > 1:
         notes.append(f"currencies: {', '.join(summary.currencies)}; sum amounts of one currency only")
+    notes += [found.text for found in summary.health]
     unknown = summary.late_arriving
     if unknown.unknown_user or unknown.unknown_sku:
         notes.append(

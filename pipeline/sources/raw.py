@@ -43,12 +43,8 @@ def confirm(run: Run, date: str, answer: RawManifest, because: str) -> None:
     """
     landed = run.lake.raw(date) or answer
     moment = max(landed.answers_as_of, answer.answers_as_of)
-    _note_asked(
-        run,
-        date,
-        replace(answer, id=landed.id, files=landed.files, counts=landed.counts, answers_as_of=moment),
-        because,
-    )
+    same = replace(answer, id=landed.id, files=landed.files, counts=landed.counts, accepts_fields=landed.accepts_fields)
+    _note_asked(run, date, replace(same, answers_as_of=moment), because)
 
 
 def has_better(run: Run, date: str, answer: str) -> bool:
@@ -105,6 +101,11 @@ class Shape:
             return made_from is not None
         paths = [source for source in (made_from, self.url) if "://" not in source]
         return len({os.path.dirname(os.path.realpath(path)) for path in paths}) == 1 and len(paths) == 2
+
+
+def digest_of(fields: FieldMap | None) -> str:
+    """Another text for every other map; empty for records as the contract has them."""
+    return fields.digest if fields is not None else ""
 
 
 def fields_of(manifest: RawManifest, shape: Shape | None = None) -> FieldMap | None:

@@ -9,10 +9,12 @@ from pipeline.dates import fold_dates, is_date
 from pipeline.engine import EngineError
 from pipeline.errors import CheckFailed, PipelineError, RunFailed
 from pipeline.events import emit
+from pipeline.fields import FieldMap
 from pipeline.lake import DUMP_SPOOLS, Lake, Run, by_text, error_text, failure, newest_settled, settled
 from pipeline.observe.checks import Breaches, LateArriving, late_arriving, run_checks
 from pipeline.observe.counts import PartitionCounts, failed_dates, partition_counts, touched, undated
-from pipeline.observe.history import Options, Summary, write_summary
+from pipeline.observe.health import Limits, health
+from pipeline.observe.history import Options, Summary, made, write_summary
 from pipeline.observe.rotten import disown_rotten
 from pipeline.observe.summary import show, summarize
 from pipeline.sources.base import Source
@@ -27,12 +29,14 @@ UNCHECKED = "curated/_unchecked.json"
 class Ending:
     """What is known at the end of a run: its dates, its options for the summary, and what has failed so far.
 
-    `source` is None where none was asked; `elapsed` tells the seconds since the run began.
+    `source` is None where none was asked, `fields` is its map; `elapsed` tells the seconds since the run began.
     """
 
     dates: list[str]
     warehouse: str
     source: Source | None
+    fields: FieldMap | None
+    limits: Limits
     options: Options
     errors: list[PipelineError]
     elapsed: Callable[[], float]
@@ -50,7 +54,8 @@ def conclude(run: Run, ending: Ending) -> None:
         partitions = [partition_counts(run.lake, date, run.intent) for date in dates]
         failed = {part.date: RunFailed(part.summary.error) for part in partitions if part.summary.error}
         errors = [*ending.errors, *_unseen(run.lake, ending.warehouse), *by_text(failed), *_undated(run), *broken]
-        differing = _differing(run, partitions, ending.source)
+        differing, without_date = _differing(run, partitions, ending.source), undated(run.lake, run.intent)
+        parts = made({part.date: part.summary for part in partitions}, without_date)
         summary = summarize(
             partitions,
             ending.options,
@@ -58,7 +63,8 @@ def conclude(run: Run, ending: Ending) -> None:
             seconds=round(ending.elapsed(), 3),
             chosen_dates=fold_dates(ending.dates),
             newest_settled_date=newest_settled(run.lake, run.intent),
-            undated=undated(run.lake, run.intent),
+            undated=without_date,
+            health=health(run.lake, parts, ending.limits, ending.fields),
             settled_dates_that_differ=differing,
             late_arriving=unknown,
             checks=checks,
@@ -150,6 +156,10 @@ def _log(summary: Summary) -> None:
     skipped = [date for date in summary.dates.values() if date.skipped and not date.dropped]
     if skipped:
         emit("skipped", dates=len(skipped), reason="settled, complete")
+    for found in summary.health:
+        if found.is_ill:
+            figures = {"accepted": found.accepted, "absent": found.absent, "unreadable": found.unreadable}
+            emit("field_health", level=logging.WARNING, field=found.field, **figures)
     if summary.settled_dates_that_differ:
         dates = fold_dates(summary.settled_dates_that_differ)
         emit("source_differs", level=logging.WARNING, dates=dates, advice="--force extracts them again")

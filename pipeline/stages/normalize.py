@@ -19,6 +19,7 @@ from pipeline.lake import STALE, NormalizedManifest, Outcome, Publication, Run, 
 from pipeline.observe.rotten import disown_rotten
 from pipeline.prefetching import prefetched
 from pipeline.sources.raw import Shape, fields_of
+from pipeline.stages.fit import unfit
 from pipeline.stages.normalize_piece import Due, Piece, logic_of, read, stage
 from pipeline.stages.staging import cut, staged
 
@@ -37,6 +38,9 @@ def normalize(run: Run, dates: list[str], shape: Shape) -> None:
     with run.lake.work.locked():
         todo = {date: reason for date in dates if (reason := missing(run.lake, NORMALIZED_STAGE, date, run.intent))}
         with run.open_engine() as engine:
+            for date, error in unfit(run, engine, list(todo), shape).items():
+                outcome.fail(date, error)
+                del todo[date]
             build = _Build(run, engine, outcome, shape)
             build.stage(todo)
             if build.publications:

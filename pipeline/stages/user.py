@@ -98,10 +98,10 @@ def names_user(record: bytes, user_id: str) -> bool:
     return any(json.dumps(user_id, ensure_ascii=ascii_only).encode() in record for ascii_only in (True, False))
 
 
-def in_records(records: Iterator[bytes], user_id: str, open_engine: OpenEngine) -> int:
+def in_records(records: Iterator[bytes], user_id: str, fields: FieldMap | None, open_engine: OpenEngine) -> int:
     """How many records of the user are in buffers of a source's lines. Raises what reading them raises."""
     with open_engine() as engine:
-        return sum(_counts(engine, data, user_id, [None])[0] for data in records)
+        return sum(_counts(engine, data, user_id, [fields])[0] for data in records)
 
 
 def in_dimension(lake: Lake, user_id: str) -> int:

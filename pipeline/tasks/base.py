@@ -14,6 +14,7 @@ from pipeline.contract import RAW_STAGE, Stage
 from pipeline.engine import Engine
 from pipeline.errors import BadSetting, PipelineError
 from pipeline.lake import AS_OF_FORMAT, Intent, Lake, Run, done_later
+from pipeline.observe.health import Limits
 from pipeline.observe.settings import warn_of_no_file
 from pipeline.tasks.announce import announce_failure
 from pipeline.tasks.parameters import DatesParameter, StampParameter
@@ -30,6 +31,9 @@ class LakeTask(luigi.Task):
     reprocess = luigi.BoolParameter(positional=False, description="rebuild the chosen dates from the landed raw files")
     allow_shrink = luigi.BoolParameter(
         positional=False, description="accept an extraction that lacks many landed orders"
+    )
+    accept_fields = luigi.BoolParameter(
+        positional=False, description="accept that a map finds no amount, no line or no order in what is landed"
     )
     reopen = luigi.BoolParameter(positional=False, description="internal: extract the dates as if they were open")
     keep_going = luigi.BoolParameter(positional=False, description="internal: record a failed date and go on")
@@ -62,6 +66,7 @@ class LakeTask(luigi.Task):
             reprocess=self.reprocess,
             reopen=self.reopen,
             allow_shrink=self.allow_shrink,
+            accept_fields=self.accept_fields,
             keep_going=self.keep_going,
             settle=timedelta(hours=settings.settle_hours),
             max_vanished_share=settings.max_vanished_share,
@@ -127,6 +132,12 @@ def refuse_if_done_later(dates: Iterable[str], intent: Intent) -> None:
         f"{flag}: date={date} was made by a run as of {stamp}, later than this one as of {intent.stamp}, so nothing "
         f"would be done; expected a later as_of; {mend}"
     )
+
+
+def limits() -> Limits:
+    """When a field is told to people, as [health] says."""
+    settings = config.health()
+    return Limits(settings.max_unreadable_share, settings.max_absent_share, settings.min_records)
 
 
 def open_lake() -> Lake:

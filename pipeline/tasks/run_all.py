@@ -11,7 +11,7 @@ from pipeline.settings.setting import Instant, InstantOrAuto
 from pipeline.stages.conclude import Ending, conclude
 from pipeline.stages.curate import curate_stale
 from pipeline.tasks.announce import announce, announce_start
-from pipeline.tasks.base import LakeTask, PartitionTask, open_lake, refuse_if_done_later
+from pipeline.tasks.base import LakeTask, PartitionTask, limits, open_lake, refuse_if_done_later
 from pipeline.tasks.dims import SeedDims, warehouse_path
 from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
 from pipeline.tasks.source import dates_of, open_source, options_of, settle_changes, shown
@@ -80,7 +80,14 @@ class RunAll(LakeTask):
         curate_stale(self.this_run.keeping_going)
         asked = None if self.reprocess else source
         ending = Ending(
-            dates, warehouse_path(), asked, options_of(self), self._dimensions().errors(), seconds_since_start
+            dates=dates,
+            warehouse=warehouse_path(),
+            source=asked,
+            fields=source.shape.fields,
+            limits=limits(),
+            options=options_of(self),
+            errors=self._dimensions().errors(),
+            elapsed=seconds_since_start,
         )
         try:
             conclude(self.this_run, ending)

@@ -48,6 +48,8 @@ class Inventory:
     # whether a created_at or updated_at is in the future
     has_future: bool
     parts: dict[str, Part]
+    # what the map does not find in the dump, empty if it fits; None where older versions have not asked
+    fault: str | None = None
 
     def of_run(self, dump: Dump, intent: Intent) -> "Inventory | None":
         """What reading the dump in this run would tell; None when it has to be read for that.

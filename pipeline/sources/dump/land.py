@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pipeline.contract import RAW_STAGE, UNDATED, raw_name
 from pipeline.dates import fold_dates
 from pipeline.engine import Engine
-from pipeline.errors import CorruptPartition, RunFailed
+from pipeline.errors import CorruptPartition, RunFailed, UnfitMap
 from pipeline.events import emit
 from pipeline.lake import (
     DUMP_SPOOLS,
+    Judged,
     Outcome,
     Publication,
     RawCounts,
@@ -32,7 +33,7 @@ from pipeline.sources.dump.spool import (
     refuse_damaged,
 )
 from pipeline.sources.dump.undated import is_taken_in, take_in
-from pipeline.sources.raw import confirm, has_better, is_intact, keep, publication
+from pipeline.sources.raw import confirm, digest_of, has_better, is_intact, keep, publication
 from pipeline.sources.vanished import blocks, has_shrunk, landed_order_ids, order_ids, shrunk
 
 COPIERS = 2
@@ -41,13 +42,17 @@ COPIERS = 2
 def learn(run: Run, dump: Dump) -> Inventory:
     """What the dump holds for each date. An unchanged dump is not opened again, except by --force.
 
-    Reading it publishes the undated partition and the inventory. Raises UnreadableDump and SourceUnreadable.
+    Reading it publishes the undated partition and the inventory. If no record has a date since the map does not fit,
+    that is noted as a failure. Raises UnreadableDump and SourceUnreadable.
     """
     inventory = known_inventory(run.lake, dump, run.intent)
-    if inventory is not None and is_taken_in(run.lake, inventory):
-        return inventory
-    with run.lake.work.locked():
-        return _read(run, dump)
+    if inventory is None or not is_taken_in(run.lake, inventory):
+        with run.lake.work.locked():
+            inventory = _read(run, dump)
+    if inventory.fault and not inventory.dates() and not run.intent.accept_fields:
+        with run.lake.work.locked():
+            note_failure(run, RAW_STAGE, UNDATED, UnfitMap(f"{dump.path}: {inventory.fault}"))
+    return inventory
 
 
 def _read(run: Run, dump: Dump) -> Inventory:
@@ -124,6 +129,7 @@ def _answer(dump: Dump, inventory: Inventory, date: str) -> RawManifest:
         answers_as_of=inventory.answers_as_of,
         plain_by=part.plain_by,
         fields=fields.texts if fields is not None else None,
+        judged=Judged(digest_of(fields), inventory.fault) if inventory.fault is not None else None,
     )
 
 

@@ -10,7 +10,18 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.contract import FUTURE_TOLERANCE, LOGIC_VERSION, UNDATED
-from pipeline.engine import Engine, Lines, NotJson, NotText, OpenEngine, bind_lines, rewrite, same_instant, split_lines
+from pipeline.engine import (
+    Engine,
+    Fit,
+    Lines,
+    NotJson,
+    NotText,
+    OpenEngine,
+    bind_lines,
+    rewrite,
+    same_instant,
+    split_lines,
+)
 from pipeline.errors import UnreadableDump
 from pipeline.events import emit
 from pipeline.fields import FieldMap
@@ -56,7 +67,7 @@ class _Splitter:
     """Sorts buffers of lines by date, and keeps count of what each date holds."""
 
     def __init__(self, answers_as_of: datetime, fields: FieldMap | None) -> None:
-        self._answers_as_of, self._fields = answers_as_of, fields
+        self._answers_as_of, self._fields, self._fit = answers_as_of, fields, Fit(fields)
         self._parts: dict[str, Part] = {}
         self._digests: dict[str, Any] = {}
         self._future_updates: dict[str, int] = {}
@@ -113,6 +124,7 @@ class _Splitter:
 
         And whether it is to be read exactly. In an array every line must be JSON.
         """
+        self._fit.look(engine, lines, self._answers_as_of)
         exactly = bind_lines(
             engine,
             lines,
@@ -139,7 +151,7 @@ class _Splitter:
             part.id = raw_id(self._digests[date].hexdigest(), future)
         answer = self._answers_as_of.strftime(AS_OF_FORMAT)
         has_future = bool(self.future or any(self._future_updates.values()))
-        return Inventory(dump.key, intent.stamp, answer, is_believed, has_future, self._parts)
+        return Inventory(dump.key, intent.stamp, answer, is_believed, has_future, self._parts, self._fit.fault)
 
 
 def _blank(lines: Lines, rows: np.ndarray, days: np.ndarray) -> np.ndarray:

@@ -1,0 +1,132 @@
+"""Field health: how the values of each field were taken in some partitions, and what of it is not normal."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from pipeline.contract import UNDATED, raw_name
+from pipeline.engine import REQUIRED
+from pipeline.fields import AS_THE_CONTRACT, ITEM_FIELDS, FieldMap
+from pipeline.lake import FieldCounts, Lake
+from pipeline.likely import hint, place_of
+from pipeline.observe.counts import Counts
+
+# without a value of these a line says nothing, and an order little
+WANTED = ("amount", "items", "sku", "qty")
+# what applies a corrected place: created_at decides where a record lands
+AGAIN = {"created_at": "run again, with --force where dates are landed"}
+HEAD_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """[health]: shares above which, of at least `min_records` values, a field has to be told."""
+
+    max_unreadable_share: float
+    max_absent_share: float
+    min_records: int
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """How the values of a field were taken, and what is to be said of it; `is_ill`: it is to be told to people."""
+
+    field: str
+    accepted: int
+    absent: int
+    unreadable: int
+    is_ill: bool
+    text: str
+
+
+def field_counts(counted: Iterable[Counts]) -> dict[str, FieldCounts]:
+    """The sums of some partitions' values by field; `first` is that of the first partition that has one."""
+    sums: dict[str, FieldCounts] = {}
+    for part in counted:
+        for field, found in _fields(part).items():
+            of_field = sums.setdefault(field, FieldCounts())
+            of_field.accepted += found.accepted
+            of_field.absent += found.absent
+            of_field.unreadable += found.unreadable
+            of_field.first = of_field.first or found.first
+    return sums
+
+
+def _fields(part: Counts) -> Mapping[str, FieldCounts]:
+    """The counts of a partition; the undated one counts reasons only."""
+    if part.fields or part.normalized:
+        return part.fields or {}
+    found: dict[str, FieldCounts] = {}
+    for field, kinds in REQUIRED.items():
+        for reason, count in (part.discarded or {}).items():
+            if reason in kinds:
+                of_field = found.setdefault(field, FieldCounts())
+                setattr(of_field, kinds[reason], getattr(of_field, kinds[reason]) + count)
+    return found
+
+
+def health(lake: Lake, parts: Mapping[str, Counts], limits: Limits, fields: FieldMap | None) -> list[Health]:
+    """Each field of these partitions that is not as it should be.
+
+    To say what the records hold instead, one of a partition that lacks the field is read.
+    """
+    found = []
+    for field, counts in field_counts(parts.values()).items():
+        is_ill = _is_ill(field, counts, limits, fields)
+        if is_ill or counts.unreadable:
+            said = _hint(lake, parts, field, fields) if is_ill else ""
+            of_field = {kind: getattr(counts, kind) for kind in ("accepted", "absent", "unreadable")}
+            found.append(Health(field=field, **of_field, is_ill=is_ill, text=_text(field, counts, fields) + said))
+    return found
+
+
+def _is_ill(field: str, counts: FieldCounts, limits: Limits, fields: FieldMap | None) -> bool:
+    places = fields or AS_THE_CONTRACT
+    total = counts.accepted + counts.absent + counts.unreadable
+    if field in REQUIRED:
+        if not counts.accepted:
+            return total > 0
+        refused = counts.absent + counts.unreadable
+        return total >= limits.min_records and refused > limits.max_unreadable_share * total
+    if places.lacks(place_of(field)) or total < limits.min_records:
+        return False
+    if counts.unreadable > limits.max_unreadable_share * (counts.accepted + counts.unreadable):
+        return True
+    if field == "amount" and counts.absent > limits.max_absent_share * total:
+        return True
+    is_set = places[place_of(field)] != AS_THE_CONTRACT[place_of(field)]
+    return not counts.accepted and (field in WANTED or is_set)
+
+
+def _text(field: str, counts: FieldCounts, fields: FieldMap | None) -> str:
+    """`amount: 200 of 200 orders have none`, and how many cannot be read."""
+    total = counts.accepted + counts.absent + counts.unreadable
+    what = "line" if field in ITEM_FIELDS else "record" if field in REQUIRED else "order"
+    place = (fields or AS_THE_CONTRACT).texts[place_of(field)]
+    said = []
+    if counts.absent:
+        said.append(f"{counts.absent:,} of {total:,} {what}s have none at {place}")
+    if counts.unreadable:
+        said.append(f"{counts.unreadable:,} of {total:,} {what}s have one at {place} that cannot be read")
+    return f"{field}: {', '.join(said)}"
+
+
+def _hint(lake: Lake, parts: Mapping[str, Counts], field: str, fields: FieldMap | None) -> str:
+    for date, part in parts.items():
+        counts = _fields(part).get(field)
+        if counts is not None and counts.absent + counts.unreadable:
+            return hint(field, sample(lake, date), fields, AGAIN.get(field, "--reprocess"))
+    return ""
+
+
+def sample(lake: Lake, date: str) -> bytes:
+    """A record of a raw partition, the last one of those that are undated; empty when there is none to read."""
+    name = raw_name(date)
+    try:
+        with open(lake.files.fetch(name), "rb") as file:
+            if date == UNDATED:
+                file.seek(max(0, (lake.files.size(name) or 0) - HEAD_BYTES))
+                return (file.read().splitlines() or [b""])[-1]
+            return file.readline(HEAD_BYTES)
+    except OSError:
+        return b""
