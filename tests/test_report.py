@@ -37,7 +37,9 @@ AS_OF = dt.datetime(2025, 1, 20, 12)
 LATER = AS_OF + dt.timedelta(hours=1)
 HOSTILE = "</script><script>document.title = 'hacked'</script><img src=x onerror=\"document.title = 'hacked'\">"
 FACETS = ["category", "country", "sku"]
-EVERY_CHART = sorted(["amount", "calendar", *FACETS, "discards", "late", "moved", "orders", "overview", "runs"])
+EVERY_CHART = sorted(
+    ["amount", "calendar", *FACETS, "discards", "fields", "late", "moved", "orders", "overview", "runs"]
+)
 TRADE = [
     # so long ago that there are dates to choose from
     order("o_0", amount=None, created_at="2024-12-01", currency=None, items=[]),

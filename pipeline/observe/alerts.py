@@ -42,6 +42,7 @@ class Finding(NamedTuple):
 def alert(summary: Summary, path: str, rules: Rules) -> Message | None:
     """The message of a run that has a summary, at this path; None when nothing is wrong."""
     found = [*_exhausted(summary), *_failed(summary), *_silent(summary, rules), *_discarding(summary, rules)]
+    found += _ill(summary)
     if not found:
         return None
     body = "\n\n".join(finding.text for finding in found)
@@ -122,6 +123,14 @@ def _discarding(summary: Summary, rules: Rules) -> list[Finding]:
         "Look at them: python -m pipeline quarantine"
     )
     return [Finding(share, text)]
+
+
+def _ill(summary: Summary) -> list[Finding]:
+    """Fields that many orders lack, or that cannot be read, by the limits of [health]."""
+    texts = [f"- {found.text}" for found in summary.health if found.is_ill]
+    names = ", ".join(found.field for found in summary.health if found.is_ill)
+    text = "\n".join(["Values that are not there or cannot be read, more than [health] allows:", *texts])
+    return [Finding(f"{names} not as expected", text)] if texts else []
 
 
 def _instant(text: str | UnsetType | None) -> datetime | None:

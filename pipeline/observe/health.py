@@ -70,7 +70,7 @@ def health(lake: Lake, parts: Mapping[str, Counts], limits: Limits, fields: Fiel
 
     To say what the records hold instead, one of a partition that lacks the field is read.
     """
-    found = []
+    found = _of_1970(parts)
     for field, counts in field_counts(parts.values()).items():
         is_ill = _is_ill(field, counts, limits, fields)
         if is_ill or counts.unreadable:
@@ -78,6 +78,13 @@ def health(lake: Lake, parts: Mapping[str, Counts], limits: Limits, fields: Fiel
             of_field = {kind: getattr(counts, kind) for kind in ("accepted", "absent", "unreadable")}
             found.append(Health(field=field, **of_field, is_ill=is_ill, text=_text(field, counts, fields) + said))
     return found
+
+
+def _of_1970(parts: Mapping[str, Counts]) -> list[Health]:
+    """Orders of the year in which seconds are that are read as milliseconds."""
+    early = sum(part.normalized or 0 for date, part in parts.items() if date < "1971")
+    text = f"created_at: {early:,} orders are of 1970, as all are whose seconds are read as epoch_millis"
+    return [Health(field="created_at", accepted=early, absent=0, unreadable=0, is_ill=True, text=text)] if early else []
 
 
 def _is_ill(field: str, counts: FieldCounts, limits: Limits, fields: FieldMap | None) -> bool:

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
-from pipeline.observe.history import Summary
+from pipeline.observe.health import field_counts
+from pipeline.observe.history import Summary, made
 
 PREFIX = "orders_lake"
 RESULTS = ("extracted", "kept", "superseded_here", "superseded_elsewhere", "excluded")
@@ -50,6 +51,12 @@ def _of_run(gauge: _Gauges, summary: Summary, as_of: datetime) -> None:
     orders = {name: getattr(built, name) for name in RESULTS}
     gauge("run_orders", "records in the partitions that the last run built", orders, "result")
     gauge("run_discarded_orders", "records among these that were discarded", built.reasons, "reason")
+    fields = field_counts(made(summary.dates, summary.undated).values())
+    absent, unreadable = (
+        {name: getattr(found, kind) for name, found in fields.items()} for kind in ("absent", "unreadable")
+    )
+    gauge("run_absent_values", "values that are not there, in the orders that the last run built", absent, "field")
+    gauge("run_unreadable_values", "values that cannot be read, in these orders", unreadable, "field")
     gauge("run_api_retries", "requests that the last run had to repeat", summary.api.retries or {}, "kind")
     newest = summary.newest_settled_date
     if newest is not None:

@@ -25,6 +25,7 @@ def specifications() -> dict[str, dict[str, Any]]:
         "orders": _per_date("orders", "orders", "sum(orders)", ["currency:N"]),
         "amount": _per_date("amount", "amount", "sum(amount)", ["currency:N"], chosen_currency=True),
         "discards": _per_date("records", "records discarded", "sum(records)", ["reason:N"]),
+        "fields": _per_date("records", "values", "sum(records)", ["field:N"]),
         "moved": _per_date("records", "orders", "sum(records)", ["kind:N"]),
         "late": _per_date("records", "orders", "sum(records)", ["kind:N"]),
         "country": _ranking("country"),

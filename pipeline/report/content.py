@@ -8,7 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from pipeline.dates import DAY, parse_dates
+from pipeline.lake import FieldCounts
 from pipeline.observe.counts import Totals, UndatedSummary, totals
+from pipeline.observe.health import field_counts
 from pipeline.observe.history import Summary
 from pipeline.report.figures import Figures, Rows
 from pipeline.report.partitions import Partition
@@ -16,6 +18,9 @@ from pipeline.report.partitions import Partition
 # currencies with a chart of their own, those of the most orders
 SHOWN_CURRENCIES = 6
 NO_CURRENCY, UNKNOWN = "no currency", "unknown"
+# the fields with a colour of their own, and those that need not be there; records without the others are discarded
+FIELDS = ("user_id", "amount", "currency", "updated_at", "sku", "qty", "price")
+OPTIONAL = ("updated_at", "price")
 REASONS = (
     "malformed_json",
     "missing_order_id",
@@ -70,6 +75,11 @@ class Content:
         return {reason: total[reason] for reason in dict.fromkeys((*REASONS, *total)) if total.get(reason)}
 
     @cached_property
+    def fields(self) -> dict[str, FieldCounts]:
+        """How the values of each field were taken, over all dates."""
+        return field_counts(part.counts for part in self.partitions)
+
+    @cached_property
     def totals(self) -> Totals:
         """Over all partitions, the undated one included."""
         return totals([self.undated, *(part.counts for part in self.partitions)])
@@ -111,6 +121,7 @@ def chart_data(content: Content) -> dict[str, Any]:
             "calendar": _calendar(content),
             "orders": _orders(content, shown),
             "discards": _discards(content),
+            "fields": _unaccepted(content),
             "moved": _moved(content),
             "late": _late(content),
             "sales": _sales(content.figures.sales, shown),
@@ -166,6 +177,17 @@ def _discards(content: Content) -> dict[str, list[Any]]:
         for reason, count in (part.counts.discarded or {}).items()
     ]
     return columns(["date", "series", "reason", "records"], rows)
+
+
+def _unaccepted(content: Content) -> dict[str, list[Any]]:
+    """A row a date and field: values that cannot be read, or are not there where they belong to every order or line."""
+    rows = []
+    for part in content.partitions:
+        for field, found in (part.counts.fields or {}).items():
+            count = found.unreadable + (found.absent if field not in OPTIONAL else 0)
+            if field in FIELDS and count:
+                rows.append([part.date, FIELDS.index(field), field, count])
+    return columns(["date", "series", "field", "records"], rows)
 
 
 def _moved(content: Content) -> dict[str, list[Any]]:

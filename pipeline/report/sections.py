@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.dates import fold_dates
 from pipeline.observe.counts import totals
 from pipeline.observe.history import Summary
-from pipeline.report.content import NO_CURRENCY, SHOWN_CURRENCIES, Content, added, late_orders, results_of
+from pipeline.report.content import FIELDS, NO_CURRENCY, SHOWN_CURRENCIES, Content, added, late_orders, results_of
 from pipeline.report.figures import Rows
 from pipeline.report.partitions import Partition
 
@@ -38,6 +38,8 @@ def values(content: Content) -> dict[str, Any]:
         "month_rows": _month_rows(content),
         "reason_legend": _series(content.reasons),
         "reason_rows": _reason_rows(content),
+        "field_legend": _series(FIELDS),
+        "field_rows": _field_rows(content),
         "sales_dates": _counted(len(content.figures.sales_dates), "date"),
         "runs": _counted(len(content.runs), "run"),
         "run_rows": _run_rows(content.runs),
@@ -86,6 +88,7 @@ def _attention(content: Content) -> list[tuple[str, str]]:
             differing = len(run.settled_dates_that_differ)
             skipped = f"{_counted(differing, 'settled date')} skipped that the source has differently now"
             items.append((skipped, "python -m pipeline plan"))
+        items += [(_short(found.text), "") for found in run.health if found.is_ill]
     if content.absent:
         items.append((f"No partition between the first and the last date: {fold_dates(content.absent)}", ""))
     return items
@@ -112,6 +115,13 @@ def _currency(currency: str | None) -> str:
 def _reason_rows(content: Content) -> Cells:
     undated = content.undated.discarded or {}
     return [[reason, _number(count), _number(undated.get(reason, 0))] for reason, count in content.reasons.items()]
+
+
+def _field_rows(content: Content) -> Cells:
+    return [
+        [field, _number(found.accepted), _number(found.absent), _number(found.unreadable)]
+        for field, found in content.fields.items()
+    ]
 
 
 def _currency_rows(content: Content) -> Cells:

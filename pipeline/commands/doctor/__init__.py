@@ -14,7 +14,7 @@ from luigi.cmdline_parser import CmdlineParser
 
 from pipeline import config
 from pipeline.commands.doctor.disk import disk, folders
-from pipeline.commands.doctor.published import dimensions, lake_itself, warehouse
+from pipeline.commands.doctor.published import dimensions, fields, lake_itself, warehouse
 from pipeline.commands.doctor.scheduler import scheduler
 from pipeline.commands.doctor.settings import UNUSABLE, reason
 from pipeline.commands.doctor.settings import settings as examine_settings
@@ -63,6 +63,7 @@ def _examine(commands: Commands, engine: OpenEngine, *, quick: bool) -> list[Dia
         "scheduler": scheduler,
         "dimensions": lambda: dimensions(commands),
         "lake": lambda: lake_itself(Intent(as_of), engine, commands, quick=quick),
+        "fields": fields,
         "warehouse": lambda: warehouse(commands),
     }
     for subject, look in looks.items():

@@ -3,16 +3,20 @@
 import os
 import shlex
 
+from pipeline.contract import UNDATED
 from pipeline.engine import OpenEngine
 from pipeline.errors import PipelineError, UnusableWarehouse
 from pipeline.lake import ASKING, PUBLISHING, Intent
+from pipeline.observe.counts import counts_of
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
+from pipeline.observe.health import health
 from pipeline.observe.integrity import Examination
 from pipeline.observe.leftovers import strays, unfinished
 from pipeline.stages.seed import SETTINGS as CSV_SETTINGS
 from pipeline.stages.seed import csv_rows, seeded
-from pipeline.tasks.base import open_lake
+from pipeline.tasks.base import limits, open_lake
 from pipeline.tasks.dims import sources, warehouse_path
+from pipeline.tasks.source import open_source
 from pipeline.warehouse.database import refused_views
 from pipeline.warehouse.views import are_outdated
 
@@ -51,6 +55,16 @@ def lake_itself(intent: Intent, engine: OpenEngine, commands: Commands, *, quick
     publishing = publishing or lake.work.in_use(PUBLISHING) or lake.work.trace() != before
     at_work = [Diagnosis(OK, "lake", f"{AT_WORK}: it asks the API")] if asking else []
     return [*at_work, *(_certain(found) if publishing else found)]
+
+
+def fields() -> list[Diagnosis]:
+    """Whether the values of each field, on all dates, could be read."""
+    lake = open_lake()
+    dates = [date for date in lake.partitions("normalized") if date != UNDATED]
+    parts = {date: counts_of(lake.normalized(date)) for date in dates}
+    ill = [found for found in health(lake, parts, limits(), open_source().shape.fields) if found.is_ill]
+    sound = Diagnosis(OK, "fields", f"{len(dates):,} date(s): their values are there, and can be read")
+    return [Diagnosis(WARNING, "fields", found.text) for found in ill] or [sound]
 
 
 def _certain(found: list[Diagnosis]) -> list[Diagnosis]:

@@ -4,7 +4,7 @@ const DAY = 86400000;
 const data = JSON.parse(document.getElementById("data").textContent);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const views = new Map();
-const PER_DATE = ["overview", "orders", "amount", "discards", "moved", "late"];
+const PER_DATE = ["overview", "orders", "amount", "discards", "fields", "moved", "late"];
 const SALES = ["country", "category", "sku"];
 const STATES = {
   failed: "failed", incomplete: "incomplete", built: "built by the newest run", earlier: "built by an earlier run",
@@ -77,7 +77,7 @@ function runs() {
 const orders = perDate("orders").map((row) => ({ ...row, currency: data.currencies[row.series] || "other currencies" }));
 const rows = {
   overview: orders, orders, amount: orders.filter((row) => row.amount !== null), discards: perDate("discards"),
-  moved: perDate("moved"), late: perDate("late"), runs: runs(),
+  fields: perDate("fields"), moved: perDate("moved"), late: perDate("late"), runs: runs(),
 };
 if (data.rows.calendar.date) rows.calendar = calendar();
 for (const facet of SALES) rows[facet] = sales(facet);
