@@ -1,4 +1,4 @@
-"""The settings of luigi.cfg, one luigi.Config class a section, read once at the edge; units are in the key names."""
+"""The settings, one luigi.Config class a section of luigi.cfg, read once at the edge; units are in the key names."""
 
 import configparser
 import re
@@ -11,7 +11,9 @@ from urllib.parse import parse_qsl
 import luigi
 from msgspec import UNSET, convert
 
+from pipeline.errors import BadSetting
 from pipeline.fields import FIELDS, FieldMap, parse_path, parse_place
+from pipeline.settings import environment
 from pipeline.settings.setting import Instant, LocalPath, Setting
 from pipeline.settings.shop import Auth, Pagination, ShopSettings
 
@@ -232,16 +234,9 @@ class report(luigi.Config):
     after_each_run = Setting(_flag, "true or false", default=True)
 
 
-SECTIONS: tuple[type[luigi.Config], ...] = (
-    orders_api,
-    orders_fields,
-    storage,
-    warehouse,
-    engine,
-    run,
-    alerts,
-    metrics,
-    report,
+# each luigi.Config above
+SECTIONS = tuple(
+    value for value in list(globals().values()) if isinstance(value, type) and issubclass(value, luigi.Config)
 )
 
 
@@ -250,7 +245,15 @@ def keys(section: type[luigi.Config]) -> list[str]:
     return [getattr(parameter, "key", None) or name for name, parameter in section.get_params()]
 
 
+def unknown_variables() -> list[str]:
+    """What is wrong with the environment variables that are named as if they gave a setting, and give none."""
+    known = [environment.variable(section.__name__, key) for section in SECTIONS for key in keys(section)]
+    return list(environment.unknown(known))
+
+
 def validate() -> None:
     """Read every setting. Raises BadSetting naming the first that cannot be used."""
+    for text in unknown_variables():
+        raise BadSetting(text)
     for section in SECTIONS:
         section()
