@@ -188,6 +188,10 @@ class storage(luigi.Config):
     undated_days = _amount(float, 0, 100_000, "days", 90.0)
 
 
+# what is there unless a setting says otherwise; without such a file its dimension is empty
+USERS_CSV, PRODUCTS_CSV = "data/users.csv", "data/products.csv"
+
+
 class warehouse(luigi.Config):
     """The embedded warehouse and the dimensions' sources."""
 
@@ -196,8 +200,8 @@ class warehouse(luigi.Config):
         default="duckdb_db/warehouse.db",
         description="DuckDB file of the warehouse",
     )
-    users_csv = _text("data/users.csv", "CSV of users")
-    products_csv = _text("data/products.csv", "CSV of products")
+    users_csv = _text(USERS_CSV, "CSV of users")
+    products_csv = _text(PRODUCTS_CSV, "CSV of products")
 
 
 class engine(luigi.Config):
