@@ -1,4 +1,4 @@
-"""The settings of luigi.cfg, one luigi.Config class a section, read once at the edge; units are in the key names."""
+"""The settings, one luigi.Config class a section of luigi.cfg, read once at the edge; units are in the key names."""
 
 import configparser
 import re
@@ -11,7 +11,9 @@ from urllib.parse import parse_qsl
 import luigi
 from msgspec import UNSET, convert
 
+from pipeline.errors import BadSetting
 from pipeline.fields import AS_THE_CONTRACT, EXCLUDE, FIELDS, FieldMap, parse_exclude, parse_path, parse_place
+from pipeline.settings import environment
 from pipeline.settings.setting import Instant, LocalPath, Setting
 from pipeline.settings.shop import Auth, Pagination, ShopSettings
 
@@ -189,6 +191,10 @@ class storage(luigi.Config):
     undated_days = _amount(float, 0, 100_000, "days", 90.0)
 
 
+# what is there unless a setting says otherwise; without such a file its dimension is empty
+USERS_CSV, PRODUCTS_CSV = "data/users.csv", "data/products.csv"
+
+
 class warehouse(luigi.Config):
     """The embedded warehouse and the dimensions' sources."""
 
@@ -197,8 +203,8 @@ class warehouse(luigi.Config):
         default="duckdb_db/warehouse.db",
         description="DuckDB file of the warehouse",
     )
-    users_csv = _text("data/users.csv", "CSV of users")
-    products_csv = _text("data/products.csv", "CSV of products")
+    users_csv = _text(USERS_CSV, "CSV of users")
+    products_csv = _text(PRODUCTS_CSV, "CSV of products")
 
 
 class engine(luigi.Config):
@@ -243,17 +249,9 @@ class report(luigi.Config):
     after_each_run = Setting(_flag, "true or false", default=True)
 
 
-SECTIONS: tuple[type[luigi.Config], ...] = (
-    orders_api,
-    orders_fields,
-    storage,
-    warehouse,
-    engine,
-    run,
-    health,
-    alerts,
-    metrics,
-    report,
+# each luigi.Config above
+SECTIONS = tuple(
+    value for value in list(globals().values()) if isinstance(value, type) and issubclass(value, luigi.Config)
 )
 
 
@@ -262,7 +260,15 @@ def keys(section: type[luigi.Config]) -> list[str]:
     return [getattr(parameter, "key", None) or name for name, parameter in section.get_params()]
 
 
+def unknown_variables() -> list[str]:
+    """What is wrong with the environment variables that are named as if they gave a setting, and give none."""
+    known = [environment.variable(section.__name__, key) for section in SECTIONS for key in keys(section)]
+    return list(environment.unknown(known))
+
+
 def validate() -> None:
     """Read every setting. Raises BadSetting naming the first that cannot be used."""
+    for text in unknown_variables():
+        raise BadSetting(text)
     for section in SECTIONS:
         section()

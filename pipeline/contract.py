@@ -142,6 +142,27 @@ DIM_PRODUCT = Table(
     ("sku",),
     pa.schema([("sku", pa.string()), ("name", pa.string()), ("category", pa.string()), ("price", MONEY)]),
 )
+# what a column is, the same in each table that has it
+COLUMNS = {
+    "order_id": "id of the order, as the shop has it",
+    "user_id": "id of the user, as the shop has it",
+    "sku": "id of the product, as the shop has it",
+    "line_number": "place of the line in its order, from 1",
+    "qty": "number of pieces of the line",
+    "price": "price of one piece: of a line in the currency of its order, of a product as products.csv has it",
+    "amount": "amount of the order, in its currency; in fact_order the share of the line, so that the shares add up",
+    "currency": "currency of the order; sum amounts of one currency only",
+    "created_at": "when the order, or the user, was created, in UTC",
+    "updated_at": "when the order was last updated, in UTC",
+    "metadata": "metadata of the order, as JSON text",
+    "date": "UTC date of created_at: the partition of the order",
+    "status": "status of the order, as the shop has it",
+    "excluded": "whether the order is left out of the curated tables",
+    "email": "e-mail address of the user",
+    "country": "country of the user",
+    "name": "name of the product",
+    "category": "category of the product",
+}
 
 RAW_FILE = "orders_raw.json"
 RAW_STAGE = Stage("raw", "raw", "_raw.json", (RAW_FILE,))

@@ -8,6 +8,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from lake import LakeUnderTest
 
+# a test has its own settings
+for name in [name for name in os.environ if name.startswith("ORDERS_LAKE_")]:
+    del os.environ[name]
+
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
 # ci: modest, and the same examples in every run; thorough: HYPOTHESIS_PROFILE=thorough, for a night or a coffee

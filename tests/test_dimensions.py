@@ -382,7 +382,7 @@ def killed_build(lake):
         spilled = lake.warehouse.with_name("warehouse.db.building.tmp") / "duckdb_temp_storage_DEFAULT-0.tmp"
         spilled.parent.mkdir()
         spilled.write_bytes(b"spilled")
-        for leftover in ("building.wal.checkpoint", "building.compact", "building.compact.wal"):
+        for leftover in ("building.wal.checkpoint", "building.old", "building.old.wal"):
             lake.warehouse.with_name(f"warehouse.db.{leftover}").write_bytes(b"of a killed build")
         assert lake.warehouse.with_name("warehouse.db.building.wal").exists()
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 from pipeline import config
 from pipeline.commands.options import run_all
 from pipeline.commands.rebuild import rebuild
-from pipeline.contract import UNDATED
+from pipeline.contract import DIM_USER, UNDATED
 from pipeline.errors import BadSetting, CheckFailed, PipelineError
 from pipeline.lake import STALE, Run
 from pipeline.stages.erase import erase, refuse_broken
 from pipeline.stages.forget import forget
 from pipeline.stages.seed import is_in_csv
 from pipeline.stages.user import Held, in_dimension, in_records, survey
-from pipeline.tasks.dims import warehouse_path
+from pipeline.tasks.dims import sources, warehouse_path
 from pipeline.tasks.source import open_source
 
 SUMMARY = "remove one user's data from every layer"
@@ -81,10 +81,10 @@ def _told(held: dict[str, Held], in_dim_user: int) -> Iterator[str]:
 def _sources(run: Run, user_id: str) -> Iterator[str]:
     """A line for each source that has the user still, or cannot say."""
     yield from _in_orders(run, user_id)
-    path = config.warehouse().users_csv
+    users = sources()[DIM_USER]
     try:
-        if is_in_csv(path, user_id):
-            yield f"{path}: still has the user; remove the row, or the next change of the file brings it back"
+        if is_in_csv(users, user_id):
+            yield f"{users.path}: still has the user; remove the row, or the next change of the file brings it back"
     except PipelineError as error:
         yield f"{error}; so it is not known whether it still has the user"
 

@@ -5,6 +5,7 @@ import argparse
 from pipeline.commands.options import RANGE, add_parameters, run_all
 from pipeline.contract import FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS_STAGE, RAW_STAGE
 from pipeline.lake import dropped, missing
+from pipeline.stages.notes import of_source
 from pipeline.tasks.base import open_lake
 from pipeline.tasks.run_all import RunAll
 from pipeline.tasks.source import dates_of, open_source
@@ -46,4 +47,5 @@ def plan(task: RunAll, *, everything: bool) -> list[str]:
         elif everything:
             lines.append(f"{date}  skip       settled, complete")
     built = len(dates) - skipped
-    return [*lines, f"{built} date(s) to build, {skipped} to skip"]
+    notes = of_source(task.this_run, None if task.reprocess else source, dates, is_empty=not dates)
+    return [*lines, f"{built} date(s) to build, {skipped} to skip", *notes]

@@ -16,6 +16,7 @@ from luigi.task_register import Register
 
 from pipeline import config
 from pipeline.events import emit
+from pipeline.settings.environment import given
 from pipeline.settings.files import PATH_VARIABLE, broken_value, files_read, stated
 from pipeline.settings.setting import Setting
 
@@ -33,12 +34,17 @@ def warn_of_no_file() -> None:
     """Once a process: an event that says that luigi has read no file, where it has read none."""
     if files_read():
         return
-    reason = f"no luigi.cfg in {os.getcwd()}, so every setting has its default"
+    reason = f"no luigi.cfg in {os.getcwd()}, so every setting has its default{unless_given()}"
     # python -m pipeline has its own where no file has any
     if CmdlineParser.get_instance() is not None and not retcode().task_failed:
         reason += ", and the exit codes are Luigi's own: 0 also for a run that failed"
     advice = f"start where it is, or name one in {PATH_VARIABLE}"
     emit("no_settings_file", level=logging.WARNING, reason=reason, advice=advice)
+
+
+def unless_given() -> str:
+    """Which settings the environment gives, where it gives any, to go on behind what the others have."""
+    return f", but for {', '.join(given())}" if given() else ""
 
 
 class Unknown(NamedTuple):

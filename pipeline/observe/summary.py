@@ -42,8 +42,8 @@ def summarize(partitions: list[PartitionCounts], options: Options, **of_run: Any
     )
 
 
-def show(summary: Summary, path: str) -> None:
-    """Print the summary's table to stdout."""
+def show(summary: Summary, path: str, notes: Sequence[str] = ()) -> None:
+    """Print the summary's table to stdout; the notes follow it."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.markup import escape
@@ -67,7 +67,7 @@ def show(summary: Summary, path: str) -> None:
         grid.add_row("all", *_figures([*dates, undated], shown), escape(_done(dates)))
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120)
     console.print(grid)
-    for line in _notes(summary, path):
+    for line in (*notes, *_notes(summary, path)):
         console.print(line, markup=False, highlight=False)
 
 

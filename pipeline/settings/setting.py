@@ -1,5 +1,6 @@
 """What a setting or a parameter of a task is: a text that is checked where it is read."""
 
+import os
 import re
 from collections.abc import Callable
 from configparser import InterpolationError
@@ -10,6 +11,7 @@ import luigi
 from luigi.configuration import get_config
 
 from pipeline.errors import BadSetting
+from pipeline.settings.environment import variable
 from pipeline.settings.files import broken_value, stated
 
 AUTO = "auto"
@@ -30,6 +32,8 @@ class Setting(luigi.Parameter[Any]):
 
     def _get_value_from_config(self, section: str, name: str) -> Any:
         key = self.key or name
+        if (given := os.environ.get(variable(section, key))) is not None:
+            return self._of_environment(variable(section, key), given)
         try:
             value = super()._get_value_from_config(section, key)
         except (BadSetting, InterpolationError):
@@ -37,6 +41,12 @@ class Setting(luigi.Parameter[Any]):
         if "${" in str(value) and (broken := broken_value(section, key)):
             raise BadSetting(broken)
         return value
+
+    def _of_environment(self, name: str, text: str) -> Any:
+        try:
+            return self.parse(text)
+        except BadSetting:
+            raise BadSetting(f"{name} = {_shown(text)}: expected {self._expected}") from None
 
     def _not_expected(self, section: str, key: str) -> str:
         return f"{stated(section, key)} = {_shown(get_config().get(section, key))}: expected {self._expected}"

@@ -27,6 +27,10 @@ class Source(Protocol):
         """How its records are shaped."""
 
     @property
+    def origin(self) -> str:
+        """What the manifests of its raw partitions say that they are made from."""
+
+    @property
     def lands_together(self) -> bool:
         """Whether one task should land all dates of a run, since the source is asked for several at a time."""
 
@@ -48,6 +52,9 @@ class Source(Protocol):
 
     def differing(self, lake: Lake, dates: list[str]) -> list[str]:
         """The dates of which other records are landed than it has now, as far as it knows without being asked."""
+
+    def extent(self, lake: Lake) -> str | None:
+        """Which dates it has, in words, as far as it knows without being asked; None where it does not."""
 
     def probe(self, run: Run) -> list[Diagnosis]:
         """Whether it answers, asked as little as can be."""

@@ -18,6 +18,7 @@ from pipeline.observe.history import Options, Summary, made, write_summary
 from pipeline.observe.rotten import disown_rotten
 from pipeline.observe.summary import show, summarize
 from pipeline.sources.base import Source
+from pipeline.stages.notes import of_source
 from pipeline.stages.seed import disown_unreadable
 from pipeline.warehouse.views import refresh_views
 
@@ -75,12 +76,20 @@ def conclude(run: Run, ending: Ending) -> None:
             # those of failed dates are gone on with
             run.lake.work.remove_idle_windows()
         path = write_summary(run.lake, summary)
-    show(summary, path)
+    show(summary, path, of_source(run, ending.source, dates, is_empty=_is_empty(ending, partitions)))
     _log(summary)
     level = logging.ERROR if errors else logging.INFO
     emit("run_end", level=level, as_of=run.intent.stamp, built=len(built), failed=len(errors), summary=path)
     if errors:
         raise RunFailed(f"{error_text(errors)}; summary: {path}")
+
+
+def _is_empty(ending: Ending, partitions: list[PartitionCounts]) -> bool:
+    """Whether the run was asked for a range of which there is no record; --changed-since asks for changes in it."""
+    found = (part.summary for part in partitions)
+    return ending.options.changed_since is None and not any(
+        date.extracted or date.error or date.dropped for date in found
+    )
 
 
 def _undated(run: Run) -> list[PipelineError]:

@@ -22,8 +22,11 @@ def forget(lake: Lake, warehouse: str, user_id: str) -> None:
     """
     with lake.work.locked():
         if os.path.exists(warehouse):
-            with rebuilt(warehouse, compact=True) as connection:
+            with rebuilt(warehouse) as connection:
                 delete_user(connection, user_id)
+            # DuckDB leaves what was deleted in the file's free blocks; a copy of it has only what is there now
+            with rebuilt(warehouse):
+                pass
         kept = {name: _without(lake, name, user_id) for name in (DIMENSION, QUARANTINE) if lake.files.has(name)}
         if any(is_changed for _, is_changed in kept.values()):
             for error in lake.publish([_publication(lake, {name: rows for name, (rows, _) in kept.items()})]).values():

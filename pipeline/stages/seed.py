@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,20 @@ from pipeline.warehouse.database import is_empty, rebuilt, upsert
 
 SETTINGS = {DIM_USER: "users_csv", DIM_PRODUCT: "products_csv"}
 
-Sources = dict[Table, str]
+
+@dataclass(frozen=True)
+class Csv:
+    """Where the CSV of a dimension is. One that may lack, since no setting names it, is then one without rows."""
+
+    path: str
+    may_lack: bool = False
+
+    @property
+    def is_absent(self) -> bool:
+        return self.may_lack and not os.path.lexists(self.path)
+
+
+Sources = dict[Table, Csv]
 # the accepted rows of a CSV and the discarded ones
 Read = tuple[pa.Table, pa.Table]
 
@@ -53,11 +67,12 @@ def seed(run: Run, warehouse: str, sources: Sources) -> None:
         # taken before the rows are: what changes in between is seeded again by the next run
         digests = _digests(sources)
         kept = {name: digest for name, digest in digests.items() if _made_from(run.lake, warehouse, {name: digest})}
-        due = {table: path for table, path in sources.items() if table.name not in kept}
+        due = {table: source for table, source in sources.items() if table.name not in kept}
         read, errors = _read_all(due, run.open_engine)
         if read:
             made_from = kept | {table.name: digests[table.name] for table in read}
-            _publish(run, warehouse, read, made_from)
+            manifest = _publish(run, warehouse, read, made_from)
+            _tell(manifest, {table: sources[table] for table in read})
         if errors:
             raise UnreadableDimension("; ".join(errors))
 
@@ -65,15 +80,15 @@ def seed(run: Run, warehouse: str, sources: Sources) -> None:
 def _read_all(sources: Sources, open_engine: OpenEngine) -> tuple[dict[Table, Read], list[str]]:
     """The rows of each CSV that can be read, and why the others cannot."""
     read, errors = {}, []
-    for table, path in sources.items():
+    for table, source in sources.items():
         try:
-            read[table] = _read(table, path, open_engine)
+            read[table] = _read(table, source, open_engine)
         except UnreadableDimension as error:
             errors.append(str(error))
     return read, errors
 
 
-def _publish(run: Run, warehouse: str, read: dict[Table, Read], made_from: dict[str, str]) -> None:
+def _publish(run: Run, warehouse: str, read: dict[Table, Read], made_from: dict[str, str]) -> DimensionsManifest:
     """Publish the dimensions read, upserted; what was published of another one stays, and stays in the manifest."""
     before = run.lake.dimensions() or DimensionsManifest(id=None)
     manifest = DimensionsManifest(
@@ -90,8 +105,14 @@ def _publish(run: Run, warehouse: str, read: dict[Table, Read], made_from: dict[
     manifest.files = {name: size for name, size in before.files.items() if name not in publication.staged}
     for error in run.lake.publish([publication]).values():
         raise error
-    counts = {table.name: asdict(manifest.counts[table.name]) for table in read}
-    emit("seeded", **{f"{name}_{kind}": n for name, count in counts.items() for kind, n in count.items()})
+    return manifest
+
+
+def _tell(manifest: DimensionsManifest, sources: Sources) -> None:
+    """One event: what was made of these CSVs, and which of them are not there."""
+    counts = {table.name: asdict(manifest.counts[table.name]) for table in sources}
+    told = {f"{name}_{kind}": n for name, count in counts.items() for kind, n in count.items()}
+    emit("seeded", **told, without=", ".join(source.path for source in sources.values() if source.is_absent) or None)
 
 
 def init_database(path: str, sources: Sources, open_engine: OpenEngine) -> None:
@@ -116,9 +137,9 @@ def disown_unreadable(lake: Lake) -> list[CorruptPartition]:
     return errors
 
 
-def is_in_csv(path: str, user_id: str) -> bool:
+def is_in_csv(source: Csv, user_id: str) -> bool:
     """Whether users_csv has a row of the user. Raises UnreadableDimension."""
-    return any(row.get("user_id") == user_id for row in csv_rows(DIM_USER, path))
+    return any(row.get("user_id") == user_id for row in csv_rows(DIM_USER, source))
 
 
 def _stage(
@@ -135,19 +156,21 @@ def _stage(
 
 
 def _digests(sources: Sources) -> dict[str, str]:
-    return {table.name: _digest(path) for table, path in sources.items()}
+    return {table.name: _digest(source) for table, source in sources.items()}
 
 
-def _digest(path: str) -> str:
+def _digest(source: Csv) -> str:
+    if source.is_absent:
+        return "absent"
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        return hashlib.sha256(Path(source.path).read_bytes()).hexdigest()
     except OSError as error:
         return str(error.strerror)
 
 
-def _read(table: Table, path: str, open_engine: OpenEngine) -> Read:
+def _read(table: Table, source: Csv, open_engine: OpenEngine) -> Read:
     """The accepted rows, the last of each key, and the discarded ones, of one CSV."""
-    rows = csv_rows(table, path)
+    rows = csv_rows(table, source)
     columns: dict[str, Any] = {
         name: pa.array([row.get(name) for row in rows], pa.string()) for name in table.schema.names
     }
@@ -164,11 +187,13 @@ def _read(table: Table, path: str, open_engine: OpenEngine) -> Read:
     return accepted.select(table.schema.names), discarded.append_column("record", pa.array(records, pa.binary()))
 
 
-def csv_rows(table: Table, path: str) -> list[dict[Any, Any]]:
+def csv_rows(table: Table, source: Csv) -> list[dict[Any, Any]]:
     """The rows of a dimension's CSV by its header. Raises UnreadableDimension."""
-    setting = f"[warehouse] {SETTINGS[table]} = {path}"
+    if source.is_absent:
+        return []
+    setting = f"[warehouse] {SETTINGS[table]} = {source.path}"
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with open(source.path, encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             found = reader.fieldnames or []
             lacking = [name for name in table.schema.names if name not in found]

@@ -11,6 +11,7 @@ from pipeline.observe import history
 from pipeline.observe.alerts import Message, Rules, alert, alert_of_failure
 from pipeline.observe.channels import ping, send
 from pipeline.observe.settings import unknown
+from pipeline.settings.environment import given
 
 ALERT_URLS = "ORDERS_ALERT_URLS"
 HEARTBEAT_URL = "ORDERS_HEARTBEAT_URL"
@@ -21,7 +22,9 @@ def announce_start(run: Run, since: str | None, changed_since: str | None) -> No
     tried = history.summary(run.lake, history.summary_name(run.intent.as_of))
     if tried is not None and tried.errors:
         forget_failed_try(run.lake, run.intent)
-    emit("run_start", as_of=run.intent.stamp, since=since, changed_since=changed_since)
+    # a later error may be about a value that no file has
+    variables = ",".join(given()) or None
+    emit("run_start", as_of=run.intent.stamp, since=since, changed_since=changed_since, environment=variables)
     for setting in unknown():
         emit("unknown_setting", level=logging.WARNING, reason=setting.found, advice=setting.mend)
 

@@ -9,7 +9,7 @@ from pipeline import config
 from pipeline.contract import DIM_PRODUCT, DIM_USER
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.events import emit
-from pipeline.stages.seed import Sources, seed, seeded
+from pipeline.stages.seed import Csv, Sources, seed, seeded
 from pipeline.stages.seed import init_database as seed_empty
 from pipeline.tasks.base import LakeTask, open_engine, open_lake
 
@@ -19,7 +19,10 @@ FAILURE = "dimensions"
 def sources() -> Sources:
     """The CSV of each dimension."""
     settings = config.warehouse()
-    return {DIM_USER: settings.users_csv, DIM_PRODUCT: settings.products_csv}
+    return {
+        DIM_USER: Csv(settings.users_csv, may_lack=settings.users_csv == config.USERS_CSV),
+        DIM_PRODUCT: Csv(settings.products_csv, may_lack=settings.products_csv == config.PRODUCTS_CSV),
+    }
 
 
 def warehouse_path() -> str:

@@ -15,7 +15,7 @@ from string import Template
 import duckdb
 import pyarrow as pa
 
-from pipeline.contract import DIM_PRODUCT, DIM_USER, FACT_ORDER, ORDER_ITEMS, ORDERS, Table
+from pipeline.contract import COLUMNS, DIM_PRODUCT, DIM_USER, FACT_ORDER, ORDER_ITEMS, ORDERS, Table
 from pipeline.engine import literal, sql
 from pipeline.errors import UnusableWarehouse
 
@@ -25,29 +25,32 @@ TABLES = {
 }
 DIMENSION_TABLES = {DIM_USER: "users", DIM_PRODUCT: "products"}
 VIEWS: tuple[Table, ...] = (FACT_ORDER, ORDER_ITEMS, ORDERS, DIM_USER, DIM_PRODUCT)
+# the oldest one that DuckDB 2 writes; every DuckDB from 1.0 on reads it
+STORAGE_VERSION = "v1.0.0"
 
 
 @contextmanager
-def rebuilt(path: str, *, compact: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+def rebuilt(path: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to a copy of the warehouse at path, with its tables; it takes the file's place unless you raise.
 
-    DuckDB leaves what was deleted in the file's free blocks; with `compact`, only what is there now is in the new file.
-    Raises UnusableWarehouse when the file is no DuckDB database, or its folder cannot be written.
+    All of it is one transaction. Raises UnusableWarehouse when the file is no DuckDB database, or its folder cannot be
+    written.
     """
     building = _building(path)
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         # a log that a killed build has left would be replayed into this one
         _remove_leftovers(path)
-        if os.path.exists(path):
-            shutil.copyfile(path, building)
-        with duckdb.connect(building) as connection:
+        with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            for name, columns in TABLES.items():
-                connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
+            _begin_copy(connection, path)
+            for table, name in DIMENSION_TABLES.items():
+                connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({TABLES[name]})")
+                execute_all(connection, _comments("TABLE", name, table))
             yield connection
-        if compact:
-            _compact(building)
+            connection.commit()
+            # what closing raises is not told
+            connection.execute("CHECKPOINT warehouse")
         os.replace(building, path)
     except (OSError, duckdb.Error) as error:
         raise UnusableWarehouse(
@@ -57,6 +60,34 @@ def rebuilt(path: str, *, compact: bool = False) -> Iterator[duckdb.DuckDBPyConn
     finally:
         with suppress(OSError):
             _remove_leftovers(path)
+
+
+def _begin_copy(connection: duckdb.DuckDBPyConnection, path: str) -> None:
+    """Begin a transaction in a new file that has all of the file at path, whatever people have made in it."""
+    if not os.path.exists(path):
+        _begin(connection, path, STORAGE_VERSION)
+        return
+    # DuckDB does not open a file that a shell may write
+    old = f"{_building(path)}.old"
+    shutil.copyfile(path, old)
+    connection.execute(f"ATTACH {_quoted(old)} AS old (READ_ONLY)")
+    try:
+        _begin(connection, path, STORAGE_VERSION)
+        connection.execute("COPY FROM DATABASE old TO warehouse")
+    except duckdb.InvalidInputException:
+        # a table of other people's has a type that the oldest storage does not know, such as VARIANT
+        connection.rollback()
+        connection.execute("USE memory")
+        connection.execute("DETACH warehouse")
+        os.unlink(_building(path))
+        _begin(connection, path, "latest")
+        connection.execute("COPY FROM DATABASE old TO warehouse")
+
+
+def _begin(connection: duckdb.DuckDBPyConnection, path: str, version: str) -> None:
+    connection.execute(f"ATTACH {_quoted(_building(path))} AS warehouse (STORAGE_VERSION '{version}')")
+    connection.execute("USE warehouse")
+    connection.begin()
 
 
 def leftovers(path: str) -> list[str]:
@@ -101,16 +132,6 @@ def _refusal(connection: duckdb.DuckDBPyConnection, table: Table, root: str) -> 
     return "it reads another lake" if "read_parquet" in reads and literal(root) not in reads else None
 
 
-def _compact(path: str) -> None:
-    """Copy all of a database, whatever people have made in it, into a new file in its place."""
-    with duckdb.connect() as connection:
-        for name, file in (("old", path), ("new", f"{path}.compact")):
-            quoted = file.replace("'", "''")
-            connection.execute(f"ATTACH '{quoted}' AS {name}")
-        connection.execute("COPY FROM DATABASE old TO new")
-    os.replace(f"{path}.compact", path)
-
-
 def delete_user(connection: duckdb.DuckDBPyConnection, user_id: str) -> None:
     connection.execute("DELETE FROM users WHERE user_id = ?", [user_id])
 
@@ -128,18 +149,34 @@ def is_empty(connection: duckdb.DuckDBPyConnection, table: Table) -> bool:
     return connection.execute(f"SELECT 1 FROM {DIMENSION_TABLES[table]} LIMIT 1").fetchone() is None
 
 
-def view_definitions(root: str, present: set[str]) -> dict[str, str]:
-    """CREATE VIEW statements over the lake at root, an absolute path, so that they work from any folder.
+def view_definitions(root: str, present: set[str]) -> list[str]:
+    """Statements that create the views over the lake at root, an absolute path, so that they work from any folder.
 
     DuckDB binds no parameter in a view, so the path is put in as a quoted literal. A view over files that are not
     there cannot be created: tables not present get a view of the same columns without rows.
     """
-    quoted = literal(root)
-    return {
-        table.name: f"CREATE OR REPLACE VIEW {table.name} AS "
-        + (Template(sql(f"views/{table.name}")).substitute(root=quoted) if table.name in present else _no_rows(table))
-        for table in VIEWS
-    }
+    quoted, statements = literal(root), []
+    for table in VIEWS:
+        rows = (
+            Template(sql(f"views/{table.name}")).substitute(root=quoted) if table.name in present else _no_rows(table)
+        )
+        statements += [f"CREATE OR REPLACE VIEW {table.name} AS {rows}", *_comments("VIEW", table.name, table)]
+    return statements
+
+
+def execute_all(connection: duckdb.DuckDBPyConnection, statements: list[str]) -> None:
+    for statement in statements:
+        connection.execute(statement)
+
+
+def _comments(kind: str, name: str, table: Table) -> list[str]:
+    """Statements that say what the rows and the columns of a table or a view are, for whoever browses the database."""
+    columns = [f"COMMENT ON COLUMN {name}.{column} IS {_quoted(COLUMNS[column])}" for column in table.schema.names]
+    return [f"COMMENT ON {kind} {name} IS {_quoted(table.grain)}", *columns]
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _no_rows(table: Table) -> str:

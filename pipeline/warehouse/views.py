@@ -7,7 +7,7 @@ import os
 from pipeline.contract import FACT_ORDER, ORDER_ITEMS, ORDERS
 from pipeline.events import emit
 from pipeline.lake import Lake
-from pipeline.warehouse.database import rebuilt, view_definitions
+from pipeline.warehouse.database import execute_all, rebuilt, view_definitions
 
 STATE = "curated/_warehouse.json"
 
@@ -19,8 +19,7 @@ def refresh_views(lake: Lake, warehouse: str) -> None:
     if lake.files.read(STATE) == {"views": digest, "file": _identity(warehouse)}:
         return
     with rebuilt(warehouse) as connection:
-        for definition in definitions.values():
-            connection.execute(definition)
+        execute_all(connection, definitions)
     lake.files.write(STATE, {"views": digest, "file": _identity(warehouse)})
     emit("views_created", warehouse=warehouse)
 
@@ -31,7 +30,7 @@ def are_outdated(lake: Lake) -> bool:
     return (lake.files.read(STATE) or {}).get("views") != _digest(definitions)
 
 
-def _digest(definitions: dict[str, str]) -> str:
+def _digest(definitions: list[str]) -> str:
     return hashlib.sha256(json.dumps(definitions).encode()).hexdigest()
 
 

@@ -28,9 +28,10 @@ def dimensions(commands: Commands) -> list[Diagnosis]:
     lake, tables = open_lake(), sources()
     found: list[Diagnosis] = []
     sound: list[str] = []
-    for table, path in tables.items():
+    for table, source in tables.items():
         try:
-            sound.append(f"{path}: {len(csv_rows(table, path)):,} row(s)")
+            rows = f"{len(csv_rows(table, source)):,} row(s)"
+            sound.append(f"{source.path}: {'not there, so no row comes from it' if source.is_absent else rows}")
         except PipelineError as error:
             found.append(Diagnosis(ERROR, "dimensions", str(error), f"mend: that file, or {CSV_SETTINGS[table]}"))
     manifest = lake.dimensions()

@@ -1,4 +1,4 @@
-"""What doctor finds in luigi.cfg: files that are there, keys that somebody reads, values that can be used."""
+"""What doctor finds in the settings: files that are there, names that somebody reads, values that can be used."""
 
 import configparser
 import os
@@ -11,7 +11,8 @@ from pipeline import config
 from pipeline.errors import BadSetting, PipelineError
 from pipeline.events import one_line
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Diagnosis
-from pipeline.observe.settings import unknown, unusable_by_luigi
+from pipeline.observe.settings import unknown, unless_given, unusable_by_luigi
+from pipeline.settings.environment import given
 from pipeline.settings.files import PATH_VARIABLE, files_read
 
 SUBJECT = "luigi.cfg"
@@ -22,7 +23,7 @@ UNUSABLE = (BadSetting, ParameterException, ValueError, configparser.Error)
 def settings() -> list[Diagnosis]:
     """A line for each thing that is wrong with the settings, or one that names the files they come from."""
     found = [*_files(), *_unknown(), *unusable(), *_unusable_by_luigi(), *_exit_codes(), *_standing_clock()]
-    return found or [Diagnosis(OK, SUBJECT, ", ".join(map(os.path.abspath, files_read())))]
+    return found or [Diagnosis(OK, SUBJECT, ", ".join([*map(os.path.abspath, files_read()), *given()]))]
 
 
 def _files() -> Iterator[Diagnosis]:
@@ -30,7 +31,7 @@ def _files() -> Iterator[Diagnosis]:
     if named and not os.path.isfile(named):
         yield Diagnosis(ERROR, SUBJECT, f"{PATH_VARIABLE} = {named}: no such file", "mend: set it to one, or unset it")
     if not files_read():
-        found = f"none in {os.getcwd()}, so every setting has its default"
+        found = f"none in {os.getcwd()}, so every setting has its default{unless_given()}"
         mend = f"mend: start in the folder that has it, or name it in {PATH_VARIABLE}"
         yield Diagnosis(WARNING, SUBJECT, found, mend)
 
@@ -38,6 +39,8 @@ def _files() -> Iterator[Diagnosis]:
 def _unknown() -> Iterator[Diagnosis]:
     for setting in unknown():
         yield Diagnosis(ERROR, SUBJECT, setting.found, setting.mend)
+    for text in config.unknown_variables():
+        yield Diagnosis(ERROR, SUBJECT, text)
 
 
 def unusable() -> Iterator[Diagnosis]:

@@ -3,8 +3,9 @@
 import os
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
-from pipeline.contract import RAW_STAGE
+from pipeline.contract import RAW_STAGE, UNDATED
 from pipeline.dates import Range
 from pipeline.lake import Lake, Outcome, Run, differs, missing
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Diagnosis
@@ -24,6 +25,10 @@ class DumpSource:
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
         self._inventory: Inventory | None = None
+
+    @property
+    def origin(self) -> str:
+        return str(Path(self.shape.url).resolve())
 
     @property
     def bytes_to_lay_out(self) -> int:
@@ -51,6 +56,16 @@ class DumpSource:
         """By the inventory that was read last; none before there is one."""
         inventory = self._inventory or read_inventory(lake)
         return _differing(lake, inventory, dates) if inventory is not None else []
+
+    def extent(self, lake: Lake) -> str | None:
+        inventory = self._inventory or read_inventory(lake)
+        if inventory is None:
+            return None
+        dates, undated = inventory.dates(), inventory.part(UNDATED).count
+        if dates:
+            return dates[0] if len(dates) == 1 else f"{dates[0]}..{dates[-1]}"
+        without = f" and {undated:,} record(s) without one: see `python -m pipeline quarantine`" if undated else ""
+        return f"no record with a usable date{without}"
 
     def probe(self, run: Run) -> list[Diagnosis]:
         dump = Dump.at(self.shape)

@@ -40,6 +40,10 @@ class ShopSource:
     def shape(self) -> Shape:
         return Shape(self._settings.url, self._fields, self._settings.records)
 
+    @property
+    def origin(self) -> str:
+        return self._settings.url
+
     def dates(self, run: Run, asked: Range, *, writes: bool = True) -> list[str]:
         """Every date from the start to the end of the range, or to now: an API does not tell which dates it has."""
         start = self._start(asked)
@@ -64,6 +68,9 @@ class ShopSource:
 
     def differing(self, lake: Lake, dates: list[str]) -> list[str]:
         return []
+
+    def extent(self, lake: Lake) -> None:
+        return None
 
     def all_records(self) -> None:
         return None
