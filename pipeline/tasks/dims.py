@@ -2,6 +2,7 @@
 
 import logging
 import os
+from typing import Any
 
 import luigi
 
@@ -11,7 +12,7 @@ from pipeline.errors import PipelineError, RunFailed
 from pipeline.events import emit
 from pipeline.stages.seed import Sources, seed, seeded
 from pipeline.stages.seed import init_database as seed_empty
-from pipeline.tasks.base import LakeTask, open_engine, open_lake
+from pipeline.tasks.base import LakeTask, import_once, open_engine, open_lake
 
 FAILURE = "dimensions"
 
@@ -47,6 +48,10 @@ class SeedDims(LakeTask):
 
     def output(self) -> DimensionsTarget:
         return DimensionsTarget(self)
+
+    def deps(self) -> Any:
+        import_once()
+        return super().deps()
 
     def failure(self) -> str:
         return f"{self.intent.failures}/{FAILURE}.json"

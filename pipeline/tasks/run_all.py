@@ -71,12 +71,11 @@ class RunAll(LakeTask):
     def run(self) -> Iterator[Any]:
         source = open_source()
         dates = dates_of(self, source)
-        groups = grouped(dates, config.run().dates_per_task)
-        if source.lands_together and not self.reprocess and dates:
-            # one task for all dates, since it asks for several windows at a time
+        if dates and not self.reprocess:
             yield self._part(FetchOrders, dates)
-        yield [self._part(NormalizeOrders, group) for group in groups]
-        yield [self._part(table, group) for table in (WriteFactOrder, WriteOrderItems) for group in groups]
+        yield [self._part(NormalizeOrders, group) for group in grouped(dates, config.run().dates_per_task)]
+        if dates:
+            yield [self._part(table, dates) for table in (WriteFactOrder, WriteOrderItems)]
         curate_stale(self.this_run.keeping_going)
         asked = None if self.reprocess else source
         ending = Ending(

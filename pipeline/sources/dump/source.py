@@ -19,8 +19,6 @@ from pipeline.sources.raw import Shape
 class DumpSource:
     """The dump at a path, as it is whenever it is asked."""
 
-    lands_together = False
-
     def __init__(self, path: str) -> None:
         self._path = path
         self._inventory: Inventory | None = None
