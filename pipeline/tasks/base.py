@@ -8,32 +8,42 @@ from pathlib import Path
 from typing import Any
 
 import luigi
+from luigi.parameter import ParameterVisibility
 
 from pipeline import config
 from pipeline.contract import RAW_STAGE, Stage
 from pipeline.engine import Engine, load_libraries
 from pipeline.errors import BadSetting, PipelineError
-from pipeline.lake import AS_OF_FORMAT, Intent, Lake, Run, done_later
+from pipeline.lake import AS_OF_FORMAT, Intent, Lake, Run, done_later, why_failed
 from pipeline.observe.settings import warn_of_no_file
 from pipeline.tasks.announce import announce_failure
 from pipeline.tasks.parameters import DatesParameter, StampParameter
 from pipeline.tasks.source import open_source
 from pipeline.tasks.start import now, started_at
-from pipeline.tasks.status import watch
+from pipeline.tasks.status import show_failures, watch
 from pipeline.tasks.targets import PartitionTarget
+
+# from luigid's visualizer
+HIDDEN = ParameterVisibility.HIDDEN
 
 
 class LakeTask(luigi.Task):
     """A task of the lake. `stamp` is what the run is as of; it is part of the id, so that two runs never merge."""
 
-    stamp = StampParameter(positional=False, description="internal: when the run is as of; set [run] as_of instead")
+    stamp = StampParameter(
+        positional=False, visibility=HIDDEN, description="internal: when the run is as of; set [run] as_of instead"
+    )
     force = luigi.BoolParameter(positional=False, description="extract the chosen dates again and rebuild them")
     reprocess = luigi.BoolParameter(positional=False, description="rebuild the chosen dates from the landed raw files")
     allow_shrink = luigi.BoolParameter(
         positional=False, description="accept an extraction that lacks many landed orders"
     )
-    reopen = luigi.BoolParameter(positional=False, description="internal: extract the dates as if they were open")
-    keep_going = luigi.BoolParameter(positional=False, description="internal: record a failed date and go on")
+    reopen = luigi.BoolParameter(
+        positional=False, visibility=HIDDEN, description="internal: extract the dates as if they were open"
+    )
+    keep_going = luigi.BoolParameter(
+        positional=False, visibility=HIDDEN, description="internal: record a failed date and go on"
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # what RunAll clones has the settings that RunAll has read
@@ -53,6 +63,10 @@ class LakeTask(luigi.Task):
         """
         started_at()
         return super().get_params()
+
+    def to_str_params(self, only_significant: bool = False, only_public: bool = False) -> Any:
+        """luigi's own, but for `only_public`, with which luigi makes the task's id: what is hidden is part of it."""
+        return super().to_str_params(only_significant=only_significant)
 
     @cached_property
     def intent(self) -> Intent:
@@ -96,6 +110,23 @@ class PartitionTask(LakeTask):
     def deps(self) -> Any:
         import_once()
         return super().deps()
+
+    def run(self) -> None:
+        self.build()
+        show_failures(self, self.failures())
+
+    def build(self) -> None:
+        """Publish the stage of each date that is not complete. Failures are noted (keep_going), or raised at the end."""
+        raise NotImplementedError
+
+    def failures(self) -> dict[str, str]:
+        """The dates that have failed in this run, here or before, and why."""
+        lake, found = open_lake(), {}
+        for date in self.date:
+            error = why_failed(lake, self.stage, date, self.intent)
+            if error is not None:
+                found[date] = error
+        return found
 
     def output(self) -> list[PartitionTarget]:
         lake, intent = open_lake(), self.intent

@@ -13,6 +13,7 @@ from pipeline.events import emit
 from pipeline.stages.seed import Sources, seed, seeded
 from pipeline.stages.seed import init_database as seed_empty
 from pipeline.tasks.base import LakeTask, import_once, open_engine, open_lake
+from pipeline.tasks.status import tell
 
 FAILURE = "dimensions"
 
@@ -71,6 +72,7 @@ class SeedDims(LakeTask):
             emit("dimensions_failed", level=logging.ERROR, error=str(error))
             with lake.work.locked():
                 lake.files.write(self.failure(), {"stage": FAILURE, "error": str(error)})
+            tell(self, f"failed: {error}")
 
 
 def init_database(path: str) -> None:
