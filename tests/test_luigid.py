@@ -156,6 +156,18 @@ def test_the_visualizer_the_history_and_the_metrics_tell_of_a_run(tmp_path: Path
     assert 'luigi_task_done_total{family="NormalizeOrders"}' in read(f"{url}/metrics")
 
 
+def test_without_a_luigid_a_run_says_so_at_once_in_one_line_and_what_to_do(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "shop")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = str(probe.getsockname()[1])
+    output = run_all(shop, "--scheduler-host", "127.0.0.1", "--scheduler-port", port, code=40)
+    assert output.splitlines() == [
+        f"ERROR: NoScheduler: http://127.0.0.1:{port}: no answer ([Errno 111] Connection refused); expected a luigid; "
+        "start `luigid`, set [core] scheduler_host and scheduler_port, or run with --local-scheduler"
+    ]
+    assert not shop.root.exists()
+
+
 def test_names_are_of_dates_and_of_what_people_ask_for_and_two_runs_share_no_task(
     tmp_path: Path, luigid: list[str]
 ) -> None:

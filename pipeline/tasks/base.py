@@ -18,6 +18,7 @@ from pipeline.lake import AS_OF_FORMAT, Intent, Lake, Run, done_later, why_faile
 from pipeline.observe.settings import warn_of_no_file
 from pipeline.tasks.announce import announce_failure
 from pipeline.tasks.parameters import DatesParameter, StampParameter
+from pipeline.tasks.scheduler import require_luigid
 from pipeline.tasks.source import open_source
 from pipeline.tasks.start import now, started_at
 from pipeline.tasks.status import show_failures, watch
@@ -50,6 +51,7 @@ class LakeTask(luigi.Task):
         if not kwargs.get("keep_going"):
             config.validate()
             warn_of_no_file()
+            require_luigid()
         super().__init__(*args, **kwargs)
         if self.force and self.reprocess:
             raise BadSetting("--force with --reprocess: expected one; --force asks the source, --reprocess does not")
@@ -116,7 +118,7 @@ class PartitionTask(LakeTask):
         show_failures(self, self.failures())
 
     def build(self) -> None:
-        """Publish the stage of each date that is not complete. Failures are noted (keep_going), or raised at the end."""
+        """Publish the stage of each date that is not complete. Failures are noted (keep_going) or raised at the end."""
         raise NotImplementedError
 
     def failures(self) -> dict[str, str]:
