@@ -19,6 +19,7 @@ PipelineError
 ├── UnreadableDimension   users_csv or products_csv cannot be read as a table
 ├── UnusableWarehouse     warehouse.db is not a DuckDB database that can be rebuilt in place
 ├── ExtraMissing          packages of an extra that is not installed
+├── NoScheduler           no luigid answers, and the run has no scheduler of its own
 ├── CheckFailed           a data check found rows that break it
 └── RunFailed             what could be published is; the message names all that could not
 """
@@ -105,6 +106,10 @@ class UnusableWarehouse(PipelineError):
 
 class ExtraMissing(PipelineError):
     """A command whose packages are an extra that is not installed."""
+
+
+class NoScheduler(PipelineError):
+    """No luigid answers where the run looks for one."""
 
 
 class CheckFailed(PipelineError):

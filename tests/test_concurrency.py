@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,3 +119,14 @@ def test_a_date_that_waits_too_long_for_the_lock_says_so_in_one_error_and_publis
     assert "Traceback" not in output
     assert output.count("LakeBusy") == 1, output
     assert shop.data() == {}
+
+
+def test_what_building_takes_is_imported_once_and_not_by_the_task_of_each_date(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "shop")
+    shop.feed(SWAPPED)
+    times = os.environ | {"PYTHONPROFILEIMPORTTIME": "1"}
+    code, output = finished(command("pipeline", "run", "--workers", "2", *shop.options(), env=times))
+    assert code == 0, output
+    imported = Counter(line.split("|")[-1].strip() for line in output.splitlines() if line.startswith("import time:"))
+    once = {name: imported[name] for name in ("pandas", "pyarrow._acero", "pipeline.sources.dump.source")}
+    assert once == dict.fromkeys(once, 1)

@@ -10,8 +10,9 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from api import QUICK, mock_api
@@ -49,7 +50,8 @@ def luigid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     )
     (folder / "luigid.cfg").write_text(settings)
     own = os.environ | {"LUIGI_CONFIG_PATH": str(folder / "luigid.cfg")}
-    server = command("luigid", "--address", "127.0.0.1", "--port", str(port), env=own)
+    # a log of its own: nobody reads the pipe, and luigid would stop when it is full
+    server = command("luigid", "--address", "127.0.0.1", "--port", str(port), "--logdir", str(folder), env=own)
 
     def answers() -> bool:
         assert server.poll() is None, server.communicate()
@@ -69,9 +71,27 @@ def luigid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
         finished(server)
 
 
-def run_all(shop: Shop, *arguments: str) -> None:
-    code, output = finished(command("luigi", "--module", "pipeline", "RunAll", *arguments, *shop.options()))
-    assert code == 0, output
+def run_all(shop: Shop, *arguments: str, code: int = 0) -> str:
+    ended, output = finished(command("luigi", "--module", "pipeline", "RunAll", *arguments, *shop.options()))
+    assert ended == code, output
+    return output
+
+
+def asked(luigid: list[str], method: str, **what: str) -> Any:
+    """What luigid answers to one of the requests that its visualizer makes."""
+    data = urllib.parse.urlencode({"data": json.dumps(what)})
+    return json.loads(read(f"http://127.0.0.1:{luigid[-1]}/api/{method}?{data}"))["response"]
+
+
+def tasks(luigid: list[str]) -> dict[str, dict[str, Any]]:
+    """All tasks that luigid shows, of all runs, by their ids."""
+    return asked(luigid, "task_list", status="", upstream_status="")
+
+
+def of_run(luigid: list[str], known: Container[str]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The tasks that were not known before a run, by name and dates."""
+    shown = {key: task for key, task in tasks(luigid).items() if key not in known}
+    return {(task["name"], task["params"].get("date", "")): task | {"id": key} for key, task in shown.items()}
 
 
 @pytest.mark.parametrize("dates_per_task", [1, 2])
@@ -128,13 +148,98 @@ def test_the_visualizer_the_history_and_the_metrics_tell_of_a_run(tmp_path: Path
     shop.feed(ORDERS)
     run_all(shop, *luigid, "--workers", "2")
     url = f"http://127.0.0.1:{luigid[-1]}"
-    asked = urllib.parse.urlencode({"data": json.dumps({"status": "DONE", "upstream_status": ""})})
-    tasks = json.loads(read(f"{url}/api/task_list?{asked}"))["response"].values()
-    messages = {(task["name"], task["status_message"], task["progress_percentage"]) for task in tasks}
+    shown = [task for task in tasks(luigid).values() if task["status"] == "DONE"]
+    messages = {(task["name"], task["status_message"], task["progress_percentage"]) for task in shown}
     assert ("RunAll", "4 date(s) built", 100) in messages
     assert ("NormalizeOrders", "normalizing dates: 1 of 1", 100) in messages
     assert "RunAll" in read(f"{url}/history/by_name/RunAll")
     assert 'luigi_task_done_total{family="NormalizeOrders"}' in read(f"{url}/metrics")
+
+
+def test_without_a_luigid_a_run_says_so_at_once_in_one_line_and_what_to_do(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "shop")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = str(probe.getsockname()[1])
+    output = run_all(shop, "--scheduler-host", "127.0.0.1", "--scheduler-port", port, code=40)
+    assert output.splitlines() == [
+        f"ERROR: NoScheduler: http://127.0.0.1:{port}: no answer ([Errno 111] Connection refused); expected a luigid; "
+        "start `luigid`, set [core] scheduler_host and scheduler_port, or run with --local-scheduler"
+    ]
+    assert not shop.root.exists()
+
+
+def test_names_are_of_dates_and_of_what_people_ask_for_and_two_runs_share_no_task(
+    tmp_path: Path, luigid: list[str]
+) -> None:
+    shop = Shop(tmp_path / "shop")
+    shop.feed(ORDERS)
+    since = ("--since", "2025-01-16", "--until", "2025-01-17")
+    known = tasks(luigid)
+    run_all(shop, *luigid, *since, "--force")
+    first = of_run(luigid, known)
+    assert {task["display_name"] for task in first.values()} == {
+        "RunAll(allow_shrink=False, changed_since=, force=True, reprocess=False, "
+        "since=2025-01-16T00:00:00.000000Z, until=2025-01-17T00:00:00.000000Z)",
+        "SeedDims(allow_shrink=False, force=True, reprocess=False)",
+        "FetchOrders(allow_shrink=False, date=2025-01-16, force=True, reprocess=False)",
+        "NormalizeOrders(allow_shrink=False, date=2025-01-16, force=True, reprocess=False)",
+        "WriteFactOrder(allow_shrink=False, date=2025-01-16, force=True, reprocess=False)",
+        "WriteOrderItems(allow_shrink=False, date=2025-01-16, force=True, reprocess=False)",
+    }
+    known = tasks(luigid)
+    run_all(shop, *luigid, *since, "--force")
+    second = of_run(luigid, known)
+    assert second.keys() == first.keys()
+    assert {task["status"] for task in second.values()} == {"DONE"}
+
+
+def test_a_date_that_cannot_be_normalized_says_so_at_its_task_and_the_run_is_red_and_names_it(
+    tmp_path: Path, luigid: list[str]
+) -> None:
+    shop = Shop(tmp_path / "shop")
+    shop.feed(ORDERS)
+    run_all(shop, *luigid)
+    raw = shop.root / "raw" / "date=2025-01-16" / "orders_raw.json"
+    raw.write_bytes(raw.read_bytes().replace(b"o_1", b"o_7"))
+    known = tasks(luigid)
+    run_all(shop, *luigid, "--workers", "2", "--reprocess", code=30)
+    shown = of_run(luigid, known)
+    damage = "raw/date=2025-01-16/orders_raw.json: its bytes are not those that were landed"
+    assert shown["NormalizeOrders", "2025-01-16"]["status_message"].startswith(f"1 of 1 date(s) failed: {damage}")
+    assert shown["NormalizeOrders", "2025-01-17"]["status_message"] == "normalizing dates: 1 of 1"
+    assert ("WriteFactOrder", "2025-01-15,2025-01-17..2025-01-18") in shown
+    run = shown["RunAll", ""]
+    assert run["status"] == "FAILED"
+    assert run["status_message"] == "3 date(s) built, 1 date(s) failed: 2025-01-16"
+    assert damage in asked(luigid, "fetch_error", task_id=run["id"])["error"]
+
+
+def test_a_date_that_cannot_be_extracted_says_so_at_the_task_that_extracts_and_has_no_further_task(
+    tmp_path: Path, luigid: list[str]
+) -> None:
+    shop = Shop(tmp_path / "shop")
+    shop.feed(ORDERS)
+    run_all(shop, *luigid)
+    shop.feed(ORDERS.replace("o_2 ", "o_8 "))
+    known = tasks(luigid)
+    run_all(shop, *luigid, "--force", code=30)
+    shown = of_run(luigid, known)
+    message = shown["FetchOrders", "2025-01-15..2025-01-18"]["status_message"]
+    assert message.startswith("1 of 4 date(s) failed: raw date=2025-01-15: ")
+    assert ("NormalizeOrders", "2025-01-16") in shown
+    assert not {dates for _, dates in shown if dates.startswith("2025-01-15")} - {"2025-01-15..2025-01-18"}
+    assert shown["RunAll", ""]["status"] == "FAILED"
+    assert shown["RunAll", ""]["status_message"] == "3 date(s) built, 1 date(s) failed: 2025-01-15"
+
+
+def test_dimensions_that_cannot_be_made_say_so_at_their_task(tmp_path: Path, luigid: list[str]) -> None:
+    shop = Shop(tmp_path / "shop", warehouse_users_csv=tmp_path / "none.csv")
+    shop.feed(ORDERS)
+    known = tasks(luigid)
+    run_all(shop, *luigid, code=30)
+    shown = of_run(luigid, known)
+    assert shown["SeedDims", ""]["status_message"].startswith(f"failed: [warehouse] users_csv = {tmp_path}/none.csv: ")
+    assert shown["RunAll", ""]["status"] == "FAILED"
 
 
 def read(url: str) -> str:

@@ -7,6 +7,7 @@ from pipeline.engine.connection import (
     OpenEngine,
     check_names,
     literal,
+    load_libraries,
     sql,
     use_system_memory,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "check_names",
     "fact_order",
     "literal",
+    "load_libraries",
     "normalized",
     "rewrite",
     "same_instant",

@@ -18,6 +18,7 @@ from pipeline.lake.freshness import (
     shown,
     stale,
     still_open,
+    why_failed,
 )
 from pipeline.lake.lake import Lake, Publication
 from pipeline.lake.manifests import (
@@ -102,5 +103,6 @@ __all__ = [
     "shown",
     "stale",
     "still_open",
+    "why_failed",
     "write_table",
 ]

@@ -50,19 +50,21 @@ def missing(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | None:
 
     With keep_going, what failed in this run counts as complete, and so does what is made from it.
     """
-    if intent.keep_going and _failed(lake, stage, date, intent):
+    if intent.keep_going and why_failed(lake, stage, date, intent) is not None:
         return None
     return _raw_missing(lake, date, intent) if stage.upstream is None else _made_missing(lake, stage, date, intent)
 
 
-def _failed(lake: Lake, stage: Stage | None, date: str, intent: Intent) -> bool:
+def why_failed(lake: Lake, stage: Stage | None, date: str, intent: Intent) -> str | None:
+    """The error with which the stage of a date, or one that it is made from, failed in this run; None if none did."""
     if not lake.files.has(intent.failures):
-        return False
+        return None
     while stage is not None:
-        if lake.files.read(failure(stage, date, intent)) is not None:
-            return True
+        note = lake.files.read(failure(stage, date, intent))
+        if note is not None:
+            return str(note.get("error"))
         stage = stage.upstream
-    return False
+    return None
 
 
 def _raw_missing(lake: Lake, date: str, intent: Intent) -> str | None:

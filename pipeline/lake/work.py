@@ -16,6 +16,10 @@ from pipeline.events import emit
 # files before they are published, a dump split by date, and the windows of an API that are being read
 STAGING, DUMP_SPOOLS, WINDOW_SPOOLS = ".staging", ".spool", ".windows"
 PUBLISHING, ASKING = ".lock", ".extracting"
+# filelock's own 0.05 is longer than a task of one small date holds the lock
+SECONDS_BETWEEN_TRIES = 0.005
+# tasks of one run wait for each other, too: that is not worth a word
+SILENT_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,7 @@ class Work:
     def _held(self, name: str, what: str) -> Iterator[None]:
         with self._usable():
             self.root.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path(name))
+            lock = FileLock(self.path(name), poll_interval=SECONDS_BETWEEN_TRIES)
             self._acquire(lock, what)
         try:
             yield
@@ -176,12 +180,13 @@ class Work:
             lock.release()
 
     def _acquire(self, lock: FileLock, what: str) -> None:
+        silent = min(SILENT_SECONDS, self.lock_timeout_seconds)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=silent)
         except Timeout:
             emit("lock_waiting", lock=lock.lock_file, timeout_seconds=self.lock_timeout_seconds)
             try:
-                lock.acquire(timeout=self.lock_timeout_seconds)
+                lock.acquire(timeout=self.lock_timeout_seconds - silent)
             except Timeout:
                 raise LakeBusy(
                     f"{lock.lock_file}: another run held {what} for over {self.lock_timeout_seconds:g} s "

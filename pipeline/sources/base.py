@@ -31,10 +31,6 @@ class Source(Protocol):
         """What the manifests of its raw partitions say that they are made from."""
 
     @property
-    def lands_together(self) -> bool:
-        """Whether one task should land all dates of a run, since the source is asked for several at a time."""
-
-    @property
     def bytes_to_lay_out(self) -> int:
         """How many bytes of the lake's disk it takes while it is landed."""
 

@@ -35,16 +35,16 @@ def normalize(run: Run, dates: list[str], shape: Shape) -> None:
         return
     started = time.monotonic()
     outcome = Outcome(NORMALIZED_STAGE)
-    with run.lake.work.locked():
+    # the engine is opened before the lock is taken: that takes as long as a small date does
+    with run.open_engine() as engine, run.lake.work.locked():
         todo = {date: reason for date in dates if (reason := missing(run.lake, NORMALIZED_STAGE, date, run.intent))}
-        with run.open_engine() as engine:
-            for date, error in unfit(run, engine, list(todo), shape).items():
-                outcome.fail(date, error)
-                del todo[date]
-            build = _Build(run, engine, outcome, shape)
-            build.stage(todo)
-            if build.publications:
-                build.publish()
+        for date, error in unfit(run, engine, list(todo), shape).items():
+            outcome.fail(date, error)
+            del todo[date]
+        build = _Build(run, engine, outcome, shape)
+        build.stage(todo)
+        if build.publications:
+            build.publish()
         outcome.close(run.lake, run.intent)
     build.report(time.monotonic() - started)
 

@@ -8,25 +8,33 @@ from pathlib import Path
 from typing import Any
 
 import luigi
+from luigi.parameter import ParameterVisibility
 
 from pipeline import config
 from pipeline.contract import RAW_STAGE, Stage
-from pipeline.engine import Engine
+from pipeline.engine import Engine, load_libraries
 from pipeline.errors import BadSetting, PipelineError
-from pipeline.lake import AS_OF_FORMAT, Intent, Lake, Run, done_later
+from pipeline.lake import AS_OF_FORMAT, Intent, Lake, Run, done_later, why_failed
 from pipeline.observe.health import Limits
 from pipeline.observe.settings import warn_of_no_file
 from pipeline.tasks.announce import announce_failure
 from pipeline.tasks.parameters import DatesParameter, StampParameter
+from pipeline.tasks.scheduler import require_luigid
+from pipeline.tasks.source import open_source
 from pipeline.tasks.start import now, started_at
-from pipeline.tasks.status import watch
+from pipeline.tasks.status import show_failures, watch
 from pipeline.tasks.targets import PartitionTarget
+
+# from luigid's visualizer
+HIDDEN = ParameterVisibility.HIDDEN
 
 
 class LakeTask(luigi.Task):
     """A task of the lake. `stamp` is what the run is as of; it is part of the id, so that two runs never merge."""
 
-    stamp = StampParameter(positional=False, description="internal: when the run is as of; set [run] as_of instead")
+    stamp = StampParameter(
+        positional=False, visibility=HIDDEN, description="internal: when the run is as of; set [run] as_of instead"
+    )
     force = luigi.BoolParameter(positional=False, description="extract the chosen dates again and rebuild them")
     reprocess = luigi.BoolParameter(positional=False, description="rebuild the chosen dates from the landed raw files")
     allow_shrink = luigi.BoolParameter(
@@ -35,14 +43,19 @@ class LakeTask(luigi.Task):
     accept_fields = luigi.BoolParameter(
         positional=False, description="accept that a map finds no amount, no line or no order in what is landed"
     )
-    reopen = luigi.BoolParameter(positional=False, description="internal: extract the dates as if they were open")
-    keep_going = luigi.BoolParameter(positional=False, description="internal: record a failed date and go on")
+    reopen = luigi.BoolParameter(
+        positional=False, visibility=HIDDEN, description="internal: extract the dates as if they were open"
+    )
+    keep_going = luigi.BoolParameter(
+        positional=False, visibility=HIDDEN, description="internal: record a failed date and go on"
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # what RunAll clones has the settings that RunAll has read
         if not kwargs.get("keep_going"):
             config.validate()
             warn_of_no_file()
+            require_luigid()
         super().__init__(*args, **kwargs)
         if self.force and self.reprocess:
             raise BadSetting("--force with --reprocess: expected one; --force asks the source, --reprocess does not")
@@ -56,6 +69,10 @@ class LakeTask(luigi.Task):
         """
         started_at()
         return super().get_params()
+
+    def to_str_params(self, only_significant: bool = False, only_public: bool = False) -> Any:
+        """luigi's own, but for `only_public`, with which luigi makes the task's id: what is hidden is part of it."""
+        return super().to_str_params(only_significant=only_significant)
 
     @cached_property
     def intent(self) -> Intent:
@@ -97,6 +114,27 @@ class PartitionTask(LakeTask):
         if (self.force or self.reprocess) and not self.keep_going:
             refuse_if_done_later(self.date, self.intent)
 
+    def deps(self) -> Any:
+        import_once()
+        return super().deps()
+
+    def run(self) -> None:
+        self.build()
+        show_failures(self, self.failures())
+
+    def build(self) -> None:
+        """Publish the stage of each date that is not complete. Failures are noted (keep_going) or raised at the end."""
+        raise NotImplementedError
+
+    def failures(self) -> dict[str, str]:
+        """The dates that have failed in this run, here or before, and why."""
+        lake, found = open_lake(), {}
+        for date in self.date:
+            error = why_failed(lake, self.stage, date, self.intent)
+            if error is not None:
+                found[date] = error
+        return found
+
     def output(self) -> list[PartitionTarget]:
         lake, intent = open_lake(), self.intent
         return [PartitionTarget(lake, self.stage, date, intent) for date in self.date]
@@ -109,6 +147,15 @@ class PartitionTask(LakeTask):
 
 
 LakeTask.event_handler(luigi.Event.START)(watch)
+
+
+def import_once() -> None:
+    """Import what building takes. Luigi asks for the dependencies of what is incomplete before it forks.
+
+    With several workers each task runs in a fork of its own, and would else import the same again: 0.35 s a task.
+    """
+    load_libraries()
+    open_source()
 
 
 def refuse_if_done_later(dates: Iterable[str], intent: Intent) -> None:

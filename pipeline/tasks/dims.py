@@ -2,6 +2,7 @@
 
 import logging
 import os
+from typing import Any
 
 import luigi
 
@@ -11,7 +12,8 @@ from pipeline.errors import PipelineError, RunFailed
 from pipeline.events import emit
 from pipeline.stages.seed import Csv, Sources, seed, seeded
 from pipeline.stages.seed import init_database as seed_empty
-from pipeline.tasks.base import LakeTask, open_engine, open_lake
+from pipeline.tasks.base import LakeTask, import_once, open_engine, open_lake
+from pipeline.tasks.status import tell
 
 FAILURE = "dimensions"
 
@@ -51,6 +53,10 @@ class SeedDims(LakeTask):
     def output(self) -> DimensionsTarget:
         return DimensionsTarget(self)
 
+    def deps(self) -> Any:
+        import_once()
+        return super().deps()
+
     def failure(self) -> str:
         return f"{self.intent.failures}/{FAILURE}.json"
 
@@ -69,6 +75,7 @@ class SeedDims(LakeTask):
             emit("dimensions_failed", level=logging.ERROR, error=str(error))
             with lake.work.locked():
                 lake.files.write(self.failure(), {"stage": FAILURE, "error": str(error)})
+            tell(self, f"failed: {error}")
 
 
 def init_database(path: str) -> None:

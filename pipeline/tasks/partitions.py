@@ -15,7 +15,7 @@ class FetchOrders(PartitionTask):
 
     stage = RAW_STAGE
 
-    def run(self) -> None:
+    def build(self) -> None:
         land(self.this_run, open_source(), list(self.date))
 
 
@@ -27,7 +27,7 @@ class NormalizeOrders(PartitionTask):
     def requires(self) -> Any:
         return self.clone(FetchOrders)
 
-    def run(self) -> None:
+    def build(self) -> None:
         normalize(self.this_run, list(self.date), open_source().shape)
 
 
@@ -39,7 +39,7 @@ class WriteFactOrder(PartitionTask):
     def requires(self) -> Any:
         return self.clone(NormalizeOrders)
 
-    def run(self) -> None:
+    def build(self) -> None:
         curate(self.this_run, self.stage, list(self.date))
 
 
@@ -51,5 +51,5 @@ class WriteOrderItems(PartitionTask):
     def requires(self) -> Any:
         return self.clone(NormalizeOrders)
 
-    def run(self) -> None:
+    def build(self) -> None:
         curate(self.this_run, self.stage, list(self.date))

@@ -1,16 +1,11 @@
 """Whether a scheduler answers where runs look for one."""
 
-import json
-import urllib.error
-import urllib.request
-from urllib.parse import quote
-
 from luigi.configuration import get_config
 from luigi.interface import core
 
 from pipeline.observe.diagnosis import ERROR, OK, Diagnosis
+from pipeline.tasks.scheduler import address, fault, speaks_http
 
-SCHEDULER_TIMEOUT_SECONDS = 5
 LUIGIS_OWN = ("localhost", 8082)
 # luigi knows each of them by two names
 ADDRESS_KEYS = tuple(
@@ -23,8 +18,8 @@ ADDRESS_KEYS = tuple(
 def scheduler() -> list[Diagnosis]:
     """Whether a luigid answers where runs without --local-scheduler look for one."""
     settings = core()
-    url = (settings.scheduler_url or f"http://{settings.scheduler_host}:{settings.scheduler_port}").rstrip("/")
-    answer = _luigid(url)
+    url = address()
+    answer = fault(url) if speaks_http(url) else "not asked, as it is no http address"
     if answer is None:
         return [Diagnosis(OK, "scheduler", f"luigid at {url}")]
     if settings.local_scheduler:
@@ -40,19 +35,3 @@ def _is_configured(settings: core) -> bool:
     """Whether somebody has said where the luigid is."""
     given = settings.scheduler_url or (settings.scheduler_host, settings.scheduler_port) != LUIGIS_OWN
     return bool(given) or any(get_config().has_option("core", key) for key in ADDRESS_KEYS)
-
-
-def _luigid(url: str) -> str | None:
-    """What is wrong with a luigid; None when it answers. It is only asked for what runs."""
-    if not url.startswith(("http://", "https://")):
-        return "not asked, as it is no http address"
-    asked = quote(json.dumps({"status": "RUNNING", "upstream_status": ""}))
-    try:
-        with urllib.request.urlopen(f"{url}/api/task_list?data={asked}", timeout=SCHEDULER_TIMEOUT_SECONDS) as answer:
-            return None if "response" in json.load(answer) else "what answers is no luigid"
-    except urllib.error.HTTPError as error:
-        return f"what answers is no luigid (status {error.code})"
-    except ValueError:
-        return "what answers is no luigid"
-    except OSError as error:
-        return f"no answer ({getattr(error, 'reason', error)})"

@@ -20,8 +20,6 @@ from pipeline.sources.raw import Shape
 class DumpSource:
     """The dump at the path of a shape, as it is whenever it is asked."""
 
-    lands_together = False
-
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
         self._inventory: Inventory | None = None

@@ -26,7 +26,6 @@ from pipeline.sources.rest.shop import Shop, Window
 class ShopSource:
     """The API of [orders_api]. Its secrets are read when it is asked for the first time."""
 
-    lands_together = True
     bytes_to_lay_out = 0
 
     def __init__(self, settings: ShopSettings, fields: FieldMap | None) -> None:
