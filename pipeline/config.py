@@ -132,9 +132,7 @@ class orders_api(luigi.Config):
 
 
 def _place(name: str) -> Setting:
-    expected = (
-        "a path such as $.id or $.customer.id, for times and money with its form, such as $.created epoch_seconds"
-    )
+    expected = "a path such as $.id or $.customer.id, and its form where it has one, such as $.created epoch_seconds"
     return Setting(lambda text: parse_place(name, text) and text, expected, key=name, default=None)
 
 

@@ -10,7 +10,7 @@ UTC_MICROSECONDS = pa.timestamp("us")
 UNDATED = "__HIVE_DEFAULT_PARTITION__"
 # what is later than this after the moment that an answer speaks for is in the future
 FUTURE_TOLERANCE = timedelta(days=1)
-LOGIC_VERSION = 2
+LOGIC_VERSION = 3
 
 
 @dataclass(frozen=True)

@@ -238,6 +238,7 @@ def _order(record: dict[str, Any], order_id: str, created_at: dt.datetime, extra
         price_absent=sum(line.get("price") is None for line in lines),
     )
     currency = currency if isinstance(currency, str) else None
+    currency = currency.upper() if currency and re.fullmatch("[A-Za-z]{3}", currency) else currency
     metadata = None if metadata is None else canonical(metadata)
     rest = (amount, currency, created_at, updated_at, metadata, items, +nulled)
     return Order(created_at.date(), order_id, user_id, *rest)

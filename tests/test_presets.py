@@ -4,18 +4,9 @@ import datetime as dt
 import json
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from api import QUICK, mock_api
-from hypothesis import given
-from hypothesis import strategies as st
 from lake import LakeUnderTest
-
-from pipeline.contract import UTC_MICROSECONDS
-from pipeline.engine.connection import Engine
-from pipeline.engine.exact_json import rewrite
-from pipeline.engine.lines import bind_lines, split_lines
-from pipeline.fields import FieldMap
 
 SINCE, UNTIL, AS_OF = dt.datetime(2025, 1, 15), dt.datetime(2025, 1, 18), dt.datetime(2025, 2, 1)
 SECRET = "s3cret-of-the-shop"
@@ -72,50 +63,3 @@ def test_a_corrected_field_map_is_used_by_reprocess(lake: LakeUnderTest, tmp_pat
     lake.settings["orders_fields"] = {"amount": "$.paid.net"}
     assert lake.run(None, AS_OF + dt.timedelta(hours=1), SINCE, UNTIL, reprocess=True), lake.errors
     assert [str(row[3]) for row in lake.curated("fact_order")[dt.date(2025, 1, 15)]] == ["2.5000"]
-
-
-FIELDS = FieldMap(
-    {
-        "order_id": "$.id",
-        "user_id": "$.customer.id",
-        "amount": "$.total hundredths",
-        "created_at": "$.created epoch_seconds",
-        "updated_at": "$.updated epoch_millis",
-        "items": "$.lines",
-        "items.price": "$.price hundredths",
-    }
-)
-SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-(10**13), 10**13),
-    st.sampled_from(["", "7", "-12", "1736942400", "x", "1.5"]),
-)
-LINES = st.lists(st.fixed_dictionaries({"sku": SCALARS, "price": SCALARS}), max_size=3)
-RECORDS = st.fixed_dictionaries(
-    {},
-    optional={
-        "id": SCALARS,
-        "customer": st.one_of(SCALARS, st.fixed_dictionaries({"id": SCALARS})),
-        "total": SCALARS,
-        "created": SCALARS,
-        "updated": SCALARS,
-        "lines": st.one_of(SCALARS, LINES),
-    },
-)
-
-
-@given(RECORDS)
-def test_sql_and_the_exact_reader_map_a_record_alike(record: dict) -> None:
-    line = json.dumps(record).encode() + b"\n"
-    exact = rewrite(line, FIELDS)
-    assert exact is not None
-    with Engine(memory_limit="256MB", threads=1, temp_directory="") as engine:
-        typed = []
-        for exactly in ((), (0,)):
-            lines = split_lines(line)
-            now = pa.array([dt.datetime(2199, 1, 1)], UTC_MICROSECONDS)
-            bind_lines(engine, lines, dates=pa.nulls(1, pa.date32()), answers_as_of=now, fields=FIELDS, exactly=exactly)
-            (row,) = engine.query("record").drop_columns(["exact"]).to_pylist()
-            typed.append(row | {"items": row["items"] or []})
-    assert typed[0] == typed[1]

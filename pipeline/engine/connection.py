@@ -14,7 +14,10 @@ import pyarrow as pa
 from pipeline.contract import Table
 from pipeline.garbage import uncollected
 
-MACROS = ("json_fields", "text", "identifier", "instant", "money", "whole_number", "from_epoch", "from_hundredths")
+MACROS = (
+    *("json_fields", "text", "identifier", "currency_code", "instant", "money", "whole_number"),
+    *("from_rfc2822", "from_time", "from_minor_units", "decimals_of", "unless_zero", "without_children"),
+)
 ROWS_PER_SCAN = 8192
 
 EngineError = duckdb.Error
