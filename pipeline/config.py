@@ -82,7 +82,7 @@ def _amount(kind: Callable[[str], Any], low: float, high: float, unit: str, defa
 
 
 A_PATH = "a path into the JSON such as $.orders or $.page.next, or nothing"
-PRESETS = ("plain", "shopify", "woocommerce", "stripe")
+PRESETS = ("plain", "shopify", "woocommerce", "stripe", "magento", "bigcommerce")
 
 
 class orders_api(luigi.Config):
