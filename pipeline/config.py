@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import luigi
 from msgspec import UNSET, convert
 
-from pipeline.fields import FIELDS, FieldMap, parse_path, parse_place
+from pipeline.fields import FIELDS, FORMS, FieldMap, parse_path, parse_place
 from pipeline.settings.setting import Instant, LocalPath, Setting
 from pipeline.settings.shop import Auth, Pagination, ShopSettings
 
@@ -132,7 +132,9 @@ class orders_api(luigi.Config):
 
 
 def _place(name: str) -> Setting:
-    expected = "a path such as $.id or $.customer.id, and its form where it has one, such as $.created epoch_seconds"
+    expected = "a path such as $.id or $.customer.id"
+    if name in FORMS:
+        expected += f", with nothing or a form behind it: {', '.join(FORMS[name])}"
     return Setting(lambda text: parse_place(name, text) and text, expected, key=name, default=None)
 
 
