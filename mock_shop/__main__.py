@@ -27,9 +27,13 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--style",
         default="plain",
-        choices=("plain", "shopify", "woocommerce", "stripe"),
+        choices=("plain", "shopify", "woocommerce", "stripe", "magento", "bigcommerce"),
         help="the vendor whose API it imitates (default: plain)",
     )
+    options.add_argument(
+        "--shape", default="contract", choices=("contract", "own"),
+        help="of the orders in --data: the contract's or the style's own (default: contract)",
+    )  # fmt: skip
     options.add_argument(
         "--pagination", default="cursor", choices=("cursor", "link_header", "page_number", "offset", "none"),
         help="of style plain (default: cursor)",

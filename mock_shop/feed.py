@@ -37,14 +37,24 @@ class Entry:
     body: bytes
 
 
+@dataclass(frozen=True)
+class Shape:
+    """Where an order has its id and its times, how a time is read, and how the order is sent, given its JSON, too."""
+
+    names: tuple[str, str, str]
+    instant: Callable[[Any], datetime | None]
+    sent: Callable[[Order, bytes], bytes]
+    is_vendor: bool
+
+
 class Feed:
     """The orders of a JSON file, which is read again whenever it has changed.
 
-    With `as_vendor` times are whole seconds, and only the newest version of each order_id is there.
+    With a vendor's shape times are whole seconds, and only the newest version of each order is there.
     """
 
-    def __init__(self, path: str, shaped: Callable[[Order, bytes], bytes], *, as_vendor: bool) -> None:
-        self._path, self._shaped, self._as_vendor = Path(path), shaped, as_vendor
+    def __init__(self, path: str, shape: Shape) -> None:
+        self._path, self._shape = Path(path), shape
         self._version: tuple[int, ...] = ()
         self._entries: list[Entry] = []
         self._created: list[float] = []
@@ -63,19 +73,21 @@ class Feed:
 
     def _load(self, orders: list[tuple[Any, bytes]]) -> None:
         entries = [entry for order, line in orders if (entry := self._entry(order, line))]
-        self._entries = sorted(_newest_versions(entries) if self._as_vendor else entries, key=lambda each: each.created)
+        entries = _newest_versions(entries) if self._shape.is_vendor else entries
+        self._entries = sorted(entries, key=lambda each: each.created)
         self._created = [entry.created for entry in self._entries]
         self._windows = {}
 
     def _entry(self, order: Any, line: bytes) -> Entry | None:
         """None for an order without a created_at, which is in no window."""
-        created = instant(order.get("created_at")) if isinstance(order, dict) else None
+        id_name, created_name, updated_name = self._shape.names
+        created = self._shape.instant(order.get(created_name)) if isinstance(order, dict) else None
         if created is None:
             return None
-        updated = instant(order.get("updated_at")) or created
-        whole = math.floor if self._as_vendor else float
+        updated = self._shape.instant(order.get(updated_name)) or created
+        whole = math.floor if self._shape.is_vendor else float
         times = whole(created.timestamp()), whole(updated.timestamp())
-        return Entry(*times, str(order.get("order_id") or ""), self._shaped(order, line))
+        return Entry(*times, str(order.get(id_name) or ""), self._shape.sent(order, line))
 
     def created(self, since: float, until: float, *, since_counts: bool, until_counts: bool) -> list[Entry]:
         """The orders created between two times, oldest first. Raises UnreadableFeed."""
@@ -172,3 +184,6 @@ def seconds(text: str) -> float:
     if time is None:
         raise ValueError(f"{text!r} is not a timestamp")
     return time.timestamp()
+
+
+CONTRACT = Shape(("order_id", "created_at", "updated_at"), instant, lambda order, line: line, is_vendor=False)

@@ -29,6 +29,7 @@ class Settings:
     fault_rate: float
     seed: int
     style: str
+    shape: str
     pagination: str
     stall_seconds: float
     secret: str | None
@@ -40,7 +41,7 @@ class MockShop:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.style = Plain(settings.pagination) if settings.style == "plain" else VENDORS[settings.style]()
-        self._feed = Feed(settings.data, self.style.shaped, as_vendor=self.style.is_vendor)
+        self._feed = Feed(settings.data, self.style.shape(is_own=settings.shape == "own"))
         self._reset()
 
     def _reset(self) -> None:

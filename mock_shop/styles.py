@@ -3,10 +3,12 @@
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from mock_shop.feed import Entry, Feed, Order, dumped, seconds
+from mock_shop.feed import CONTRACT, Entry, Feed, Order, Shape, dumped, instant, seconds
 
 PAGINATIONS = ("cursor", "link_header", "page_number", "offset", "none")
 
@@ -48,6 +50,8 @@ class Plain:
     # whether an order of the very moment is in the window
     since_counts, until_counts = True, False
     counts_total = True
+    # id, time of creation and time of update in an order of this style's own shape
+    own_names: tuple[str, str, str] = CONTRACT.names
     # whether it has only the newest version of each order, and times in whole seconds
     is_vendor = False
 
@@ -57,6 +61,16 @@ class Plain:
     def shaped(self, order: Order, line: bytes) -> bytes:
         """The order as this style sends it; `line` is its JSON in the contract's form."""
         return line
+
+    def own_instant(self, value: Any) -> datetime | None:
+        """A time in this style's own shape."""
+        return instant(value)
+
+    def shape(self, *, is_own: bool) -> Shape:
+        """How the orders of the dump are read and sent, which are in this style's own shape or in the contract's."""
+        if is_own:
+            return Shape(self.own_names, self.own_instant, lambda order, line: line, self.is_vendor)
+        return replace(CONTRACT, sent=self.shaped, is_vendor=self.is_vendor)
 
     def asked(self, feed: Feed, query: Mapping[str, str]) -> Asked:
         """The page that a request asks for. Raises BadRequest and UnreadableFeed."""

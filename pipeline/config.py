@@ -12,7 +12,7 @@ import luigi
 from msgspec import UNSET, convert
 
 from pipeline.errors import BadSetting
-from pipeline.fields import AS_THE_CONTRACT, EXCLUDE, FIELDS, FieldMap, parse_exclude, parse_path, parse_place
+from pipeline.fields import AS_THE_CONTRACT, EXCLUDE, FIELDS, FORMS, FieldMap, parse_exclude, parse_path, parse_place
 from pipeline.settings import environment
 from pipeline.settings.setting import Instant, LocalPath, Setting
 from pipeline.settings.shop import Auth, Pagination, ShopSettings
@@ -84,7 +84,7 @@ def _amount(kind: Callable[[str], Any], low: float, high: float, unit: str, defa
 
 
 A_PATH = "a path into the JSON such as $.orders or $.page.next, or nothing"
-PRESETS = ("plain", "shopify", "woocommerce", "stripe")
+PRESETS = ("plain", "shopify", "woocommerce", "stripe", "magento", "bigcommerce")
 
 
 class orders_api(luigi.Config):
@@ -134,9 +134,9 @@ class orders_api(luigi.Config):
 
 
 def _place(name: str) -> Setting:
-    expected = (
-        "a path such as $.id or $.customer.id, for times and money with its form, such as $.created epoch_seconds"
-    )
+    expected = "a path such as $.id or $.customer.id"
+    if name in FORMS:
+        expected += f", with nothing or a form behind it: {', '.join(FORMS[name])}"
     return Setting(lambda text: parse_place(name, text) and text, expected, key=name, default=None)
 
 

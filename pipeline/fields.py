@@ -8,18 +8,25 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
+from pipeline.currencies import ISO_4217, STRIPE
+
 Path = tuple[str | int, ...]
 
 ORDER_FIELDS = ("order_id", "user_id", "amount", "currency", "created_at", "updated_at", "items", "metadata", "status")
 ITEM_FIELDS = ("sku", "qty", "price")
 FIELDS = (*ORDER_FIELDS, *(f"items.{name}" for name in ITEM_FIELDS))
 MICROSECONDS = {"epoch_seconds": 1_000_000, "epoch_millis": 1_000}
-HUNDREDTHS = "hundredths"
-FORMS = {
-    "created_at": tuple(MICROSECONDS),
-    "updated_at": tuple(MICROSECONDS),
-    "amount": (HUNDREDTHS,),
-    "items.price": (HUNDREDTHS,),
+RFC2822, UNLESS_ZERO, WITHOUT_CHILDREN, HUNDREDTHS = "rfc2822", "unless_zero", "without_children", "hundredths"
+DECIMALS = {"minor_units": ISO_4217, "stripe_minor_units": STRIPE}
+# of a line that belongs to another line of its order, for without_children
+PARENT: Path = ("parent_item_id",)
+FORMS: dict[str, tuple[str, ...]] = {
+    "user_id": (UNLESS_ZERO,),
+    "amount": (*DECIMALS, HUNDREDTHS),
+    "created_at": (*MICROSECONDS, RFC2822),
+    "updated_at": (*MICROSECONDS, RFC2822),
+    "items": (WITHOUT_CHILDREN,),
+    "items.price": (*DECIMALS, HUNDREDTHS),
 }
 
 EXCLUDE = "exclude"
@@ -148,11 +155,20 @@ class FieldMap:
         return patterns | {
             "exclude_paths": [condition.place.pattern for condition in self.exclude],
             "exclude_values": [list(condition.values) for condition in self.exclude],
-            "created_at_unit": MICROSECONDS.get(self["created_at"].form, 0),
-            "updated_at_unit": MICROSECONDS.get(self["updated_at"].form, 0),
-            "amount_in_hundredths": self["amount"].form == HUNDREDTHS,
-            "price_in_hundredths": self["items.price"].form == HUNDREDTHS,
+            "user_id_unless_zero": self["user_id"].form == UNLESS_ZERO,
+            "items_without_children": self["items"].form == WITHOUT_CHILDREN,
+            **{f"{name}_form": self[field].form for name, field in _FORMED.items()},
+            **{f"{name}_unit": MICROSECONDS.get(self[name].form, 0) for name in ("created_at", "updated_at")},
+            **{f"{name}_decimals": _as_map(DECIMALS.get(self[_FORMED[name]].form, {})) for name in ("amount", "price")},
         }
+
+
+_FORMED = {"created_at": "created_at", "updated_at": "updated_at", "amount": "amount", "price": "items.price"}
+
+
+def _as_map(table: Mapping[str, int]) -> dict[str, list[Any]]:
+    """A table as DuckDB binds a MAP."""
+    return {"key": list(table), "value": list(table.values())}
 
 
 AS_THE_CONTRACT = FieldMap({})

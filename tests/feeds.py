@@ -411,10 +411,13 @@ TIMESTAMPS: dict[str, str] = {
     '"\\t\\n\\r\\f\\u000b "': "missing",
 }
 
-# currency: the text, or None
+# currency: the text, three letters of ASCII in upper case, or None
 CURRENCIES: dict[str, str | None] = {
     '"EUR"': "EUR",
-    '"eur"': "eur",
+    '"eur"': "EUR",
+    '"\\u0065uR"': "EUR",
+    '"euro"': "euro",
+    '"ſek"': "ſek",
     '""': "",
     '" "': " ",
     '"\\ud83d\\udcb6"': "💶",

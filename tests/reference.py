@@ -242,6 +242,7 @@ def _order(record: dict[str, Any], order_id: str, created_at: dt.datetime, extra
     lines = [element for element in elements if isinstance(element, dict)]
     items = [(identifier(i.get("sku")), quantity(i.get("qty")), money(i.get("price"))) for i in lines]
     currency = currency if isinstance(currency, str) else None
+    currency = currency.upper() if currency and re.fullmatch("[A-Za-z]{3}", currency) else currency
     taken = {"user_id": user_id, "amount": amount, "currency": currency, "updated_at": updated_at}
     nulled = Counter(_nulled(name, value, record) for name, value in taken.items())
     for item, line in zip(items, lines, strict=True):

@@ -152,6 +152,8 @@ CONFIG_MISTAKES = {
     "[orders_api]\nsettle_hours = soon": "hours from 0 to 10000",
     "[orders_api]\nmax_vanished_share = 2": "a share from 0 to 1",
     "[orders_fields]\nitems.qty = n": "a path such as $.id",
+    "[orders_fields]\namount = $.a rfc2822": "a path such as $.id or $.customer.id, with nothing or a form behind it: "
+    "minor_units, stripe_minor_units, hundredths",
     "[storage]\nlock_timeout_seconds = -1": "seconds from 0 to 86400",
     "[storage]\nfsync = perhaps": "true or false",
     "[engine]\nthreads = many": "a whole number",

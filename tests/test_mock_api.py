@@ -21,13 +21,22 @@ from mock_shop.__main__ import main
 SECRET = "s3cret-of-the-shop"
 DAY = ("2025-01-15T00:00:00Z", "2025-01-16T00:00:00Z")
 EPOCH = 1_736_899_200  # 2025-01-15T00:00:00Z
+VALUE = "searchCriteria[filter_groups][{}][filters][0][value]"
+CRITERIA = {
+    "searchCriteria[filter_groups][0][filters][0][field]": "created_at",
+    "searchCriteria[filter_groups][0][filters][0][condition_type]": "gteq",
+    "searchCriteria[filter_groups][1][filters][0][field]": "created_at",
+    "searchCriteria[filter_groups][1][filters][0][condition_type]": "lt",
+}
 WINDOWS: dict[str, dict[str, Any]] = {
     "plain": {"created_from": DAY[0], "created_until": DAY[1]},
     "shopify": {"created_at_min": DAY[0], "created_at_max": "2025-01-15T23:59:59Z", "order": "created_at asc"},
     "woocommerce": {"after": "2025-01-14T23:59:59", "before": "2025-01-16T00:00:00", "order": "asc"},
     "stripe": {"created[gte]": EPOCH, "created[lt]": EPOCH + 86_400},
+    "magento": CRITERIA | {VALUE.format(0): "2025-01-15 00:00:00", VALUE.format(1): "2025-01-16 00:00:00"},
+    "bigcommerce": {"min_date_created": DAY[0], "max_date_created": "2025-01-15T23:59:59Z", "sort": "id:asc"},
 }
-MOST = {"plain": 1000, "shopify": 250}
+MOST = {"plain": 1000, "shopify": 250, "bigcommerce": 250}
 KINDS = {
     *("429", "500", "503", "refused", "reset", "stall", "cut_body", "invalid_json", "html"),
     *("error_envelope", "duplicate_page", "moved"),
@@ -87,15 +96,22 @@ def session() -> Iterator[requests.Session]:
 
 
 def ids(answer: requests.Response) -> list[str]:
-    return [each.get("id") or each["order_id"] for each in orders_of(answer)]
+    return [each.get("id") or each.get("entity_id") or each["order_id"] for each in orders_of(answer)]
 
 
 def orders_of(answer: requests.Response) -> list[dict[str, Any]]:
+    if answer.status_code == 204:
+        assert answer.content == b""
+        return []
     body = answer.json()
     assert answer.status_code == 200, body
-    found = body if isinstance(body, list) else body.get("orders", body.get("data"))
+    found = body if isinstance(body, list) else records(body)
     assert isinstance(found, list), body
     return found
+
+
+def records(body: dict[str, Any]) -> Any:
+    return next((body[name] for name in ("orders", "data", "items") if name in body), None)
 
 
 def by_link(session: requests.Session, url: str, query: dict[str, Any]) -> Iterator[requests.Response]:
@@ -120,6 +136,14 @@ def by_page(session: requests.Session, url: str, query: dict[str, Any]) -> Itera
         if not orders_of(answer):
             return
         yield answer
+
+
+def by_total(session: requests.Session, url: str, query: dict[str, Any]) -> Iterator[requests.Response]:
+    seen, page, total = 0, 1, 1
+    while seen < total:
+        answer = session.get(url, params=query | {"searchCriteria[currentPage]": page})
+        yield answer
+        seen, page, total = seen + len(orders_of(answer)), page + 1, answer.json()["total_count"]
 
 
 def by_offset(session: requests.Session, url: str, query: dict[str, Any]) -> Iterator[requests.Response]:
@@ -149,6 +173,8 @@ WALKS: list[tuple[str, str, str, Walk]] = [
     ("woocommerce", "cursor", "per_page", by_page),
     ("woocommerce", "cursor", "per_page", by_link),
     ("stripe", "cursor", "limit", by_last_id),
+    ("magento", "cursor", "searchCriteria[pageSize]", by_total),
+    ("bigcommerce", "cursor", "limit", by_page),
 ]
 
 
@@ -172,7 +198,18 @@ def test_without_pagination_the_window_comes_whole(shop: Shops, session: request
     assert len(ids(session.get(api.url, params=WINDOWS["plain"] | {"limit": 5}))) == 24
 
 
-@pytest.mark.parametrize("style", ["plain", "shopify", "woocommerce", "stripe"])
+def test_a_page_past_the_last_is_the_last_one_of_magento_and_no_content_of_bigcommerce(
+    shop: Shops, session: requests.Session
+) -> None:
+    sizes = {"searchCriteria[pageSize]": 2, "searchCriteria[currentPage]": 9}
+    api = shop("magento", *hours(3))
+    assert ids(session.get(api.url, params=WINDOWS["magento"] | sizes)) == ["o_2"]
+    assert ids(session.get(shop("magento").url, params=WINDOWS["magento"] | sizes)) == []
+    api = shop("bigcommerce", *hours(3))
+    assert session.get(api.url, params=WINDOWS["bigcommerce"] | {"limit": 3, "page": 2}).status_code == 204
+
+
+@pytest.mark.parametrize("style", list(WINDOWS))
 def test_no_part_of_a_second_is_between_two_dates(style: str, shop: Shops, session: requests.Session) -> None:
     api = shop(style, order(1, "2025-01-14T23:59:59.9Z"), order(2, DAY[0]), order(3, "2025-01-15T23:59:59.9Z"))
     assert sorted(ids(session.get(api.url, params=WINDOWS[style]))) == ["o_2", "o_3"]
@@ -184,6 +221,7 @@ def test_no_part_of_a_second_is_between_two_dates(style: str, shop: Shops, sessi
         ("plain", {"updated_since": "2025-02-01"}, ["o_1", "o_2"]),
         ("shopify", {"updated_at_min": "2025-02-01", "order": "created_at asc"}, ["o_1", "o_2"]),
         ("woocommerce", {"modified_after": "2025-02-01", "order": "asc"}, ["o_2"]),
+        ("bigcommerce", {"min_date_modified": "2025-02-01"}, ["o_1", "o_2"]),
     ],
 )
 def test_orders_updated_since_are_told_by_their_update_or_else_by_their_creation(
@@ -240,12 +278,40 @@ def test_a_plain_record_is_served_as_it_was_written(feed: Path, session: request
                 "id": "o_1",
                 "object": "order",
                 "amount": "1234567890123456",
-                "currency": "EUR",
+                "currency": "eur",
                 "customer": "u_1",
                 "created": str(EPOCH + 36_000),
                 "updated": None,
                 "items": [{"object": "order_item", "type": "sku", "parent": "a", "quantity": 2, "amount": "950"}],
                 "metadata": {"x": 1},
+            },
+        ),
+        (
+            "magento",
+            {
+                "entity_id": "o_1",
+                "customer_id": "u_1",
+                "grand_total": "12345678901234.5600",
+                "order_currency_code": "EUR",
+                "created_at": "2025-01-15 10:00:00",
+                "updated_at": None,
+                "items": [
+                    {"item_id": 1, "product_type": "configurable", "sku": "a", "qty_ordered": 2, "price": "9.50"},
+                    {"item_id": 2, "product_type": "simple", "sku": "a", "qty_ordered": 2, "price": 0}
+                    | {"parent_item_id": 1},
+                ],
+            },
+        ),
+        (
+            "bigcommerce",
+            {
+                "id": "o_1",
+                "customer_id": "u_1",
+                "date_created": "Wed, 15 Jan 2025 10:00:00 +0000",
+                "date_modified": None,
+                "total_inc_tax": "12345678901234.5600",
+                "default_currency_code": "EUR",
+                "products": {"resource": "/orders/o_1/products"},
             },
         ),
     ],
@@ -260,8 +326,8 @@ def test_a_vendors_order_has_the_exact_values(
     api = shop(style, record, order(2, "2025-01-15T09:00:00Z", amount="a lot", items="none", updated_at="soon"))
     text = session.get(api.url, params=WINDOWS[style]).text
     body = json.loads(text, parse_float=str, parse_int=lambda digits: digits if len(digits) > 2 else int(digits))
-    found = body if isinstance(body, list) else body.get("orders", body.get("data"))
-    assert {each["id"]: each for each in found}["o_1"] == expected
+    found = body if isinstance(body, list) else records(body)
+    assert {each.get("id") or each["entity_id"]: each for each in found}["o_1"] == expected
     assert len(found) == 2
 
 
@@ -271,6 +337,31 @@ def test_a_vendor_has_an_order_once_as_it_is_now(shop: Shops, session: requests.
     pages = list(by_last_id(session, api.url, WINDOWS["stripe"] | {"limit": 1}))
     assert [each for page in pages for each in ids(page)] == ["o_7", "o_2", "o_1", "o_0"]
     assert orders_of(pages[0])[0]["amount"] == 200
+
+
+def test_stripe_has_amounts_in_the_minor_units_of_its_own_table(shop: Shops, session: requests.Session) -> None:
+    amounts = {"JPY": "500", "KWD": "5.12", "EUR": "5", "ISK": "5"}
+    api = shop("stripe", *(order(n, DAY[0], amount=amounts[code], currency=code) for n, code in enumerate(amounts)))
+    found = {each["currency"]: each["amount"] for each in orders_of(session.get(api.url, params=WINDOWS["stripe"]))}
+    assert found == {"jpy": 500, "kwd": 5120, "eur": 500, "isk": 500}
+
+
+@pytest.mark.parametrize(
+    ("style", "record"),
+    [
+        ("shopify", {"id": 7, "created_at": "2025-01-15T00:00:00-05:00", "test": True, "total_price": "1.50"}),
+        ("woocommerce", {"id": 7, "date_created_gmt": "2025-01-15T00:00:00", "total": "1.50"}),
+        ("stripe", {"id": "pi_7", "created": EPOCH, "livemode": True, "amount": 150}),
+        ("magento", {"entity_id": 7, "created_at": "2025-01-15 00:00:00", "grand_total": 1.5, "state": "new"}),
+        ("bigcommerce", {"id": 7, "date_created": "Wed, 15 Jan 2025 00:00:00 +0000", "date_modified": ""}),
+    ],
+)
+def test_orders_in_the_vendors_own_shape_are_served_as_they_are(
+    style: str, record: dict[str, Any], feed: Path, session: requests.Session
+) -> None:
+    feed.write_text(json.dumps([record]))
+    with mock_api(feed, style=style, shape="own") as api:
+        assert orders_of(session.get(api.url, params=WINDOWS[style])) == [record]
 
 
 @pytest.mark.parametrize(
@@ -289,6 +380,10 @@ def test_a_vendor_has_an_order_once_as_it_is_now(shop: Shops, session: requests.
         ("stripe", {"limit": 101}),
         ("stripe", {"starting_after": "nothing"}),
         ("stripe", {"updated[gte]": 0}),
+        ("magento", {"searchCriteria[pageSize]": 301}),
+        ("magento", {"searchCriteria[filter_groups][0][filters][0][field]": "updated_at"}),
+        ("bigcommerce", {"sort": "total:asc"}),
+        ("bigcommerce", {"min_date_created": "soon"}),
     ],
 )
 def test_a_request_that_makes_no_sense_is_refused(
@@ -297,7 +392,7 @@ def test_a_request_that_makes_no_sense_is_refused(
     api = shop(style, *hours(2))
     answer = session.get(api.url, params=WINDOWS[style] | query)
     assert answer.status_code == 400
-    assert set(answer.json()) & {"error", "errors", "code"}
+    assert set(answer.json()) & {"error", "errors", "code", "message", "title"}
 
 
 @pytest.mark.parametrize("style", MOST)
@@ -313,6 +408,8 @@ def test_a_larger_limit_counts_as_the_largest(style: str, shop: Shops, session: 
         ("shopify", "X-Shopify-Access-Token", SECRET),
         ("woocommerce", "Authorization", "Basic " + base64.b64encode(f"key:{SECRET}".encode()).decode()),
         ("stripe", "Authorization", f"Bearer {SECRET}"),
+        ("magento", "Authorization", f"Bearer {SECRET}"),
+        ("bigcommerce", "X-Auth-Token", SECRET),
     ],
 )
 def test_only_the_styles_own_credentials_are_let_in_and_others_are_told_back(

@@ -72,6 +72,19 @@ def test_a_page_that_goes_wrong_once_is_asked_for_again(lake: LakeUnderTest, fir
     assert sum(lake.summary(AS_OF)["api"]["retries"].values()) == 1
 
 
+def test_status_204_is_the_end_of_the_pages_and_of_an_empty_window(lake: LakeUnderTest) -> None:
+    def reply(_: Scripted, params: dict[str, str]) -> Reply:
+        has_orders = params["created_from"] == "2025-01-15T00:00:00Z" and int(params["page"]) <= 2
+        return (200, {}, page(order(int(params["page"])))) if has_orders else (204, {}, b"")
+
+    with scripted(reply) as api:
+        assert run(lake, api, UNTIL + dt.timedelta(days=1), pagination="page_number", total=""), lake.errors
+    assert ids(lake) == ["o_1", "o_2"]
+    assert ids(lake, dt.date(2025, 1, 16)) == []
+    assert len(api.requests) == 4
+    assert {headers["Accept"] for _, _, headers in api.requests} == {"application/json"}
+
+
 @pytest.mark.parametrize(("status", "setting"), [(400, "since_param"), (401, "token_env"), (403, "auth"), (404, "url")])
 def test_another_4xx_fails_at_once_and_names_the_setting(lake: LakeUnderTest, status: int, setting: str) -> None:
     with scripted(lambda *_: (status, {}, b"no")) as api:

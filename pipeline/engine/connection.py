@@ -15,15 +15,8 @@ from pipeline.contract import Table
 from pipeline.garbage import uncollected
 
 MACROS = (
-    "json_fields",
-    "text",
-    "identifier",
-    "instant",
-    "money",
-    "whole_number",
-    "from_epoch",
-    "from_hundredths",
-    "is_set",
+    *("json_fields", "text", "identifier", "currency_code", "instant", "money", "whole_number", "is_set"),
+    *("from_rfc2822", "from_time", "from_minor_units", "decimals_of", "unless_zero", "without_children"),
 )
 ROWS_PER_SCAN = 8192
 

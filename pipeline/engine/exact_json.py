@@ -12,7 +12,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from pipeline.fields import AS_THE_CONTRACT, HUNDREDTHS, MICROSECONDS, Condition, FieldMap, Path, Place
+from pipeline.currencies import decimals_of
+from pipeline.fields import (
+    AS_THE_CONTRACT,
+    DECIMALS,
+    HUNDREDTHS,
+    MICROSECONDS,
+    PARENT,
+    RFC2822,
+    UNLESS_ZERO,
+    WITHOUT_CHILDREN,
+    Condition,
+    FieldMap,
+    Path,
+    Place,
+)
 
 _TOKEN = re.compile(
     r'[ \t\n\r]*(?:(?P<string>"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")'
@@ -29,7 +43,13 @@ NUMBERS = ("amount", "qty", "price")
 MONEY = ("amount", "price")
 _EXPONENT = re.compile(r"-?\d+(?:\.\d+)?[eE][+-]?\d{1,2}", re.ASCII)
 _EPOCH = re.compile(r"\d{1,14}(\.\d{1,9})?", re.ASCII)
-_HUNDREDTHS = re.compile(r"-?\d{1,18}", re.ASCII)
+_MINOR_UNITS = re.compile(r"-?\d{1,18}", re.ASCII)
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+_RFC2822 = re.compile(
+    rf"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), )?(\d{{1,2}}) ({'|'.join(_MONTHS)}) (\d{{4}}) (\d\d:\d\d(?::\d\d)?) "
+    r"([+-]\d{4}|GMT|UT)",
+    re.ASCII,
+)
 
 
 class NotJson(ValueError):
@@ -93,11 +113,14 @@ def rewrite(record: bytes, fields: FieldMap = AS_THE_CONTRACT) -> ExactRecord | 
     if value.kind != "{":
         return None
     names = ("order_id", "user_id", "amount", "currency", "created_at", "updated_at", "status")
-    texts = {name: _scalar(name, value, fields[name]) for name in names}
+    currency = value.at(fields["currency"].path)
+    code = _characters(currency) if currency is not None and currency.kind == "string" else None
+    texts = {name: _scalar(name, value, fields[name], code) for name in names}
     items = value.at(fields["items"].path)
     elements = [element for _, element in items.members] if items is not None and items.kind == "[" else []
     lines = [element for element in elements if element.kind == "{"]
-    texts["items"] = f"[{','.join(_item(line, fields) for line in lines)}]"
+    shown = [line for line in lines if fields["items"].form != WITHOUT_CHILDREN or not _is_child(line)]
+    texts["items"] = f"[{','.join(_item(line, fields, code) for line in shown)}]"
     metadata = value.at(fields["metadata"].path)
     return ExactRecord(
         line="{" + ",".join(f'"{name}":{text}' for name, text in texts.items()) + "}",
@@ -127,17 +150,30 @@ def _decoded(record: bytes) -> str:
         raise NotText("invalid UTF-8") from None
 
 
-def _item(line: _Value, fields: FieldMap) -> str:
-    texts = {name: _scalar(name, line, fields[f"items.{name}"]) for name in ("sku", "qty", "price")}
+def _item(line: _Value, fields: FieldMap, currency: str | None) -> str:
+    texts = {name: _scalar(name, line, fields[f"items.{name}"], currency) for name in ("sku", "qty", "price")}
     return "{" + ",".join(f'"{name}":{text}' for name, text in texts.items()) + "}"
 
 
-def _scalar(name: str, record: _Value, place: Place) -> str:
+def _is_child(line: _Value) -> bool:
+    """The macro without_children."""
+    parent = line.at(PARENT)
+    return parent is not None and parent.text != "null"
+
+
+def _scalar(name: str, record: _Value, place: Place, currency: str | None) -> str:
     value = record.at(place.path)
-    if value is None:
+    if value is None or (place.form == UNLESS_ZERO and _characters(value) == "0"):
         return "null"
-    if place.form and value.text != "null":
-        return _from_epoch(value, MICROSECONDS[place.form]) if place.form != HUNDREDTHS else _from_hundredths(value)
+    if value.text != "null":
+        if place.form in MICROSECONDS:
+            return _from_epoch(value, MICROSECONDS[place.form])
+        if place.form == RFC2822:
+            return _from_rfc2822(value)
+        if place.form == HUNDREDTHS:
+            return _from_minor_units(value, 2)
+        if place.form in DECIMALS:
+            return _from_minor_units(value, decimals_of(currency, DECIMALS[place.form]))
     if name in MONEY and value.kind in ("number", "string"):
         return _money(value)
     if value.kind == "number" and (name in NUMBERS or (name in IDENTIFIERS and _INTEGER.fullmatch(value.text))):
@@ -150,7 +186,7 @@ def _characters(value: _Value) -> str:
 
 
 def _from_epoch(value: _Value, unit: int) -> str:
-    """The macro from_epoch, exactly."""
+    """The macro from_time, exactly."""
     text = _characters(value)
     if not _EPOCH.fullmatch(text):
         return "false"
@@ -161,10 +197,20 @@ def _from_epoch(value: _Value, unit: int) -> str:
     return f'"{instant.isoformat(timespec="microseconds")}Z"'
 
 
-def _from_hundredths(value: _Value) -> str:
-    """The macro from_hundredths, exactly."""
+def _from_rfc2822(value: _Value) -> str:
+    """The macro from_rfc2822."""
+    match = _RFC2822.fullmatch(_characters(value))
+    if match is None:
+        return "false"
+    day, month, year, time, zone = match.groups()
+    return f'"{year}-{_MONTHS.index(month) + 1:02}-{day:0>2}T{time}{"Z" if zone.isalpha() else zone}"'
+
+
+def _from_minor_units(value: _Value, decimals: int | None) -> str:
+    """The macro from_minor_units, exactly."""
     text = _characters(value)
-    return f'"{Decimal(text).scaleb(-2):f}"' if _HUNDREDTHS.fullmatch(text) else "false"
+    is_one = decimals is not None and _MINOR_UNITS.fullmatch(text)
+    return f'"{Decimal(text).scaleb(-(decimals or 0)):f}"' if is_one else "false"
 
 
 def _money(value: _Value) -> str:

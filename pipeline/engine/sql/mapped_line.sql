@@ -9,6 +9,19 @@ WITH field AS (
         ])) END AS json,
         CASE WHEN starts_with(ltrim(line, e' \t\n\r'), '{') THEN TRY(json_extract(line, $exclude_paths)) END AS conditions
     FROM line
+),
+
+coded AS (
+    SELECT *, currency_code(json[4]) AS code
+    FROM field
+),
+
+counted AS (
+    SELECT
+        *,
+        decimals_of(code, $amount_form, $amount_decimals) AS amount_decimals,
+        decimals_of(code, $price_form, $price_decimals) AS price_decimals
+    FROM coded
 )
 
 SELECT
@@ -17,15 +30,15 @@ SELECT
     answers_as_of,
     CASE WHEN json IS NULL THEN line ELSE CAST(to_json({
         'order_id': json[1],
-        'user_id': json[2],
-        'amount': from_hundredths(json[3], $amount_in_hundredths),
+        'user_id': unless_zero(json[2], $user_id_unless_zero),
+        'amount': from_minor_units(json[3], $amount_form, amount_decimals),
         'currency': json[4],
-        'created_at': from_epoch(json[5], $created_at_unit),
-        'updated_at': from_epoch(json[6], $updated_at_unit),
-        'items': list_transform(TRY(CAST(json[7] AS JSON[])), lambda item: {
+        'created_at': from_time(json[5], $created_at_form, $created_at_unit),
+        'updated_at': from_time(json[6], $updated_at_form, $updated_at_unit),
+        'items': list_transform(without_children(json[7], $items_without_children), lambda item: {
             'sku': json_extract(item, $items_sku_path),
             'qty': json_extract(item, $items_qty_path),
-            'price': from_hundredths(json_extract(item, $items_price_path), $price_in_hundredths)
+            'price': from_minor_units(json_extract(item, $items_price_path), $price_form, price_decimals)
         }),
         'metadata': json[8],
         'status': json[9]
@@ -40,4 +53,4 @@ SELECT
             ELSE list_contains(condition[2], text(condition[1]))
         END
     )), false) AS excluded
-FROM field
+FROM counted

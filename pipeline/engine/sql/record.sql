@@ -49,7 +49,7 @@ SELECT
     order_id,
     identifier(json.user_id) AS user_id,
     money(json.amount) AS amount,
-    text(json.currency) AS currency,
+    currency_code(json.currency) AS currency,
     created_at,
     CASE WHEN updated_at <= answers_as_of + INTERVAL 1 DAY THEN updated_at END AS updated_at,
     text(json.status) AS status,

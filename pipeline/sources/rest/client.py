@@ -20,6 +20,8 @@ from pipeline.sources.rest.shop import Request, Shop, Window, origin
 READ_BYTES = 1 << 16
 READ_REFUSAL_BYTES = 1 << 12
 SHOWN_REFUSAL_CHARACTERS = 200
+# a page without orders, as some shops say that there are none
+NO_CONTENT = 204
 RETRIED_STATUS = {408, 429}
 SETTINGS_BY_STATUS = {
     400: "params, since_param, until_param, limit_param, page_size, time_format",
@@ -74,6 +76,8 @@ class _Session(requests.Session):
         self._shop = shop
         # as requests writes it: with an international name in ASCII
         self._origin = origin(str(requests.Request("GET", shop.url).prepare().url))
+        # BigCommerce's older APIs answer with XML otherwise
+        self.headers["Accept"] = "application/json"
         # an auth of our own also keeps requests from looking for one in ~/.netrc
         self.auth = self._authorize
 
@@ -125,6 +129,8 @@ class Client:
                 stream=True,
             ) as response:
                 self._judge(response)
+                if response.status_code == NO_CONTENT:
+                    return Page(b"", 0, None, None)
                 body = self._body(response, deadline)
         except requests.Timeout as error:
             raise Transient("timeout", "no answer in time") from error
@@ -147,7 +153,7 @@ class Client:
 
     def _judge(self, response: requests.Response) -> None:
         status = response.status_code
-        if status == 200:
+        if status in (200, NO_CONTENT):
             return
         if status in RETRIED_STATUS or status >= 500:
             wait = retry_after(response.headers.get("Retry-After", ""), self._settings.max_backoff_seconds)

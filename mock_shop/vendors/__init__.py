@@ -1,0 +1,15 @@
+"""The vendors' styles, one a module: each one's windows, limits, pages, errors and shape of an order."""
+
+from mock_shop.vendors.bigcommerce import BigCommerce
+from mock_shop.vendors.magento import Magento
+from mock_shop.vendors.shopify import Shopify
+from mock_shop.vendors.stripe import Stripe
+from mock_shop.vendors.woocommerce import WooCommerce
+
+VENDORS = {
+    "shopify": Shopify,
+    "woocommerce": WooCommerce,
+    "stripe": Stripe,
+    "magento": Magento,
+    "bigcommerce": BigCommerce,
+}
