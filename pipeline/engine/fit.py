@@ -32,13 +32,16 @@ class Fit:
         self._found = {name for name in ("amount", "items") if fields is not None and fields.lacks(name)}
         self._sample = b""
 
-    def look(self, engine: Engine, lines: Lines, answers_as_of: datetime) -> None:
-        """Look at these records, a first part of them first. It binds the table `line`."""
+    def look(self, engine: Engine, lines: Lines, answers_as_of: datetime, date: str | None = None) -> None:
+        """Look at these records, a first part of them first; with the date, if they are landed under one.
+
+        It binds the table `line`.
+        """
         first = lines.size if lines.size <= FIRST_LINES else int(lines.ends[FIRST_LINES - 1])
         parts = [lines] if lines.size <= FIRST_LINES else [lines.buffer.slice(0, first), lines.buffer.slice(first)]
         for part in parts:
             if not self.is_certain:
-                self._add(engine, part if isinstance(part, Lines) else split_lines(part), answers_as_of)
+                self._add(engine, part if isinstance(part, Lines) else split_lines(part), answers_as_of, date)
 
     @property
     def is_certain(self) -> bool:
@@ -46,10 +49,12 @@ class Fit:
         has_lines = "items" in self._found or (not self._lines and self._records >= ENOUGH_RECORDS)
         return {"kept", "amount"} <= self._found and has_lines
 
-    def _add(self, engine: Engine, lines: Lines, answers_as_of: datetime) -> None:
+    def _add(self, engine: Engine, lines: Lines, answers_as_of: datetime, date: str | None) -> None:
         if not lines.size:
             return
-        bind_lines(engine, lines, answers_as_of=same_instant(answers_as_of, lines.size), fields=self._fields)
+        at = same_instant(answers_as_of, lines.size)
+        dates = None if date is None else pa.repeat(pa.scalar(date).cast(pa.date32()), lines.size)
+        bind_lines(engine, lines, dates=dates, answers_as_of=at, fields=self._fields)
         record = engine.query("record")
         self._sample = self._sample or lines.array()[0].as_py()
         self._records += record.num_rows

@@ -73,7 +73,8 @@ def health(lake: Lake, parts: Mapping[str, Counts], limits: Limits, fields: Fiel
     found = _of_1970(parts)
     for field, counts in field_counts(parts.values()).items():
         is_ill = _is_ill(field, counts, limits, fields)
-        if is_ill or counts.unreadable:
+        # the table tells of records that are discarded
+        if is_ill or (counts.unreadable and field not in REQUIRED):
             said = _hint(lake, parts, field, fields) if is_ill else ""
             of_field = {kind: getattr(counts, kind) for kind in ("accepted", "absent", "unreadable")}
             found.append(Health(field=field, **of_field, is_ill=is_ill, text=_text(field, counts, fields) + said))
@@ -114,7 +115,8 @@ def _text(field: str, counts: FieldCounts, fields: FieldMap | None) -> str:
     if counts.absent:
         said.append(f"{counts.absent:,} of {total:,} {what}s have none at {place}")
     if counts.unreadable:
-        said.append(f"{counts.unreadable:,} of {total:,} {what}s have one at {place} that cannot be read")
+        refused = "is not accepted" if field in REQUIRED else "cannot be read"
+        said.append(f"{counts.unreadable:,} of {total:,} {what}s have one at {place} that {refused}")
     return f"{field}: {', '.join(said)}"
 
 

@@ -53,7 +53,8 @@ def _fault(run: Run, engine: Engine, dates: list[str], fields: FieldMap | None, 
         landed = run.lake.landed(date)
         # who normalizes the date says what is wrong with its file
         with suppress(OSError):
-            fit.look(engine, split_lines(run.lake.files.bytes_of(raw_name(date))), moment(landed.answers_as_of))
+            lines = split_lines(run.lake.files.bytes_of(raw_name(date)))
+            fit.look(engine, lines, moment(landed.answers_as_of), date)
     return fit.fault
 
 
