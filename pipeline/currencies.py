@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+# a change of a table changes rows that are landed already: LOGIC_VERSION of contract.py goes up with it
 OTHERS = 2
 _CODE = re.compile(r"[A-Za-z]{3}")
 
