@@ -156,7 +156,7 @@ COLUMNS = {
     "updated_at": "when the order was last updated, in UTC",
     "metadata": "metadata of the order, as JSON text",
     "date": "UTC date of created_at: the partition of the order",
-    "status": "status of the order, as the shop has it",
+    "status": "status of the order, as the shop had it; later ones of settled dates come with --changed-since",
     "excluded": "whether the order is left out of the curated tables",
     "email": "e-mail address of the user",
     "country": "country of the user",

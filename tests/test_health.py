@@ -105,6 +105,17 @@ def test_a_map_that_is_wrong_fails_the_run_or_warns_of_the_field(
         assert field in warned(caplog)
 
 
+def test_hundredths_of_a_currency_that_has_none_are_told(lake: LakeUnderTest, caplog: pytest.LogCaptureFixture) -> None:
+    mapped(lake, amount="$.yen hundredths")
+    assert lake.run(lines(30, yen=500, curr="jpy"), AS_OF), lake.errors
+    assert warned(caplog) == {"amount"}
+    (found,) = lake.summary(AS_OF)["health"]
+    assert "hundredths of JPY, which has no hundredths; set [orders_fields] amount = $.yen minor_units" in found["text"]
+    mapped(lake, amount="$.yen minor_units")
+    assert lake.run(None, AS_OF + HOUR, reprocess=True), lake.errors
+    assert {row[3] for rows in lake.curated("fact_order").values() for row in rows} == {500}
+
+
 def test_a_refused_dump_is_landed_and_is_built_once_the_map_is_right(lake: LakeUnderTest) -> None:
     mapped(lake, amount="$.amount")
     assert not lake.run(lines(30), AS_OF)

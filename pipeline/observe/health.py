@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import msgspec
 
 from pipeline.contract import UNDATED, raw_name
+from pipeline.currencies import ISO_4217, decimals_of
 from pipeline.engine import REQUIRED
-from pipeline.fields import AS_THE_CONTRACT, ITEM_FIELDS, FieldMap
+from pipeline.fields import AS_THE_CONTRACT, HUNDREDTHS, ITEM_FIELDS, FieldMap
 from pipeline.lake import FieldCounts, Lake
 from pipeline.likely import hint, place_of
 from pipeline.observe.counts import Counts
@@ -17,6 +18,7 @@ WANTED = ("amount", "items", "sku", "qty")
 # what applies a corrected place: created_at decides where a record lands
 AGAIN = {"created_at": "run again, with --force where dates are landed"}
 HEAD_BYTES = 1 << 20
+KINDS = ("accepted", "absent", "unreadable")
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,13 @@ def health(lake: Lake, parts: Mapping[str, Counts], limits: Limits, fields: Fiel
 
     To say what the records hold instead, one of a partition that lacks the field is read.
     """
-    found = _of_1970(parts)
+    found = [*_of_1970(parts), *_no_hundredths(parts, fields)]
     for field, counts in field_counts(parts.values()).items():
         is_ill = _is_ill(field, counts, limits, fields)
         # the table tells of records that are discarded
         if is_ill or (counts.unreadable and field not in REQUIRED):
             said = _hint(lake, parts, field, fields) if is_ill else ""
-            of_field = {kind: getattr(counts, kind) for kind in ("accepted", "absent", "unreadable")}
+            of_field = {kind: getattr(counts, kind) for kind in KINDS}
             found.append(Health(field=field, **of_field, is_ill=is_ill, text=_text(field, counts, fields) + said))
     return found
 
@@ -86,6 +88,19 @@ def _of_1970(parts: Mapping[str, Counts]) -> list[Health]:
     early = sum(part.normalized or 0 for date, part in parts.items() if date < "1971")
     text = f"created_at: {early:,} orders are of 1970, as all are whose seconds are read as epoch_millis"
     return [Health(field="created_at", accepted=early, absent=0, unreadable=0, is_ill=True, text=text)] if early else []
+
+
+def _no_hundredths(parts: Mapping[str, Counts], fields: FieldMap | None) -> list[Health]:
+    """Money read as hundredths in currencies whose minor unit is none."""
+    if fields is None or fields["amount"].form != HUNDREDTHS:
+        return []
+    codes = {code for part in parts.values() for code in part.currencies or []}
+    wrong = sorted(code for code in codes if decimals_of(code, ISO_4217) not in (None, 2))
+    place = fields.texts["amount"].replace(HUNDREDTHS, "minor_units")
+    text = f"amount: {HUNDREDTHS} of {', '.join(wrong)}, which has no hundredths; set [orders_fields] amount = {place}"
+    counts = field_counts(parts.values())["amount"]
+    of_field = {kind: getattr(counts, kind) for kind in KINDS}
+    return [Health(field="amount", **of_field, is_ill=True, text=f"{text}, then --reprocess")] if wrong else []
 
 
 def _is_ill(field: str, counts: FieldCounts, limits: Limits, fields: FieldMap | None) -> bool:
