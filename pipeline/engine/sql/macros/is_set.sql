@@ -3,5 +3,5 @@ CREATE OR REPLACE TEMP MACRO is_set(json) AS
 CASE
     WHEN json IS NULL OR CAST(json AS VARCHAR) IN ('null', 'false') THEN false
     WHEN starts_with(CAST(json AS VARCHAR), '"') THEN text(json) NOT IN ('', 'false')
-    ELSE coalesce(TRY_CAST(CAST(json AS VARCHAR) AS DOUBLE) <> 0, true)
+    ELSE NOT regexp_full_match(CAST(json AS VARCHAR), '-?[0.]+([eE].*)?')
 END
