@@ -118,8 +118,23 @@ def test_many_discarded_records_are_told_by_reason(
     lake: LakeUnderTest, receiver: Scripted, records: list[bytes], share: float, fires: bool
 ) -> None:
     lake.settings["alerts"] = NOTHING_IS_MISSED | {"max_discard_share": share, "min_discarded": 10}
+    lake.settings["health"] = {"max_unreadable_share": 1}
     assert lake.run(records, LATER), lake.errors
     assert ("20 of 100 records discarded (20 missing_order_id)" in told(receiver)) if fires else not messages(receiver)
+
+
+@pytest.mark.parametrize(("unreadable", "fires"), [(2, True), (1, False)])
+def test_a_field_that_more_orders_lack_than_health_allows_is_told(
+    lake: LakeUnderTest, receiver: Scripted, unreadable: int, fires: bool
+) -> None:
+    lake.settings["alerts"] = NOTHING_IS_MISSED
+    wrong = [order(f"w_{n}", amount="much") for n in range(unreadable)]
+    assert lake.run(good(30) + wrong, LATER), lake.errors
+    if not fires:
+        assert not messages(receiver)
+        return
+    assert "amount not as expected" in told(receiver)
+    assert "amount: 2 of 32 orders have one at $.amount that cannot be read" in told(receiver)
 
 
 def test_what_an_earlier_run_discarded_is_not_told_again(lake: LakeUnderTest, receiver: Scripted) -> None:

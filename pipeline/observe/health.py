@@ -11,7 +11,7 @@ from pipeline.engine import REQUIRED
 from pipeline.fields import AS_THE_CONTRACT, HUNDREDTHS, ITEM_FIELDS, FieldMap
 from pipeline.lake import FieldCounts, Lake
 from pipeline.likely import hint, place_of
-from pipeline.observe.counts import Counts
+from pipeline.observe.counts import Counts, counts_of
 
 # without a value of these a line says nothing, and an order little
 WANTED = ("amount", "items", "sku", "qty")
@@ -81,6 +81,12 @@ def health(lake: Lake, parts: Mapping[str, Counts], limits: Limits, fields: Fiel
             of_field = {kind: getattr(counts, kind) for kind in KINDS}
             found.append(Health(field=field, **of_field, is_ill=is_ill, text=_text(field, counts, fields) + said))
     return found
+
+
+def health_of_lake(lake: Lake, limits: Limits, fields: FieldMap | None) -> list[Health]:
+    """The same of all dates."""
+    dates = (date for date in lake.partitions("normalized") if date != UNDATED)
+    return health(lake, {date: counts_of(lake.normalized(date)) for date in dates}, limits, fields)
 
 
 def _of_1970(parts: Mapping[str, Counts]) -> list[Health]:

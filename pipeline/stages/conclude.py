@@ -4,26 +4,20 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.contract import CURATED_STAGES, NORMALIZED_STAGE, RAW_STAGE, UNDATED
-from pipeline.dates import fold_dates, is_date
-from pipeline.engine import EngineError
-from pipeline.errors import CheckFailed, PipelineError, RunFailed
+from pipeline.contract import RAW_STAGE, UNDATED
+from pipeline.dates import fold_dates
+from pipeline.errors import PipelineError, RunFailed
 from pipeline.events import emit
 from pipeline.fields import FieldMap
 from pipeline.lake import DUMP_SPOOLS, Lake, Run, by_text, error_text, failure, newest_settled, settled
-from pipeline.observe.checks import Breaches, LateArriving, late_arriving, run_checks
 from pipeline.observe.counts import PartitionCounts, failed_dates, partition_counts, touched, undated
 from pipeline.observe.health import Limits, health
 from pipeline.observe.history import Options, Summary, made, write_summary
-from pipeline.observe.rotten import disown_rotten
 from pipeline.observe.summary import show, summarize
 from pipeline.sources.base import Source
+from pipeline.stages.check import checked
 from pipeline.stages.notes import of_source
-from pipeline.stages.seed import disown_unreadable
 from pipeline.warehouse.views import refresh_views
-
-# the dates whose checks have not passed yet: whoever concludes next checks them again
-UNCHECKED = "curated/_unchecked.json"
 
 
 @dataclass(frozen=True)
@@ -50,7 +44,7 @@ def conclude(run: Run, ending: Ending) -> None:
     """
     with run.lake.work.locked():
         built = touched(run.lake, run.intent)
-        checks, unknown, broken = _checked(run, built)
+        checks, unknown, broken = checked(run, built)
         dates = sorted({*ending.dates, *failed_dates(run.lake, run.intent)})
         partitions = [partition_counts(run.lake, date, run.intent) for date in dates]
         failed = {part.date: RunFailed(part.summary.error) for part in partitions if part.summary.error}
@@ -98,49 +92,6 @@ def _undated(run: Run) -> list[PipelineError]:
     return [RunFailed(failed["error"])] if failed else []
 
 
-def _checked(run: Run, built: list[PartitionCounts]) -> tuple[dict[str, Breaches], LateArriving, list[PipelineError]]:
-    """What the checks find in the partitions that this run has made, and in those whose last check did not pass."""
-    made = {counts.date: counts for counts in built}
-    marked = _marked(run.lake).intersection(run.lake.partitions("curated"))
-    curated = [*made.values(), *(partition_counts(run.lake, date, run.intent) for date in sorted(marked - made.keys()))]
-    if not curated:
-        return {}, LateArriving(), []
-    run.lake.files.write(UNCHECKED, {"dates": [counts.date for counts in curated]})
-    checks, unknown, errors = _check(run, curated)
-    errors += _broken(checks)
-    if not errors:
-        run.lake.files.remove(UNCHECKED)
-    return checks, unknown, errors
-
-
-def _marked(lake: Lake) -> set[str]:
-    """The dates whose last check did not pass."""
-    dates = (lake.files.read(UNCHECKED) or {}).get("dates")
-    return set(filter(is_date, map(str, dates))) if isinstance(dates, list) else set()
-
-
-def _check(run: Run, curated: list[PartitionCounts]) -> tuple[dict[str, Breaches], LateArriving, list[PipelineError]]:
-    """What the checks find; partitions that cannot be read fail and are left out."""
-    with run.open_engine() as engine:
-        try:
-            checks = run_checks(run.lake, engine, curated)
-        except EngineError as error:
-            stages = (NORMALIZED_STAGE, *CURATED_STAGES)
-            rotten = [item for stage in stages for item in disown_rotten(run.lake, stage, run.lake.dates()).items()]
-            if not rotten:
-                return {}, LateArriving(), [CheckFailed(f"the checks could not be made: {str(error).splitlines()[0]}")]
-            dates = {date for date, _ in rotten}
-            rest = [counts for counts in curated if counts.date not in dates]
-            checks, unknown, more = _check(run, rest)
-            return checks, unknown, [*(error for _, error in rotten), *more]
-        try:
-            return checks, late_arriving(run.lake, engine, curated), []
-        except EngineError as error:
-            lost = disown_unreadable(run.lake)
-            uncounted = CheckFailed(f"late-arriving dimensions: {str(error).splitlines()[0]}")
-            return checks, LateArriving(), [*lost] or [uncounted]
-
-
 def _unseen(lake: Lake, warehouse: str) -> list[PipelineError]:
     """Why the warehouse's views are not what they should be."""
     try:
@@ -148,17 +99,6 @@ def _unseen(lake: Lake, warehouse: str) -> list[PipelineError]:
     except PipelineError as error:
         return [error]
     return []
-
-
-def _broken(checks: dict[str, Breaches]) -> list[PipelineError]:
-    return [
-        CheckFailed(
-            f"check {name}: {found.rows} row(s) break it, such as {found.first[0]}; "
-            "run `python -m pipeline doctor`, which says what mends it; the next run checks these dates again"
-        )
-        for name, found in checks.items()
-        if found.rows
-    ]
 
 
 def _log(summary: Summary) -> None:

@@ -94,6 +94,11 @@ class LakeTask(luigi.Task):
         """The run that the task is part of, as the stages want it."""
         return Run(open_lake(), self.intent, open_engine)
 
+    def come_through(self, stage: Stage, dates: list[str]) -> list[str]:
+        """The dates that have not failed in this run so far: a task for another one would do nothing, and look done."""
+        run = self.this_run
+        return [date for date in dates if why_failed(run.lake, stage, date, run.intent) is None]
+
     def on_failure(self, exception: BaseException) -> Any:
         announce_failure(open_lake(), self.intent, self.get_task_family(), exception)
         return self.error_text(exception)

@@ -5,10 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from pipeline import config
-from pipeline.contract import NORMALIZED_STAGE, RAW_STAGE, Stage
 from pipeline.dates import chosen, grouped
 from pipeline.errors import BadSetting
-from pipeline.lake import why_failed
 from pipeline.settings.setting import Instant, InstantOrAuto
 from pipeline.stages.conclude import Ending, conclude
 from pipeline.stages.curate import curate_stale
@@ -75,9 +73,9 @@ class RunAll(LakeTask):
         dates = dates_of(self, source)
         if dates and not self.reprocess:
             yield self._part(FetchOrders, dates)
-        landed = self._without_failed(RAW_STAGE, dates)
+        landed = self.come_through(FetchOrders.stage, dates)
         yield [self._part(NormalizeOrders, group) for group in grouped(landed, config.run().dates_per_task)]
-        normalized = self._without_failed(NORMALIZED_STAGE, dates)
+        normalized = self.come_through(NormalizeOrders.stage, dates)
         if normalized:
             yield [self._part(table, normalized) for table in (WriteFactOrder, WriteOrderItems)]
         curate_stale(self.this_run.keeping_going)
@@ -105,11 +103,6 @@ class RunAll(LakeTask):
     def on_failure(self, exception: BaseException) -> Any:
         announce(self.this_run, exception)
         return self.error_text(exception)
-
-    def _without_failed(self, stage: Stage, dates: list[str]) -> list[str]:
-        """Those that have come so far in this run: a task for another one would do nothing, and be shown as done."""
-        run = self.this_run
-        return [date for date in dates if why_failed(run.lake, stage, date, run.intent) is None]
 
     def _part(self, task: type[PartitionTask], dates: list[str]) -> PartitionTask:
         part: PartitionTask = self.clone(task, date=dates, reopen=self.changed_since is not None, keep_going=True)

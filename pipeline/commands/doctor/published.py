@@ -3,13 +3,11 @@
 import os
 import shlex
 
-from pipeline.contract import UNDATED
 from pipeline.engine import OpenEngine
 from pipeline.errors import PipelineError, UnusableWarehouse
 from pipeline.lake import ASKING, PUBLISHING, Intent
-from pipeline.observe.counts import counts_of
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
-from pipeline.observe.health import health
+from pipeline.observe.health import health_of_lake
 from pipeline.observe.integrity import Examination
 from pipeline.observe.leftovers import strays, unfinished
 from pipeline.stages.seed import SETTINGS as CSV_SETTINGS
@@ -60,11 +58,8 @@ def lake_itself(intent: Intent, engine: OpenEngine, commands: Commands, *, quick
 
 def fields() -> list[Diagnosis]:
     """Whether the values of each field, on all dates, could be read."""
-    lake = open_lake()
-    dates = [date for date in lake.partitions("normalized") if date != UNDATED]
-    parts = {date: counts_of(lake.normalized(date)) for date in dates}
-    ill = [found for found in health(lake, parts, limits(), open_source().shape.fields) if found.is_ill]
-    sound = Diagnosis(OK, "fields", f"{len(dates):,} date(s): their values are there, and can be read")
+    ill = [found for found in health_of_lake(open_lake(), limits(), open_source().shape.fields) if found.is_ill]
+    sound = Diagnosis(OK, "fields", "the values of all dates are there, and can be read")
     return [Diagnosis(WARNING, "fields", found.text) for found in ill] or [sound]
 
 

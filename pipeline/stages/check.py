@@ -1,0 +1,70 @@
+"""The data checks at the end of a run, over what it made and over what did not pass them before."""
+
+from pipeline.contract import CURATED_STAGES, NORMALIZED_STAGE
+from pipeline.dates import is_date
+from pipeline.engine import EngineError
+from pipeline.errors import CheckFailed, PipelineError
+from pipeline.lake import Lake, Run
+from pipeline.observe.checks import Breaches, LateArriving, late_arriving, run_checks
+from pipeline.observe.counts import PartitionCounts, partition_counts
+from pipeline.observe.rotten import disown_rotten
+from pipeline.stages.seed import disown_unreadable
+
+# the dates whose checks have not passed yet: whoever concludes next checks them again
+UNCHECKED = "curated/_unchecked.json"
+
+Found = tuple[dict[str, Breaches], LateArriving, list[PipelineError]]
+
+
+def checked(run: Run, built: list[PartitionCounts]) -> Found:
+    """What the checks find in the partitions that this run has made, and in those whose last check did not pass."""
+    made = {counts.date: counts for counts in built}
+    marked = _marked(run.lake).intersection(run.lake.partitions("curated"))
+    curated = [*made.values(), *(partition_counts(run.lake, date, run.intent) for date in sorted(marked - made.keys()))]
+    if not curated:
+        return {}, LateArriving(), []
+    run.lake.files.write(UNCHECKED, {"dates": [counts.date for counts in curated]})
+    checks, unknown, errors = _check(run, curated)
+    errors += _broken(checks)
+    if not errors:
+        run.lake.files.remove(UNCHECKED)
+    return checks, unknown, errors
+
+
+def _marked(lake: Lake) -> set[str]:
+    """The dates whose last check did not pass."""
+    dates = (lake.files.read(UNCHECKED) or {}).get("dates")
+    return set(filter(is_date, map(str, dates))) if isinstance(dates, list) else set()
+
+
+def _check(run: Run, curated: list[PartitionCounts]) -> Found:
+    """What the checks find; partitions that cannot be read fail and are left out."""
+    with run.open_engine() as engine:
+        try:
+            checks = run_checks(run.lake, engine, curated)
+        except EngineError as error:
+            stages = (NORMALIZED_STAGE, *CURATED_STAGES)
+            rotten = [item for stage in stages for item in disown_rotten(run.lake, stage, run.lake.dates()).items()]
+            if not rotten:
+                return {}, LateArriving(), [CheckFailed(f"the checks could not be made: {str(error).splitlines()[0]}")]
+            dates = {date for date, _ in rotten}
+            rest = [counts for counts in curated if counts.date not in dates]
+            checks, unknown, more = _check(run, rest)
+            return checks, unknown, [*(error for _, error in rotten), *more]
+        try:
+            return checks, late_arriving(run.lake, engine, curated), []
+        except EngineError as error:
+            lost = disown_unreadable(run.lake)
+            uncounted = CheckFailed(f"late-arriving dimensions: {str(error).splitlines()[0]}")
+            return checks, LateArriving(), [*lost] or [uncounted]
+
+
+def _broken(checks: dict[str, Breaches]) -> list[PipelineError]:
+    return [
+        CheckFailed(
+            f"check {name}: {found.rows} row(s) break it, such as {found.first[0]}; "
+            "run `python -m pipeline doctor`, which says what mends it; the next run checks these dates again"
+        )
+        for name, found in checks.items()
+        if found.rows
+    ]
