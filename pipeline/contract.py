@@ -8,6 +8,8 @@ import pyarrow as pa
 MONEY = pa.decimal128(18, 4)
 UTC_MICROSECONDS = pa.timestamp("us")
 UNDATED = "__HIVE_DEFAULT_PARTITION__"
+# how people name its records
+UNDATED_RECORDS = "undated"
 # what is later than this after the moment that an answer speaks for is in the future
 FUTURE_TOLERANCE = timedelta(days=1)
 LOGIC_VERSION = 3

@@ -4,11 +4,10 @@ import argparse
 
 from pipeline.commands.options import run_all
 from pipeline.commands.rebuild import rebuild
-from pipeline.contract import CURATED_STAGES, FUTURE_TOLERANCE
+from pipeline.contract import CURATED_STAGES, FUTURE_TOLERANCE, UNDATED_RECORDS
 from pipeline.dates import parse_dates
 from pipeline.errors import BadSetting
 from pipeline.lake import Run, dropped, missing
-from pipeline.observe.quarantine import UNDATED_RECORDS
 from pipeline.sources.dump.undated import empty
 from pipeline.stages.drop import drop, restore
 from pipeline.tasks.parameters import DATES_EXPECTED

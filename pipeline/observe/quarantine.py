@@ -13,12 +13,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.contract import DIM_PRODUCT, DIM_USER, DISCARDED, UNDATED, quarantine_of
+from pipeline.contract import DIM_PRODUCT, DIM_USER, DISCARDED, UNDATED, UNDATED_RECORDS, quarantine_of
 from pipeline.errors import BadSetting, CorruptPartition
 from pipeline.lake import Lake
 
 # what takes the place of a date
-UNDATED_RECORDS = "undated"
 OTHERS = (UNDATED_RECORDS, DIM_USER.name, DIM_PRODUCT.name)
 BATCH_ROWS = 8192
 EXPORTED = pa.schema(

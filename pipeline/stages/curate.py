@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from pipeline.contract import CURATED_STAGES, FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDERS, Stage
 from pipeline.engine import Engine, EngineError, by_date
-from pipeline.errors import CorruptPartition
 from pipeline.events import emit
 from pipeline.lake import (
     STALE,
@@ -120,7 +119,7 @@ class _Build:
         failed = sorted(self.outcome.failed)
         if not self._disown_rotten(failed) and not self.is_less:
             return
-        for date, error in self._held_back(sorted(self.publications)).items():
+        for date, error in held_back(self.run.lake, self.engine, sorted(self.publications), self.broken).items():
             self.outcome.fail(date, error)
             del self.publications[date]
 
@@ -148,7 +147,7 @@ class _Build:
         """Fail the dates that may share an order with a partition that is not whole."""
         dates = sorted(self.because)
         try:
-            refused = self._held_back(dates)
+            refused = held_back(self.run.lake, self.engine, dates, self.broken)
         except EngineError:
             if not self._disown_rotten(dates):
                 raise
@@ -165,9 +164,6 @@ class _Build:
         if rotten:
             self.is_less, self.broken = True, unsound(self.run.lake)
         return bool(rotten)
-
-    def _held_back(self, dates: list[str]) -> dict[str, CorruptPartition]:
-        return held_back(self.run.lake, self.engine, dates, self.broken)
 
     def _fail(self, date: str, error: Exception, *, at_fault: Stage | None = None) -> None:
         self.outcome.fail(date, error, at_fault=at_fault)

@@ -15,7 +15,6 @@ from pipeline.contract import RAW_STAGE, Stage
 from pipeline.engine import Engine, load_libraries
 from pipeline.errors import BadSetting, PipelineError
 from pipeline.lake import AS_OF_FORMAT, Intent, Lake, Run, done_later, why_failed
-from pipeline.observe.health import Limits
 from pipeline.observe.settings import warn_of_no_file
 from pipeline.tasks.announce import announce_failure
 from pipeline.tasks.parameters import DatesParameter, StampParameter
@@ -184,12 +183,6 @@ def refuse_if_done_later(dates: Iterable[str], intent: Intent) -> None:
         f"{flag}: date={date} was made by a run as of {stamp}, later than this one as of {intent.stamp}, so nothing "
         f"would be done; expected a later as_of; {mend}"
     )
-
-
-def limits() -> Limits:
-    """When a field is told to people, as [health] says."""
-    settings = config.health()
-    return Limits(settings.max_unreadable_share, settings.max_absent_share, settings.min_records)
 
 
 def open_lake() -> Lake:

@@ -8,14 +8,14 @@ from pipeline import config
 from pipeline.dates import chosen, grouped
 from pipeline.errors import BadSetting
 from pipeline.settings.setting import Instant, InstantOrAuto
-from pipeline.stages.conclude import Ending, conclude
+from pipeline.stages.conclude import conclude
 from pipeline.stages.curate import curate_stale
 from pipeline.tasks.announce import announce, announce_start
-from pipeline.tasks.base import LakeTask, PartitionTask, limits, open_lake, refuse_if_done_later
-from pipeline.tasks.dims import SeedDims, warehouse_path
+from pipeline.tasks.base import LakeTask, PartitionTask, open_lake, refuse_if_done_later
+from pipeline.tasks.dims import SeedDims
+from pipeline.tasks.ending import ending
 from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
 from pipeline.tasks.source import dates_of, open_source, options_of, settle_changes, shown
-from pipeline.tasks.start import seconds_since_start
 from pipeline.tasks.status import show_outcome
 from pipeline.tasks.targets import SummaryTarget
 
@@ -80,18 +80,8 @@ class RunAll(LakeTask):
             yield [self._part(table, normalized) for table in (WriteFactOrder, WriteOrderItems)]
         curate_stale(self.this_run.keeping_going)
         asked = None if self.reprocess else source
-        ending = Ending(
-            dates=dates,
-            warehouse=warehouse_path(),
-            source=asked,
-            fields=source.shape.fields,
-            limits=limits(),
-            options=options_of(self),
-            errors=self._dimensions().errors(),
-            elapsed=seconds_since_start,
-        )
         try:
-            conclude(self.this_run, ending)
+            conclude(self.this_run, ending(dates, options_of(self), asked, self._dimensions().errors()))
         finally:
             show_outcome(self, self.output().read())
         settle_changes(self)

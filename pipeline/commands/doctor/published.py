@@ -12,8 +12,9 @@ from pipeline.observe.integrity import Examination
 from pipeline.observe.leftovers import strays, unfinished
 from pipeline.stages.seed import SETTINGS as CSV_SETTINGS
 from pipeline.stages.seed import csv_rows, seeded
-from pipeline.tasks.base import limits, open_lake
+from pipeline.tasks.base import open_lake
 from pipeline.tasks.dims import sources, warehouse_path
+from pipeline.tasks.ending import limits
 from pipeline.tasks.source import open_source
 from pipeline.warehouse.database import refused_views
 from pipeline.warehouse.views import are_outdated

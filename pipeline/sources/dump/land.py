@@ -29,6 +29,7 @@ from pipeline.sources.dump.spool import (
     copy_part,
     open_records,
     part_bytes,
+    peek,
     read_dump,
     refuse_damaged,
 )
@@ -39,12 +40,14 @@ from pipeline.sources.vanished import blocks, has_shrunk, landed_order_ids, orde
 COPIERS = 2
 
 
-def learn(run: Run, dump: Dump) -> Inventory:
+def learn(run: Run, dump: Dump, *, writes: bool = True) -> Inventory:
     """What the dump holds for each date. An unchanged dump is not opened again, except by --force.
 
-    Reading it publishes the undated partition and the inventory. If no record has a date since the map does not fit,
-    that is noted as a failure. Raises UnreadableDump and SourceUnreadable.
+    Reading it publishes the undated partition and the inventory, unless the lake is to stay as it is. If no record has
+    a date since the map does not fit, that is noted as a failure. Raises UnreadableDump and SourceUnreadable.
     """
+    if not writes:
+        return peek(run, dump)
     inventory = known_inventory(run.lake, dump, run.intent)
     if inventory is None or not is_taken_in(run.lake, inventory):
         with run.lake.work.locked():

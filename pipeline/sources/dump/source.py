@@ -13,7 +13,6 @@ from pipeline.sources.base import Changes
 from pipeline.sources.dump.file import Dump
 from pipeline.sources.dump.inventory import Inventory, read_inventory
 from pipeline.sources.dump.land import land, learn
-from pipeline.sources.dump.spool import peek
 from pipeline.sources.raw import Shape
 
 
@@ -33,7 +32,7 @@ class DumpSource:
         return os.path.getsize(self.shape.url) if os.path.isfile(self.shape.url) else 0
 
     def dates(self, run: Run, asked: Range, *, writes: bool = True) -> list[str]:
-        self._inventory = (learn if writes else peek)(run, Dump.at(self.shape))
+        self._inventory = learn(run, Dump.at(self.shape), writes=writes)
         return self._inventory.dates()
 
     def land(self, run: Run, dates: list[str]) -> None:

@@ -24,7 +24,6 @@ from pipeline.engine import (
 )
 from pipeline.errors import UnreadableDump
 from pipeline.events import emit
-from pipeline.fields import FieldMap
 from pipeline.lake import AS_OF_FORMAT, Intent, Run, raw_id, shown
 from pipeline.prefetching import prefetched
 from pipeline.progress import progress
@@ -53,34 +52,34 @@ def laid_out(dump: Dump, path: str, run: Run, is_believed: bool) -> Inventory:
             advice="touch it when it is written",
         )
         splitter = _read_into(dump, path, run.intent.as_of, run.open_engine)
-    return splitter.inventory(dump, run.intent, is_believed=is_believed)
+    return splitter.inventory(run.intent, is_believed=is_believed)
 
 
 def _read_into(dump: Dump, path: str, answer: datetime, open_engine: OpenEngine) -> "_Splitter":
-    splitter = _Splitter(answer, dump.shape.fields)
+    splitter = _Splitter(dump, answer)
     with open(path, "wb") as spool, open_engine() as engine:
-        splitter.read(engine, dump, spool)
+        splitter.read(engine, spool)
     return splitter
 
 
 class _Splitter:
     """Sorts buffers of lines by date, and keeps count of what each date holds."""
 
-    def __init__(self, answers_as_of: datetime, fields: FieldMap | None) -> None:
-        self._answers_as_of, self._fields, self._fit = answers_as_of, fields, Fit(fields)
+    def __init__(self, dump: Dump, answers_as_of: datetime) -> None:
+        self._dump, self._answers_as_of, self._fit = dump, answers_as_of, Fit(dump.shape.fields)
         self._parts: dict[str, Part] = {}
         self._digests: dict[str, Any] = {}
         self._future_updates: dict[str, int] = {}
         # records with a created_at that is a timestamp, and those of them that are in the future
         self.dated = self.future = 0
 
-    def read(self, engine: Engine, dump: Dump, spool: BinaryIO) -> None:
+    def read(self, engine: Engine, spool: BinaryIO) -> None:
         """Judge every line and append it to the spool; a buffer is appended while the next one is judged."""
-        buffers = ((split_lines(buffer), is_array) for buffer, is_array in dump.records())
-        with ThreadPoolExecutor(1) as writer, progress("reading MB of dump", dump.size >> 20) as advance:
+        buffers = ((split_lines(buffer), is_array) for buffer, is_array in self._dump.records())
+        with ThreadPoolExecutor(1) as writer, progress("reading MB of dump", self._dump.size >> 20) as advance:
             pending: Future[None] | None = None
             for lines, is_array in prefetched(buffers):
-                judged = self._judge(engine, lines, array_in=dump.path if is_array else None)
+                judged = self._judge(engine, lines, array_in=self._dump.path if is_array else None)
                 if pending is not None:
                     pending.result()
                 pending = writer.submit(self._append, spool, lines, *judged, keep_blank=is_array)
@@ -129,7 +128,7 @@ class _Splitter:
             engine,
             lines,
             answers_as_of=same_instant(self._answers_as_of, lines.size),
-            fields=self._fields,
+            fields=self._dump.shape.fields,
         )
         if array_in is not None:
             _refuse_syntax_errors(engine, lines, array_in)
@@ -145,13 +144,13 @@ class _Splitter:
         has_future_update[positions] = landing["updated_at"].to_numpy() > limit
         return days, has_future_update, exact
 
-    def inventory(self, dump: Dump, intent: Intent, *, is_believed: bool) -> Inventory:
+    def inventory(self, intent: Intent, *, is_believed: bool) -> Inventory:
         for date, part in self._parts.items():
             future = self._future_updates[date] if date != UNDATED else 0
             part.id = raw_id(self._digests[date].hexdigest(), future)
         answer = self._answers_as_of.strftime(AS_OF_FORMAT)
         has_future = bool(self.future or any(self._future_updates.values()))
-        return Inventory(dump.key, intent.stamp, answer, is_believed, has_future, self._parts, self._fit.fault)
+        return Inventory(self._dump.key, intent.stamp, answer, is_believed, has_future, self._parts, self._fit.fault)
 
 
 def _blank(lines: Lines, rows: np.ndarray, days: np.ndarray) -> np.ndarray:

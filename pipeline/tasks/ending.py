@@ -1,0 +1,31 @@
+"""What the end of a run is told that only the settings and the process know."""
+
+from pipeline import config
+from pipeline.errors import PipelineError
+from pipeline.observe.health import Limits
+from pipeline.observe.history import Options
+from pipeline.sources.base import Source
+from pipeline.stages.conclude import Ending
+from pipeline.tasks.dims import warehouse_path
+from pipeline.tasks.source import open_source
+from pipeline.tasks.start import seconds_since_start
+
+
+def ending(dates: list[str], options: Options, source: Source | None, errors: list[PipelineError]) -> Ending:
+    """The end of a run over these dates; `source` is None where none was asked."""
+    return Ending(
+        dates=dates,
+        warehouse=warehouse_path(),
+        source=source,
+        fields=open_source().shape.fields,
+        limits=limits(),
+        options=options,
+        errors=errors,
+        elapsed=seconds_since_start,
+    )
+
+
+def limits() -> Limits:
+    """When a field is told to people, as [health] says."""
+    settings = config.health()
+    return Limits(settings.max_unreadable_share, settings.max_absent_share, settings.min_records)
