@@ -212,7 +212,7 @@ def test_of_a_sound_lake_everything_is_ok(examined, built):
     assert told(said, "warning") == told(said, "error") == []
     subjects = {line.split()[0] for line in told(said, "ok")}
     assert subjects == {"versions", "luigi.cfg", "folders", "disk", "source", "scheduler", "dimensions"} | {
-        "manifests", "contents", "checks", "strays", "leftovers", "warehouse"
+        "manifests", "contents", "checks", "strays", "leftovers", "fields", "warehouse"
     }  # fmt: skip
     assert said.out.splitlines()[-1] == f"{len(told(said, 'ok'))} ok, 0 warning(s), 0 error(s)"
     assert everything(built.root.parent) == before
@@ -567,3 +567,12 @@ def test_on_a_terminal_findings_are_wrapped_and_coloured_and_what_was_found_stee
     assert "\x1b[2J" not in said
     assert all(len(re.sub(r"\x1b\[[\d;]*m", "", line)) <= 60 for line in said.splitlines())
     assert said.splitlines()[-1] == "1 ok, 0 warning(s), 1 error(s)"
+
+
+def test_fields_that_orders_lack_are_a_warning(examined, built):
+    """Of all dates, as few of one need not matter."""
+    lines = [order(f"o_{n}", created_at=f"2025-01-{15 + n % 4}T10:00:00Z", amount="much") for n in range(30)]
+    assert built.run([*lines, order("o_30")], dt.datetime(2025, 2, 2), force=True, allow_shrink=True), built.errors
+    (finding,) = told(examined(), "warning")
+    assert "fields" in finding
+    assert "amount: 30 of 31 orders have one at $.amount that cannot be read" in finding
