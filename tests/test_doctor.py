@@ -575,4 +575,4 @@ def test_fields_that_orders_lack_are_a_warning(examined, built):
     assert built.run([*lines, order("o_30")], dt.datetime(2025, 2, 2), force=True, allow_shrink=True), built.errors
     (finding,) = told(examined(), "warning")
     assert "fields" in finding
-    assert "amount: 30 of 31 orders have one at $.amount that cannot be read" in finding
+    assert "amount: 30 of 31 orders have one that cannot be read" in finding

@@ -15,7 +15,7 @@ from pipeline.settings.luigi_defaults import fill_in
 from pipeline.tasks.run_all import RunAll
 from pipeline.terminal import printing
 
-RANGE = ("since", "until", "force", "reprocess", "allow_shrink", "accept_fields")
+RANGE = ("since", "until", "force", "reprocess", "allow_shrink")
 ROOT = ("--module", "pipeline", "RunAll")
 # beside those of RunAll's parameters that a command has
 CORE = ("workers",)

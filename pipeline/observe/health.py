@@ -128,16 +128,16 @@ def _is_ill(field: str, counts: FieldCounts, limits: Limits, fields: FieldMap | 
 
 
 def _text(field: str, counts: FieldCounts, fields: FieldMap | None) -> str:
-    """`amount: 200 of 200 orders have none`, and how many cannot be read."""
+    """`amount: 200 of 200 orders have none`, and how many have one that cannot be read."""
     total = counts.accepted + counts.absent + counts.unreadable
-    what = "line" if field in ITEM_FIELDS else "record" if field in REQUIRED else "order"
-    place = (fields or AS_THE_CONTRACT).texts[place_of(field)]
-    said = []
-    if counts.absent:
-        said.append(f"{counts.absent:,} of {total:,} {what}s have none at {place}")
-    if counts.unreadable:
-        refused = "is not accepted" if field in REQUIRED else "cannot be read"
-        said.append(f"{counts.unreadable:,} of {total:,} {what}s have one at {place} that {refused}")
+    what = "lines" if field in ITEM_FIELDS else "records" if field in REQUIRED else "orders"
+    at = f" at {fields.texts[place_of(field)]}" if fields is not None else ""
+    refused = "one that is not accepted" if field in REQUIRED else "one that cannot be read"
+    said = [
+        f"{count:,} of {total:,} {what} {'has' if count == 1 else 'have'} {how}{at}"
+        for count, how in ((counts.absent, "none"), (counts.unreadable, refused))
+        if count
+    ]
     return f"{field}: {', '.join(said)}"
 
 
