@@ -176,7 +176,8 @@ def field_map() -> FieldMap | None:
     section: Any = orders_fields()
     given = {name: getattr(section, attribute) for name, attribute in FIELD_ATTRIBUTES.items()}
     places = said | {name: text for name, text in given.items() if text is not None}
-    fields = FieldMap(places)
+    own = [name for name, text in given.items() if text is not None]
+    fields = FieldMap(places, own)
     return fields if fields != AS_THE_CONTRACT else None
 
 

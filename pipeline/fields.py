@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -55,7 +55,11 @@ def parse_path(text: str) -> Path:
 
 def path_text(path: Path) -> str:
     """The path as it is written."""
-    return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return "$" + "".join(f"[{step}]" if isinstance(step, int) else _name_text(step) for step in path)
+
+
+def _name_text(name: str) -> str:
+    return f".{name}" if _STEP.fullmatch(f".{name}") else f'."{name}"'
 
 
 def found(value: Any, path: Path) -> Any:
@@ -90,12 +94,16 @@ def parse_place(name: str, text: str) -> Place:
     path, _, form = text.strip().rpartition(" ") if not text.strip().endswith('"') else (text, "", "")
     if form not in FORMS.get(name, ()):
         path, form = text, ""
-    return Place(parse_path(path), form)
+    place = Place(parse_path(path), form)
+    # an element of items that is no object is no line
+    if name.startswith("items.") and not (place.path and isinstance(place.path[0], str)):
+        raise ValueError(text)
+    return place
 
 
 @dataclass(frozen=True)
 class Condition:
-    """An order is excluded if the value at the place is one of these strings or, without any, if it is set.
+    """An order is excluded if the value at the place is one of these texts or, without any, if it is set.
 
     Not set are a value that is absent, null, false, 0, and the strings "" and "false".
     """
@@ -120,10 +128,12 @@ def _condition(text: str) -> Condition:
 class FieldMap:
     """The places of all fields of an order; those that are not given are where the contract has them.
 
-    `texts` has them as they are written, and the conditions that exclude an order, where there are any.
+    `texts` has them as they are written, and the conditions that exclude an order, where there are any. `own` names the
+    fields whose place is luigi.cfg's own word, and no preset's.
     """
 
-    def __init__(self, places: Mapping[str, str]) -> None:
+    def __init__(self, places: Mapping[str, str], own: Collection[str] = ()) -> None:
+        self.own = frozenset(own)
         self.texts = {name: places.get(name, f"$.{name.removeprefix('items.')}") for name in FIELDS}
         self._places = {name: parse_place(name, text) for name, text in self.texts.items()}
         self.exclude = parse_exclude(places.get(EXCLUDE, ""))

@@ -266,3 +266,29 @@ def test_an_erasure_that_is_killed_is_finished_by_the_same_command(tmp_path: Pat
         assert shop.data() == undisturbed, nth
         assert shop.litter() == [], nth
         assert USER.encode() not in shop.warehouse.read_bytes(), nth
+
+
+def test_an_undated_record_is_the_users_by_the_map_that_it_came_with(lake, tmp_path):
+    lake.settings["orders_fields"] = {"order_id": "$.id", "user_id": "$.buyer"}
+    theirs = json.dumps({"id": "o_1", "buyer": USER, "items": []}).encode()
+    good = json.dumps({"id": "o_2", "buyer": "u_1", "created_at": "2025-01-15", "items": []}).encode()
+    assert lake.run([good, theirs], SETTLED[0]), lake.errors
+    (tmp_path / "elsewhere").mkdir()
+    other = tmp_path / "elsewhere/dump.json"
+    other.write_bytes(b"")
+    lake.settings["orders_fields"], lake.settings["orders_api"]["url"] = {}, other
+    lake.erase(USER, SETTLED[1])
+    assert holding(lake, USER) == []
+
+
+def test_what_was_built_by_a_map_that_is_refused_now_is_made_anew_without_the_user(lake):
+    """As a lake of before has it, whose raw manifests hold no verdict."""
+    records = [order(f"o_{n}", amount=None, user_id=USER if n == 7 else "u_1") for n in range(25)]
+    assert lake.run(records, SETTLED[0], accept_fields=True), lake.errors
+    path = lake.root / f"raw/date={DAY}/_raw.json"
+    manifest = json.loads(path.read_text())
+    del manifest["judged"], manifest["accepts_fields"]
+    path.write_text(json.dumps(manifest))
+    lake.erase(USER, SETTLED[1])
+    assert holding(lake, USER) == []
+    assert len({row[0] for row in lake.curated("fact_order")[DAY]}) == 24

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lake import LakeUnderTest
 
+from pipeline import WriteFactOrder
 from pipeline.contract import UTC_MICROSECONDS
 from pipeline.engine.connection import Engine
 from pipeline.engine.lines import bind_lines, split_lines
@@ -149,3 +150,31 @@ def test_a_lake_of_before_is_taken_on(lake: LakeUnderTest, old: dt.date) -> None
     moved = order("o_1", items=[], created_at="2025-01-17T10:00:00Z", updated_at="2025-01-18", status="paid")
     assert lake.run([one, two, moved], AS_OF + 2 * HOUR), lake.errors
     assert kept(lake) == {JAN_15: [], JAN_16: ["o_2"], dt.date(2025, 1, 17): ["o_1"]}
+
+
+def test_a_date_waits_for_a_partition_that_may_exclude_its_orders_and_is_not_whole(lake: LakeUnderTest) -> None:
+    lake.settings["orders_fields"] = {"exclude": CONDITIONS}
+    cancelled = order("o_1", items=[], created_at="2025-01-16", updated_at="2025-01-20", status="cancelled")
+    assert lake.run([order("o_1", items=[]), cancelled], AS_OF), lake.errors
+    (lake.root / "normalized/date=2025-01-16/orders.parquet").unlink()
+    assert not lake.run_date(WriteFactOrder, JAN_15, None, AS_OF + HOUR, reprocess=True)
+    assert (
+        "normalized/date=2025-01-16: not whole, and orders of date=2025-01-15 may be excluded by it" in lake.errors[0]
+    )
+    assert kept(lake)[JAN_15] == []
+    assert lake.run(None, AS_OF + 2 * HOUR), lake.errors
+    assert kept(lake) == {JAN_15: [], JAN_16: []}
+
+
+@pytest.mark.parametrize(
+    ("value", "is_listed"), [("5", True), ('"5"', True), ("true", True), ("5.0", False), ("null", False)]
+)
+def test_a_listed_text_may_be_a_number_or_true(engine: Engine, value: str, is_listed: bool) -> None:
+    assert excluded(engine, order(code=Raw(value)), "$.code in 5,true,null") == is_listed
+
+
+def test_that_all_orders_are_excluded_is_said(lake: LakeUnderTest) -> None:
+    lake.settings["orders_fields"] = {"exclude": "$.order_id"}
+    assert lake.run([order(f"o_{n}") for n in range(20)], AS_OF), lake.errors
+    (found,) = lake.summary(AS_OF)["health"]
+    assert (found["text"].split(",")[0], found["is_ill"]) == ("exclude: all of 20 orders are excluded", False)

@@ -203,3 +203,46 @@ def test_the_first_value_that_cannot_be_read_is_named_by_its_order(lake: LakeUnd
     amount = {"accepted": 2, "unreadable": 1, "first": "o_9"}
     assert found["dates"]["2025-01-01"]["fields"]["amount"] == amount
     assert [(each["field"], each["is_ill"]) for each in found["health"]] == [("amount", False)]
+
+
+def test_a_second_run_over_hundredths_has_nothing_to_say(lake: LakeUnderTest) -> None:
+    mapped(lake, amount="$.cents hundredths")
+    assert lake.run(lines(30, cents=3000), AS_OF), lake.errors
+    assert lake.run(None, AS_OF + HOUR), lake.errors
+
+
+def test_a_dump_that_fits_with_more_records_is_the_verdict_on_those_that_are_landed(lake: LakeUnderTest) -> None:
+    mapped(lake)
+    free, paid = lines(25, sum={}), lines(5, placed="2025-01-20T10:00:00")
+    assert not lake.run(free, AS_OF)
+    assert lake.run([*free, *(line.replace(b"o_", b"p_") for line in paid)], AS_OF + HOUR), lake.errors
+
+
+def test_accept_fields_lasts_for_a_date_that_is_extracted_again(lake: LakeUnderTest) -> None:
+    mapped(lake, amount="$.amount")
+    soon = dt.datetime(2025, 1, 1, 12)
+    assert lake.run(lines(25, placed="2025-01-01T10:00:00"), soon, accept_fields=True), lake.errors
+    assert lake.run(lines(26, placed="2025-01-01T10:00:00"), soon + HOUR), lake.errors
+
+
+def test_accept_fields_lasts_for_records_without_a_date(lake: LakeUnderTest) -> None:
+    mapped(lake, created_at="$.plaecd")
+    assert not lake.run(lines(25), AS_OF)
+    assert lake.run(None, AS_OF + HOUR, accept_fields=True), lake.errors
+    assert lake.run(None, AS_OF + 2 * HOUR), lake.errors
+
+
+def test_a_map_that_stops_to_fit_what_is_built_is_told(lake: LakeUnderTest, caplog: pytest.LogCaptureFixture) -> None:
+    mapped(lake)
+    assert lake.run(lines(30), AS_OF), lake.errors
+    mapped(lake, amount="$.amuont")
+    assert lake.run(None, AS_OF + HOUR), lake.errors
+    assert any("event=map_does_not_fit" in record.getMessage() for record in caplog.records)
+
+
+def test_a_proposal_can_be_set_as_it_is_said(lake: LakeUnderTest) -> None:
+    mapped(lake, amount="$.amount")
+    assert not lake.run(lines(30, **{"sum": 1, "Order Total": "3"}), AS_OF)
+    assert 'set [orders_fields] amount = $."Order Total", then run again' in lake.errors[0]
+    mapped(lake, amount='$."Order Total"')
+    assert lake.run(None, AS_OF + HOUR), lake.errors

@@ -15,7 +15,7 @@ from pipeline.contract import Table
 from pipeline.garbage import uncollected
 
 MACROS = (
-    *("json_fields", "text", "identifier", "currency_code", "instant", "money", "whole_number", "is_set"),
+    *("json_fields", "text", "identifier", "currency_code", "instant", "money", "whole_number", "is_set", "word"),
     *("from_rfc2822", "from_time", "from_minor_units", "decimals_of", "unless_zero", "without_children"),
 )
 ROWS_PER_SCAN = 8192
@@ -68,7 +68,8 @@ class Engine:
         The rows keep the order of the paths and of the rows in each file; a column `filename` holds their path. Without
         paths the relation has no rows. The first file is opened now and the others by the query, so both may raise
         EngineError. The first file's columns count for all: DuckDB's union by name opens the footer of every file
-        beforehand, which makes a query over 365 files take twice as long, and the contract gives all the same columns.
+        beforehand, which makes a query over 365 files take twice as long. Files of before lack the last columns of
+        orders, so no query may name these.
         """
         name = name or table.name
         files = ", ".join(map(literal, paths))

@@ -132,10 +132,12 @@ def rewrite(record: bytes, fields: FieldMap = AS_THE_CONTRACT) -> ExactRecord | 
 
 def _excludes(condition: Condition, value: _Value | None) -> bool:
     """The condition of mapped_line.sql, with its macro is_set, exactly."""
-    if value is None or value.text in ("null", "false"):
+    if value is None or value.text == "null":
         return False
     if condition.values:
-        return value.kind == "string" and _characters(value) in condition.values
+        return value.kind not in "{[" and _characters(value) in condition.values
+    if value.text == "false":
+        return False
     if value.kind == "number":
         return Decimal(value.text) != 0
     return value.kind != "string" or _characters(value) not in ("", "false")

@@ -69,7 +69,7 @@ class Fit:
     def fault(self) -> str:
         """What the map does not find, what the records hold instead, and what to set; empty where it fits."""
         places = self._fields or AS_THE_CONTRACT
-        accept = "--accept-fields says that it is meant for these dates"
+        accept = "--force reads orders that were corrected, --accept-fields says that it is meant for these dates"
         if self._records >= JUDGED_FROM and "kept" not in self._found:
             (reason, count), *_ = self._reasons.most_common(1)
             field = next((name for name, reasons in REQUIRED.items() if reason in reasons), "")

@@ -13,8 +13,8 @@ from pipeline.lake import FieldCounts, Lake
 from pipeline.likely import hint, place_of
 from pipeline.observe.counts import Counts, counts_of
 
-# without a value of these a line says nothing, and an order little
-WANTED = ("amount", "items", "sku", "qty")
+# without a value of these a line says nothing
+WANTED = ("sku", "qty")
 # what applies a corrected place: created_at decides where a record lands
 AGAIN = {"created_at": "run again, with --force where dates are landed"}
 HEAD_BYTES = 1 << 20
@@ -72,7 +72,7 @@ def health(lake: Lake, parts: Mapping[str, Counts], limits: Limits, fields: Fiel
 
     To say what the records hold instead, one of a partition that lacks the field is read.
     """
-    found = [*_of_1970(parts), *_no_hundredths(parts, fields)]
+    found = [*_of_1970(parts, fields), *_all_excluded(parts, limits), *_no_hundredths(parts, fields)]
     for field, counts in field_counts(parts.values()).items():
         is_ill = _is_ill(field, counts, limits, fields)
         # the table tells of records that are discarded
@@ -89,11 +89,23 @@ def health_of_lake(lake: Lake, limits: Limits, fields: FieldMap | None) -> list[
     return health(lake, {date: counts_of(lake.normalized(date)) for date in dates}, limits, fields)
 
 
-def _of_1970(parts: Mapping[str, Counts]) -> list[Health]:
+def _of_1970(parts: Mapping[str, Counts], fields: FieldMap | None) -> list[Health]:
     """Orders of the year in which seconds are that are read as milliseconds."""
+    if fields is None or fields["created_at"].form != "epoch_millis":
+        return []
     early = sum(part.normalized or 0 for date, part in parts.items() if date < "1971")
     text = f"created_at: {early:,} orders are of 1970, as all are whose seconds are read as epoch_millis"
     return [Health(field="created_at", accepted=early, absent=0, unreadable=0, is_ill=True, text=text)] if early else []
+
+
+def _all_excluded(parts: Mapping[str, Counts], limits: Limits) -> list[Health]:
+    """A condition that names all orders may be meant, and is said."""
+    orders = sum(part.normalized or 0 for part in parts.values())
+    excluded = sum(part.excluded_here or 0 for part in parts.values())
+    if orders < limits.min_records or excluded < orders:
+        return []
+    text = f"exclude: all of {orders:,} orders are excluded, so the curated tables have none of them"
+    return [Health(field="exclude", accepted=0, absent=0, unreadable=0, is_ill=False, text=text)]
 
 
 def _no_hundredths(parts: Mapping[str, Counts], fields: FieldMap | None) -> list[Health]:
@@ -102,11 +114,13 @@ def _no_hundredths(parts: Mapping[str, Counts], fields: FieldMap | None) -> list
         return []
     codes = {code for part in parts.values() for code in part.currencies or []}
     wrong = sorted(code for code in codes if decimals_of(code, ISO_4217) not in (None, 2))
+    if not wrong:
+        return []
     place = fields.texts["amount"].replace(HUNDREDTHS, "minor_units")
     text = f"amount: {HUNDREDTHS} of {', '.join(wrong)}, which has no hundredths; set [orders_fields] amount = {place}"
-    counts = field_counts(parts.values())["amount"]
+    counts = field_counts(parts.values()).get("amount", FieldCounts())
     of_field = {kind: getattr(counts, kind) for kind in KINDS}
-    return [Health(field="amount", **of_field, is_ill=True, text=f"{text}, then --reprocess")] if wrong else []
+    return [Health(field="amount", **of_field, is_ill=True, text=f"{text}, then --reprocess")]
 
 
 def _is_ill(field: str, counts: FieldCounts, limits: Limits, fields: FieldMap | None) -> bool:
@@ -123,8 +137,7 @@ def _is_ill(field: str, counts: FieldCounts, limits: Limits, fields: FieldMap | 
         return True
     if field == "amount" and counts.absent > limits.max_absent_share * total:
         return True
-    is_set = places[place_of(field)] != AS_THE_CONTRACT[place_of(field)]
-    return not counts.accepted and (field in WANTED or is_set)
+    return not counts.accepted and (field in WANTED or place_of(field) in places.own)
 
 
 def _text(field: str, counts: FieldCounts, fields: FieldMap | None) -> str:

@@ -25,10 +25,9 @@ def is_intact(lake: Lake, date: str, raw_id: str) -> bool:
 
 def publication(run: Run, date: str, answer: RawManifest, because: str) -> Publication[RawManifest]:
     """What publishes the raw file that is staged under its name, which the answer of the source describes."""
-    name = raw_name(date)
-    return Publication(
-        RAW_STAGE.manifest_at(date), as_answered(run, answer, because), {name: run.lake.files.stage(name)}
-    )
+    name, accepts = raw_name(date), run.lake.landed(date).accepts_fields
+    manifest = replace(as_answered(run, answer, because), accepts_fields=accepts)
+    return Publication(RAW_STAGE.manifest_at(date), manifest, {name: run.lake.files.stage(name)})
 
 
 def as_answered(run: Run, manifest: RawManifest, because: str) -> RawManifest:

@@ -62,13 +62,13 @@ class Kept:
         return cls(job, superseded, frozenset(excluded).difference(superseded))
 
     @property
-    def all(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether no order is left out."""
         return not self.superseded and not self.excluded
 
     def only(self, rows: pa.Table) -> pa.Table:
         """The rows of the orders that are kept."""
-        if self.all:
+        if self.is_complete:
             return rows
         left_out = pa.array([*self.superseded, *self.excluded], pa.string())
         return rows.filter(pc.invert(pc.is_in(rows["order_id"], value_set=left_out)))
@@ -115,7 +115,7 @@ def _refuse_other_rows(table: Table, rows: pa.Table, published: dict[str, int]) 
 
 def _only(rows: pa.Table, kept: dict[str, Kept]) -> pa.Table:
     """The rows, ordered by date, of the orders that their date keeps."""
-    if all(of_date.all for of_date in kept.values()):
+    if all(of_date.is_complete for of_date in kept.values()):
         return rows
     parts = by_date(rows)
     return pa.concat_tables([rows.slice(0, 0), *(kept[date].only(part) for date, part in parts.items())])
@@ -142,7 +142,7 @@ def _write_items(files: Files, date: str, kept: Kept, items: pa.Table | None) ->
     source = files.fetch(ITEMS.at(date))
     if items is None:
         items = kept.only(pq.read_table(source, partitioning=None))
-    if kept.all:
+    if kept.is_complete:
         files.stage_copy(ORDER_ITEMS.at(date), source)
         return kept.job.upstream.counts.lines
     write_table(ORDER_ITEMS, items, files.stage(ORDER_ITEMS.at(date)))

@@ -111,7 +111,7 @@ class _Erasure:
         kept = split_lines(_content(lines, stays))
         staged = self.run.lake.files.stage_bytes(raw_name(date), kept.buffer)
         future = future_updates(self._engine, kept, moment(manifest.answers_as_of), fields_of(manifest))
-        without = self._without(manifest, raw_id(hashlib.sha256(kept.buffer).hexdigest(), future))
+        without = self._without(date, manifest, raw_id(hashlib.sha256(kept.buffer).hexdigest(), future))
         without.counts = RawCounts(kept.size)
         return Publication(RAW_STAGE.manifest_at(date), without, {raw_name(date): staged})
 
@@ -119,12 +119,13 @@ class _Erasure:
         """Its records are all discarded, here and now."""
         kept = landed_records(self.run.lake).records.only(list(stays))
         made = undated.staged(self.run, self._engine, kept, RawManifest(id=None), "erased")
-        without = self._without(manifest, str(made.manifest.id))
+        without = self._without(UNDATED, manifest, str(made.manifest.id))
         made.manifest = replace(without, counts=made.manifest.counts, segments=made.manifest.segments)
         return undated.publication(self.run.lake, made)
 
-    def _without(self, manifest: RawManifest, new_id: str) -> RawManifest:
+    def _without(self, date: str, manifest: RawManifest, new_id: str) -> RawManifest:
         """The landed manifest for other content, which was not fetched: so `api` is cleared."""
+        is_published = date != UNDATED and self.run.lake.normalized(date) is not None
         return replace(
             manifest,
             id=new_id,
@@ -135,6 +136,8 @@ class _Erasure:
             changes=None,
             erasing=None,
             erased_from=manifest.erased_from or manifest.erasing or manifest.id,
+            # what was published already is made anew without the user, whether or not the map fits
+            accepts_fields=manifest.accepts_fields or is_published or None,
         )
 
 

@@ -26,13 +26,15 @@ def held_back(lake: Lake, engine: Engine, dates: list[str], broken: list[str]) -
     """Of the dates to curate, those that cannot be, and why. `broken` are the unsound ones.
 
     A date may share an order with a partition that is not whole: nobody knows which version that one holds. Its curated
-    files say which orders readers find in it. Raises EngineError when a normalized file of the dates cannot be read.
+    files say which orders readers find in it, and its manifest whether it excludes any. Raises EngineError when a
+    normalized file of the dates cannot be read.
     """
     if not broken:
         return {}
     found = {date: _not_whole(date) for date in dates if date in broken}
     whole = [date for date in dates if date not in broken]
     engine.register_files(ORDERS, lake.paths(ORDERS, whole))
+    found |= {date: _may_be_excluded(date, other) for date in whole for other in _excluding(lake, date, broken)}
     shared = _shared(lake, engine, broken, "shared_with_held") if whole else []
     for date, other, orders in shared:
         found[date] = CorruptPartition(
@@ -40,6 +42,20 @@ def held_back(lake: Lake, engine: Engine, dates: list[str], broken: list[str]) -
             f"date={date}, so they could end up in both; {_first(other)}"
         )
     return found
+
+
+def _excluding(lake: Lake, date: str, broken: list[str]) -> list[str]:
+    """The broken partitions that share orders with a date and left excluded orders out of their curated files."""
+    normalized = lake.normalized(date)
+    shared = set(broken).intersection(normalized.neighbours if normalized is not None else ())
+    manifests = {other: lake.curated(FACT_ORDER_STAGE, other) for other in sorted(shared)}
+    return [other for other, manifest in manifests.items() if manifest is not None and manifest.counts.excluded]
+
+
+def _may_be_excluded(date: str, other: str) -> CorruptPartition:
+    return CorruptPartition(
+        f"normalized/date={other}: not whole, and orders of date={date} may be excluded by it; {_first(other)}"
+    )
 
 
 def doubled(lake: Lake, engine: Engine, broken: list[str]) -> dict[str, CorruptPartition]:

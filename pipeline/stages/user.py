@@ -65,10 +65,14 @@ def survey(run: Run, user_id: str, shape: Shape) -> dict[str, Held]:
 
 
 def maps_of(lake: Lake, date: str, shape: Shape) -> Maps:
-    """The maps by which a date was landed and is read now: two where luigi.cfg has another one since."""
+    """The maps by which a date was landed and is read now: two where luigi.cfg has another one since.
+
+    Undated records came with the maps of their dumps.
+    """
     manifest = lake.landed(date)
-    maps = {None if map is None else map.digest: map for map in (fields_of(manifest), fields_of(manifest, shape))}
-    return list(maps.values())
+    segments = (segment for found in (manifest.segments or {}).values() for segment in found)
+    came = [FieldMap(segment.fields) for segment in segments if segment.fields]
+    return list(dict.fromkeys((fields_of(manifest), fields_of(manifest, shape), *came)))
 
 
 def raw_bytes(lake: Lake, date: str) -> bytes:

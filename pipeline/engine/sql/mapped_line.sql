@@ -50,7 +50,7 @@ SELECT
         list_zip(conditions, $exclude_values),
         lambda condition: CASE
             WHEN len(condition[2]) = 0 THEN is_set(condition[1])
-            ELSE list_contains(condition[2], text(condition[1]))
+            ELSE list_contains(condition[2], word(condition[1]))
         END
     )), false) AS excluded
 FROM counted

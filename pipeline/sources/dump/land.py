@@ -4,6 +4,8 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from pipeline.contract import RAW_STAGE, UNDATED, raw_name
 from pipeline.dates import fold_dates
 from pipeline.engine import Engine
@@ -52,10 +54,23 @@ def learn(run: Run, dump: Dump, *, writes: bool = True) -> Inventory:
     if inventory is None or not is_taken_in(run.lake, inventory):
         with run.lake.work.locked():
             inventory = _read(run, dump)
-    if inventory.fault and not inventory.dates() and not run.intent.accept_fields:
-        with run.lake.work.locked():
-            note_failure(run, RAW_STAGE, UNDATED, UnfitMap(f"{dump.path}: {inventory.fault}"))
+    if inventory.fault:
+        _tell_fault(run, dump, inventory)
     return inventory
+
+
+def _tell_fault(run: Run, dump: Dump, inventory: Inventory) -> None:
+    """Without a date nothing else would fail, and where all is built already nothing would be said."""
+    dates, landed = inventory.dates(), run.lake.raw(UNDATED)
+    if dates:
+        if all(run.lake.normalized(date) is not None for date in dates):
+            emit("map_does_not_fit", level=logging.WARNING, dump=dump.path, reason=inventory.fault)
+        return
+    with run.lake.work.locked():
+        if run.intent.accept_fields and landed is not None:
+            run.lake.write_manifest(RAW_STAGE.manifest_at(UNDATED), replace(landed, accepts_fields=True))
+        elif landed is None or not landed.accepts_fields:
+            note_failure(run, RAW_STAGE, UNDATED, UnfitMap(f"{dump.path}: {inventory.fault}"))
 
 
 def _read(run: Run, dump: Dump) -> Inventory:
@@ -70,7 +85,21 @@ def _read(run: Run, dump: Dump) -> Inventory:
         except (CorruptPartition, OSError) as error:
             note_failure(run, RAW_STAGE, UNDATED, error)
         run.lake.files.write(INVENTORY, spooled.without_segments().as_json())
+        _judge_landed(run, dump, spooled)
     return spooled
+
+
+def _judge_landed(run: Run, dump: Dump, inventory: Inventory) -> None:
+    """The verdict on this dump is the one on what it has in common with the lake."""
+    verdict = _verdict(dump, inventory)
+    for date in inventory.dates():
+        landed = run.lake.raw(date)
+        if landed is not None and landed.id == inventory.part(date).id and landed.judged != verdict:
+            run.lake.write_manifest(RAW_STAGE.manifest_at(date), replace(landed, judged=verdict))
+
+
+def _verdict(dump: Dump, inventory: Inventory) -> Judged | None:
+    return Judged(digest_of(dump.shape.fields), inventory.fault) if inventory.fault is not None else None
 
 
 def _take_in(run: Run, dump: Dump, spooled: Inventory) -> Inventory:
@@ -132,7 +161,7 @@ def _answer(dump: Dump, inventory: Inventory, date: str) -> RawManifest:
         answers_as_of=inventory.answers_as_of,
         plain_by=part.plain_by,
         fields=fields.texts if fields is not None else None,
-        judged=Judged(digest_of(fields), inventory.fault) if inventory.fault is not None else None,
+        judged=_verdict(dump, inventory),
     )
 
 
