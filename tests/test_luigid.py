@@ -178,13 +178,13 @@ def test_names_are_of_dates_and_of_what_people_ask_for_and_two_runs_share_no_tas
     run_all(shop, *luigid, *since, "--force")
     first = of_run(luigid, known)
     assert {task["display_name"] for task in first.values()} == {
-        "RunAll(allow_shrink=False, changed_since=, force=True, reprocess=False, "
+        "RunAll(accept_fields=False, allow_shrink=False, changed_since=, force=True, reprocess=False, "
         "since=2025-01-16T00:00:00.000000Z, until=2025-01-17T00:00:00.000000Z)",
-        "SeedDims(allow_shrink=False, force=True, reprocess=False)",
-        "FetchOrders(allow_shrink=False, date=2025-01-16, force=True, reprocess=False)",
-        "NormalizeOrders(allow_shrink=False, date=2025-01-16, force=True, reprocess=False)",
-        "WriteFactOrder(allow_shrink=False, date=2025-01-16, force=True, reprocess=False)",
-        "WriteOrderItems(allow_shrink=False, date=2025-01-16, force=True, reprocess=False)",
+        "SeedDims(accept_fields=False, allow_shrink=False, force=True, reprocess=False)",
+        "FetchOrders(accept_fields=False, allow_shrink=False, date=2025-01-16, force=True, reprocess=False)",
+        "NormalizeOrders(accept_fields=False, allow_shrink=False, date=2025-01-16, force=True, reprocess=False)",
+        "WriteFactOrder(accept_fields=False, allow_shrink=False, date=2025-01-16, force=True, reprocess=False)",
+        "WriteOrderItems(accept_fields=False, allow_shrink=False, date=2025-01-16, force=True, reprocess=False)",
     }
     known = tasks(luigid)
     run_all(shop, *luigid, *since, "--force")

@@ -49,12 +49,28 @@ def test_the_figures_are_those_of_the_partitions_that_the_run_built(lake: LakeUn
         "run_orders/kept": 3,
         "run_orders/superseded_here": 1,
         "run_orders/superseded_elsewhere": 0,
+        "run_orders/excluded": 0,
         "run_discarded_orders/missing_order_id": 1,
         "run_discarded_orders/invalid_created_at": 1,
     }
     assert found["last_run_failed"] == 0
     assert found["last_success_timestamp_seconds"] == found["last_run_timestamp_seconds"] == 1737201600
     assert found["run_duration_seconds"] > 0
+
+
+def test_values_that_are_not_accepted_are_figures_by_field(lake: LakeUnderTest, textfile: Path) -> None:
+    """Of the orders that are built, as the newest version of each has them."""
+    lines = [order("o_1", amount="much", user_id=...), order("o_2", items=[{"sku": "s_1", "qty": 2.5}])]
+    assert lake.run(lines, AS_OF), lake.errors
+    found = figures(textfile)
+    values = {name: value for name, value in found.items() if name.startswith(("run_absent", "run_unread")) and value}
+    assert values == {
+        "run_absent_values/user_id": 1,
+        "run_absent_values/updated_at": 2,
+        "run_absent_values/price": 1,
+        "run_unreadable_values/amount": 1,
+        "run_unreadable_values/qty": 1,
+    }
 
 
 def test_freshness_counts_from_the_end_of_the_newest_settled_date(lake: LakeUnderTest, textfile: Path) -> None:

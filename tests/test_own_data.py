@@ -153,10 +153,11 @@ def test_an_empty_dump_and_one_without_dates_say_so(lake, capsys):
     assert lake.run([], AS_OF)
     assert told(capsys) == ["nothing in this range: the source has no record with a usable date"]
     assert lake.run([b'{"id": 1}', b'{"id": 2}'], LATER)
-    assert told(capsys) == [
+    nothing, _ = told(capsys)[0].split(" order_id: ")
+    assert nothing == (
         "nothing in this range: the source has no record with a usable date and 2 record(s) without one: see "
         "`python -m pipeline quarantine`"
-    ]
+    )
 
 
 def test_an_api_that_has_nothing_for_the_range_is_named_as_such(lake, capsys):

@@ -29,7 +29,8 @@ COLUMNS = {
     "price DECIMAL(18,4), created_at TIMESTAMP, date DATE",
     "order_items": "order_id VARCHAR, line_number INTEGER, sku VARCHAR, qty BIGINT, price DECIMAL(18,4), date DATE",
     "orders": "order_id VARCHAR, user_id VARCHAR, amount DECIMAL(18,4), currency VARCHAR, created_at TIMESTAMP, "
-    "updated_at TIMESTAMP, metadata VARCHAR, date DATE",
+    "updated_at TIMESTAMP, metadata VARCHAR, date DATE, status VARCHAR, "
+    "excluded BOOLEAN",
     "dim_user": "user_id VARCHAR, email VARCHAR, created_at TIMESTAMP, country VARCHAR",
     "dim_product": "sku VARCHAR, name VARCHAR, category VARCHAR, price DECIMAL(18,4)",
 }
@@ -149,6 +150,7 @@ def test_tables_of_other_people_in_the_warehouse_stay(lake):
 # The files themselves
 
 PHYSICAL = {
+    pa.bool_(): ("BOOLEAN", "None"),
     pa.string(): ("BYTE_ARRAY", "String"),
     pa.decimal128(18, 4): ("INT64", "Decimal(precision=18, scale=4)"),
     pa.timestamp("us"): ("INT64", "Timestamp(isAdjustedToUTC=false, timeUnit=microseconds"),
