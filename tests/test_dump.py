@@ -313,3 +313,14 @@ def test_a_date_does_not_fail_as_shrunk_because_the_spool_lost_its_orders(lake):
     records.write_bytes(bytes(records.stat().st_size))
     assert lake.run_date(FetchOrders, dt.date(2025, 1, 15), None, later, force=True), lake.errors
     assert len(lake.raw()["2025-01-15"]) == 11
+
+
+@pytest.mark.parametrize("content", [b"[%s]", b"%s\n", b'{"orders":[%s]}'], ids=["array", "NDJSON", "another place"])
+def test_a_place_of_the_records_that_the_dump_does_not_have_is_refused(lake: LakeUnderTest, content: bytes) -> None:
+    lake.settings["orders_api"]["records"] = "$.data"
+    lake.dump.write_bytes(content % order("o_1"))
+    assert not lake.run(None, EXTRACTED_AT)
+    assert "nothing at [orders_api] records = $.data" in lake.errors[0]
+    lake.dump.write_bytes(b'{"data":[%s]}' % order("o_1"))
+    assert lake.run(None, EXTRACTED_AT), lake.errors
+    assert list(lake.raw()) == ["2025-01-15"]

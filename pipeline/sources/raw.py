@@ -87,12 +87,14 @@ ORDERS_AT: Path = ("orders",)
 class Shape:
     """Where luigi.cfg says that orders come from, where the array of them is, and where each has its fields.
 
-    Without a map the fields are as the contract has them.
+    Without a map the fields are as the contract has them. With `insists`, luigi.cfg itself names the place of the
+    array, and not a preset: a dump that has no such place is not what is meant.
     """
 
     url: str
     fields: FieldMap | None = None
     records: Path = ORDERS_AT
+    insists: bool = False
 
     def is_of(self, made_from: str | None) -> bool:
         """Whether a raw partition came from there. Dumps of one folder are of one shop, such as a file a day."""

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from pipeline import config
 from pipeline.contract import NORMALIZED_STAGE, UNDATED
@@ -30,7 +31,8 @@ def open_source() -> Source:
         return ShopSource(config.api(), config.field_map())
     from pipeline.sources.dump.source import DumpSource
 
-    return DumpSource(Shape(url, config.field_map(), config.api().records))
+    insists = config.orders_api().records is not UNSET
+    return DumpSource(Shape(url, config.field_map(), config.api().records, insists))
 
 
 def shown(instant: Any) -> str | None:

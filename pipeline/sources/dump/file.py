@@ -87,6 +87,8 @@ class Dump:
         head = stream.read(READ_BYTES).removeprefix(BYTE_ORDER_MARK)
         start = len(head) - len(head.lstrip())
         array = 0 if head[start:].startswith(b"[") else opening(head, self.shape.records)
+        if not array and head[start:]:
+            self._refuse_other_place()
         if array is None:
             self._refuse_envelope(head[start : start + ENVELOPE_BYTES])
             for buffer in self._lines(head, stream):
@@ -95,6 +97,14 @@ class Dump:
             array = array or start
             for buffer in self._elements(head[array:], stream, head[:array]):
                 yield buffer, True
+
+    def _refuse_other_place(self) -> None:
+        """Raises UnreadableDump for a dump that is no object with orders in it, where luigi.cfg says that it is one."""
+        if self.shape.insists and self.shape.records:
+            raise UnreadableDump(
+                f"{self.path}: nothing at [orders_api] records = {path_text(self.shape.records)}; remove that setting "
+                "if the dump is an array or one object a line, else set the path of its array; nothing was published"
+            )
 
     def _refuse_envelope(self, head: bytes) -> None:
         """Raises UnreadableDump for an object that is no order but holds an array of objects, such as a response."""
