@@ -37,11 +37,10 @@ class Fit:
 
         It binds the table `line`.
         """
-        first = lines.size if lines.size <= FIRST_LINES else int(lines.ends[FIRST_LINES - 1])
-        parts = [lines] if lines.size <= FIRST_LINES else [lines.buffer.slice(0, first), lines.buffer.slice(first)]
-        for part in parts:
-            if not self.is_certain:
-                self._add(engine, part if isinstance(part, Lines) else split_lines(part), answers_as_of, date)
+        end = int(lines.ends[:FIRST_LINES][-1]) if lines.size else 0
+        for part in (lines.buffer.slice(0, end), lines.buffer.slice(end)):
+            if part.size and not self.is_certain:
+                self._add(engine, split_lines(part), answers_as_of, date)
 
     @property
     def is_certain(self) -> bool:
@@ -50,8 +49,6 @@ class Fit:
         return {"kept", "amount"} <= self._found and has_lines
 
     def _add(self, engine: Engine, lines: Lines, answers_as_of: datetime, date: str | None) -> None:
-        if not lines.size:
-            return
         at = same_instant(answers_as_of, lines.size)
         dates = None if date is None else pa.repeat(pa.scalar(date).cast(pa.date32()), lines.size)
         bind_lines(engine, lines, dates=dates, answers_as_of=at, fields=self._fields)

@@ -124,6 +124,7 @@ def _no_hundredths(parts: Mapping[str, Counts], fields: FieldMap | None) -> list
 
 
 def _is_ill(field: str, counts: FieldCounts, limits: Limits, fields: FieldMap | None) -> bool:
+    """Whether the values are worse than [health] allows, or none is accepted where luigi.cfg says that they are."""
     places = fields or AS_THE_CONTRACT
     total = counts.accepted + counts.absent + counts.unreadable
     if field in REQUIRED:
@@ -158,11 +159,11 @@ def _hint(lake: Lake, parts: Mapping[str, Counts], field: str, fields: FieldMap 
     for date, part in parts.items():
         counts = _fields(part).get(field)
         if counts is not None and counts.absent + counts.unreadable:
-            return hint(field, sample(lake, date), fields, AGAIN.get(field, "--reprocess"))
+            return hint(field, _sample(lake, date), fields, AGAIN.get(field, "--reprocess"))
     return ""
 
 
-def sample(lake: Lake, date: str) -> bytes:
+def _sample(lake: Lake, date: str) -> bytes:
     """A record of a raw partition, the last one of those that are undated; empty when there is none to read."""
     name = raw_name(date)
     try:
