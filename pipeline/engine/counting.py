@@ -40,8 +40,11 @@ def counts_by_date(
     note("normalized", kept["date"])
     note("superseded_here", superseded["partition_date"])
     note("lines", items["date"])
+    for of_date in counts.values():
+        of_date["fields"] = {}
     if pc.any(kept["excluded"]).as_py():
         note("excluded_here", kept.filter(kept["excluded"])["date"])
+        note("excluded_lines", items.filter(items["excluded"])["date"])
         kept, items = (rows.filter(pc.invert(rows["excluded"])) for rows in (kept, items))
     for row in kept.filter(pc.greater(kept["dropped_items"], 0)).select(["date", "dropped_items"]).to_pylist():
         of_date = counts[str(row["date"])]
@@ -63,7 +66,7 @@ def list_lengths(lists: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _count_values(counts: Counts, name: str, rows: pa.Table, is_accepted: Any, is_present: Any) -> None:
-    """Add FieldCounts of one field by date; the rows are ordered by date."""
+    """Add FieldCounts of one field by date, where not all are accepted; the rows are ordered by date."""
     days = rows["date"].cast(pa.int32()).to_numpy()
     if not len(days):
         return
@@ -72,11 +75,12 @@ def _count_values(counts: Counts, name: str, rows: pa.Table, is_accepted: Any, i
     unreadable = present & ~accepted
     kinds = {"accepted": accepted, "absent": ~present, "unreadable": unreadable}
     by_kind = {kind: np.add.reduceat(found, starts, dtype=np.int64) for kind, found in kinds.items()}
-    for group, start in enumerate(starts):
+    for group in np.flatnonzero(by_kind["absent"] + by_kind["unreadable"]):
+        start = starts[group]
         of_field = {kind: int(numbers[group]) for kind, numbers in by_kind.items() if numbers[group]}
         if "unreadable" in of_field:
             of_field["first"] = rows["order_id"][start + int(unreadable[start:].argmax())].as_py()
-        counts[str(np.datetime64(int(days[start]), "D"))].setdefault("fields", {})[name] = of_field
+        counts[str(np.datetime64(int(days[start]), "D"))]["fields"][name] = of_field
 
 
 def _count_discarded(counts: Counts, discarded: pa.Table) -> None:
@@ -98,7 +102,8 @@ def _count_discarded(counts: Counts, discarded: pa.Table) -> None:
         acceptable = of_date.get("normalized", 0) + of_date.get("superseded_here", 0)
         late = sum(count for reason, count in of_date["discarded"].items() if reason in REQUIRED["created_at"])
         for name, accepted in (("order_id", acceptable + late), ("created_at", acceptable)):
-            of_field: dict[str, Any] = {"accepted": accepted} | fields.get((date, name), {})
-            if (date, name) in firsts:
-                of_field["first"] = firsts[date, name]
-            of_date.setdefault("fields", {})[name] = of_field
+            if (date, name) in fields:
+                of_field: dict[str, Any] = {"accepted": accepted} | fields[date, name]
+                if (date, name) in firsts:
+                    of_field["first"] = firsts[date, name]
+                of_date["fields"][name] = of_field

@@ -62,8 +62,8 @@ class FieldCounts(msgspec.Struct, omit_defaults=True):
 class NormalizedCounts(msgspec.Struct):
     """Of the records of a raw partition: orders in their newest version, older versions, discarded by reason; lines.
 
-    Where there are any: orders that the map excludes, and of the others the items that are no objects. `fields` has the
-    values of each field; manifests of before do not have it.
+    Where there are any: orders that the map excludes and their lines, and of the others the items that are no objects.
+    `fields` has the fields of which not all values were accepted.
     """
 
     extracted: Count = 0
@@ -73,6 +73,7 @@ class NormalizedCounts(msgspec.Struct):
     lines: Count = 0
     currencies: list[str] = []
     excluded_here: SomeOrNone = msgspec.UNSET
+    excluded_lines: SomeOrNone = msgspec.UNSET
     dropped_items: SomeOrNone = msgspec.UNSET
     fields: dict[str, FieldCounts] | msgspec.UnsetType = msgspec.UNSET
 
@@ -85,7 +86,7 @@ class CuratedCounts(msgspec.Struct):
 
     kept: Count = 0
     superseded_elsewhere: Count = 0
-    excluded: Count = 0
+    excluded: SomeOrNone = msgspec.UNSET
     resurfaced: Count = 0
     rows: Count = 0
 

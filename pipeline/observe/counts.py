@@ -38,8 +38,9 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     # orders: that another date has in a later version, and that this date keeps
     superseded_elsewhere: Count = UNSET
     kept: Count = UNSET
-    # orders that the map excludes: all, and those that no other date has in a later version
+    # orders that the map excludes, and their lines; and of these orders those that no other date has in a later version
     excluded_here: Count = UNSET
+    excluded_lines: Count = UNSET
     excluded: Count = UNSET
     # orders that the date did not keep before and keeps now
     resurfaced: Count = UNSET
@@ -47,7 +48,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     lines: Count = UNSET
     rows: Count = UNSET
     currencies: list[str] | UnsetType = UNSET
-    # how the values of each field were taken, and the items that are no objects
+    # the fields of which not all values were accepted, and the items that are no objects
     fields: dict[str, FieldCounts] | UnsetType = UNSET
     dropped_items: Count = UNSET
 

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import UNSET
 
 from pipeline.contract import UNDATED, raw_name
 from pipeline.currencies import ISO_4217, decimals_of
-from pipeline.engine import REQUIRED
+from pipeline.engine import LINE_LEVEL, ORDER_LEVEL, REQUIRED
 from pipeline.fields import AS_THE_CONTRACT, HUNDREDTHS, ITEM_FIELDS, FieldMap
 from pipeline.lake import FieldCounts, Lake
 from pipeline.likely import hint, place_of
@@ -55,9 +56,18 @@ def field_counts(counted: Iterable[Counts]) -> dict[str, FieldCounts]:
 
 
 def _fields(part: Counts) -> Mapping[str, FieldCounts]:
-    """The counts of a partition; the undated one counts reasons only."""
-    if part.fields or part.normalized:
-        return part.fields or {}
+    """The counts of a partition; what is not listed is all accepted. The undated one counts reasons only.
+
+    Manifests of before do not say how values were taken.
+    """
+    if part.fields is not UNSET:
+        records, orders = part.normalized or 0, (part.normalized or 0) - (part.excluded_here or 0)
+        accepted = dict.fromkeys(REQUIRED, records + (part.superseded_here or 0))
+        accepted |= dict.fromkeys((*ORDER_LEVEL, "items"), orders)
+        accepted |= dict.fromkeys(LINE_LEVEL, (part.lines or 0) - (part.excluded_lines or 0))
+        return {field: FieldCounts(accepted=count) for field, count in accepted.items()} | part.fields
+    if part.normalized:
+        return {}
     found: dict[str, FieldCounts] = {}
     for field, kinds in REQUIRED.items():
         for reason, count in (part.discarded or {}).items():

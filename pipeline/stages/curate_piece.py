@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from msgspec import UNSET
 
 from pipeline.contract import FACT_ORDER, FACT_ORDER_STAGE, ITEMS, ORDER_ITEMS, ORDER_ITEMS_STAGE, ORDERS, Stage, Table
 from pipeline.engine import Engine, by_date, fact_order
@@ -160,7 +161,7 @@ def _publication(files: Files, date: str, kept: Kept, stage: Stage, rows: int) -
         counts=CuratedCounts(
             kept=job.upstream.counts.normalized - left_out,
             superseded_elsewhere=len(kept.superseded),
-            excluded=len(kept.excluded),
+            excluded=len(kept.excluded) or UNSET,
             resurfaced=_resurfaced(files, date, kept) if stage == FACT_ORDER_STAGE else 0,
             rows=rows,
         ),

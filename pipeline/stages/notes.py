@@ -19,16 +19,16 @@ def of_source(run: Run, source: Source | None, dates: list[str], *, is_empty: bo
 
 def _of_others(run: Run, source: Source, dates: list[str]) -> list[str]:
     """That dates are landed from another source. With settle_hours = 0, each dump may hold days of its own."""
-    others = defaultdict(list)
+    others, origin = defaultdict(list), source.origin
     for date in dates if run.intent.settle else ():
         landed = run.lake.raw(date)
-        if landed is not None and landed.made_from not in (None, source.origin) and not landed.dropped:
+        if landed is not None and landed.made_from not in (None, origin) and not landed.dropped:
             others[str(landed.made_from)].append(date)
     if not others:
         return []
-    named = [f"{len(found):,} date(s) of {origin}" for origin, found in list(others.items())[:SHOWN_SOURCES]]
+    named = [f"{len(found):,} date(s) of {other}" for other, found in list(others.items())[:SHOWN_SOURCES]]
     more = f" and of {len(others) - SHOWN_SOURCES:,} more" if len(others) > SHOWN_SOURCES else ""
     return [
-        f"the lake {run.lake.root} holds {', '.join(named)}{more}, another source than {source.origin}; if the two do "
+        f"the lake {run.lake.root} holds {', '.join(named)}{more}, another source than {origin}; if the two do "
         "not belong together, give each a lake of its own: --storage-root and --warehouse-path"
     ]

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache, cached_property
 from pathlib import Path
@@ -95,8 +96,10 @@ class LakeTask(luigi.Task):
 
     def come_through(self, stage: Stage, dates: list[str]) -> list[str]:
         """The dates that have not failed in this run so far: a task for another one would do nothing, and look done."""
-        run = self.this_run
-        return [date for date in dates if why_failed(run.lake, stage, date, run.intent) is None]
+        lake, intent = open_lake(), self.intent
+        if not lake.files.has(intent.failures):
+            return dates
+        return [date for date in dates if why_failed(lake, stage, date, intent) is None]
 
     def on_failure(self, exception: BaseException) -> Any:
         announce_failure(open_lake(), self.intent, self.get_task_family(), exception)
@@ -141,7 +144,10 @@ class PartitionTask(LakeTask):
 
     def output(self) -> list[PartitionTarget]:
         lake, intent = open_lake(), self.intent
-        return [PartitionTarget(lake, self.stage, date, intent) for date in self.date]
+        if not lake.files.has(intent.failures):
+            # while nothing has failed, no date has to be looked up among what has
+            intent = replace(intent, keep_going=False)
+        return [PartitionTarget(lake, self.stage, date, intent, is_part=self.keep_going) for date in self.date]
 
     @classmethod
     def bulk_complete(cls, parameter_tuples: Any) -> list[Any]:

@@ -10,21 +10,20 @@ from pipeline.observe.history import Summary, summary, summary_name
 
 
 class PartitionTarget(luigi.Target):
-    """One stage of one date."""
+    """One stage of one date. As part of a run, it is there although an order may be in two curated partitions.
 
-    def __init__(self, lake: Lake, stage: Stage, date: str, intent: Intent) -> None:
-        self.lake, self.stage, self.date, self.intent = lake, stage, date, intent
+    Whoever else writes a curated partition has to write those first; RunAll curates what is stale itself, after its
+    tasks, whether or not some of them failed.
+    """
+
+    def __init__(self, lake: Lake, stage: Stage, date: str, intent: Intent, *, is_part: bool) -> None:
+        self.lake, self.stage, self.date, self.intent, self.is_part = lake, stage, date, intent, is_part
 
     def exists(self) -> bool:
         return not self._lake_is_stale() and missing(self.lake, self.stage, self.date, self.intent) is None
 
     def _lake_is_stale(self) -> bool:
-        """Whether an order may be in two curated partitions: then whoever writes one has to write those first.
-
-        RunAll (keep_going) curates what is stale itself, after its tasks, whether or not some of them failed.
-        """
-        writes = self.stage in CURATED_STAGES and not self.intent.keep_going
-        return writes and may_be_stale(self.lake)
+        return self.stage in CURATED_STAGES and not self.is_part and may_be_stale(self.lake)
 
     def __str__(self) -> str:
         return f"{self.stage.layer}/date={self.date}/{', '.join(self.stage.files)}"
