@@ -161,17 +161,17 @@ def _preset(name: str) -> configparser.ConfigParser:
     return parser
 
 
-def api() -> ShopSettings:
+def api(section: orders_api) -> ShopSettings:
     """What luigi.cfg says in [orders_api], over what its preset says."""
-    section, parameters = orders_api(), dict(orders_api.get_params())
+    parameters = dict(orders_api.get_params())
     said = {name: parameters[name].parse(text) for name, text in _preset(section.preset)["orders_api"].items()}
     given = {name: value for name in parameters if (value := getattr(section, name)) is not UNSET}
     return convert(said | given, ShopSettings)
 
 
-def field_map() -> FieldMap | None:
-    """The map of [orders_fields] over the preset's; None where the records are as the contract has them."""
-    preset = _preset(orders_api().preset)
+def field_map(name: str) -> FieldMap | None:
+    """The map of [orders_fields] over that of a preset; None where the records are as the contract has them."""
+    preset = _preset(name)
     said = dict(preset["orders_fields"]) if preset.has_section("orders_fields") else {}
     section: Any = orders_fields()
     given = {name: getattr(section, attribute) for name, attribute in FIELD_ATTRIBUTES.items()}
@@ -223,7 +223,7 @@ class run(luigi.Config):
 
 
 class health(luigi.Config):
-    """From when on it is told that values of a field are not there or cannot be read."""
+    """Which shares of absent and of unreadable values make a field a warning."""
 
     max_unreadable_share = _amount(float, 0, 1, "a share", 0.05)
     max_absent_share = _amount(float, 0, 1, "a share", 0.5)

@@ -12,8 +12,8 @@ from pipeline.tasks.source import open_source
 
 def rebuild(command: str, dates: list[str], run: Run) -> None:
     """Make of each date's raw partition what is not made of it yet. Raises RunFailed, after the summary."""
-    run = run.keeping_going
-    normalize(run, dates, open_source().shape)
+    run, source = run.keeping_going, open_source()
+    normalize(run, dates, source.shape)
     for stage in CURATED_STAGES:
         curate(run, stage, dates)
-    conclude(run, ending(dates, Options(command=command), None, []))
+    conclude(run, ending(dates, Options(command=command), source, [], asked=False))

@@ -7,14 +7,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.engine.connection import Engine
-from pipeline.engine.counting import LINE_LEVEL, REQUIRED
+from pipeline.engine.counting import REQUIRED
 from pipeline.engine.lines import Lines, bind_lines, same_instant, split_lines
-from pipeline.fields import AS_THE_CONTRACT, FieldMap
+from pipeline.fields import AS_THE_CONTRACT, ITEM_FIELDS, FieldMap
 from pipeline.likely import hint, place_of
 
 # law 7: fewer records, or lines, are not judged
 JUDGED_FROM = 20
-FIRST_LINES = 1_000
+FIRST_LINES = 100
 # orders may be without lines, so these are not looked for for ever
 ENOUGH_RECORDS = 10_000
 
@@ -59,7 +59,7 @@ class Fit:
         items = pa.concat_arrays(record["items"].chunks or [pa.nulls(0, record["items"].type)]).flatten()
         self._lines += len(items)
         columns = {"kept": [record["order_id"].filter(pc.is_null(record["reason"]))], "amount": [record["amount"]]}
-        columns["items"] = [items.field(name) for name in LINE_LEVEL]
+        columns["items"] = [items.field(name) for name in ITEM_FIELDS]
         self._found |= {name for name, held in columns.items() if any(len(part) > part.null_count for part in held)}
 
     @property
@@ -77,7 +77,7 @@ class Fit:
             said = f"amount: none of {self._records:,} records has one that can be read at {places.texts['amount']}"
             return f"{said}{self._hint('amount')}; [orders_fields] amount = none says that there is none, {accept}"
         if self._lines >= JUDGED_FROM and "items" not in self._found:
-            at = ", ".join(f"{name} at {places.texts[place_of(name)]}" for name in LINE_LEVEL)
+            at = ", ".join(f"{name} at {places.texts[place_of(name)]}" for name in ITEM_FIELDS)
             said = f"items: none of {self._lines:,} lines has one of {at}"
             return f"{said}{self._hint('sku')}; [orders_fields] items = none says that there are none, {accept}"
         return ""

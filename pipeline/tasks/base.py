@@ -149,6 +149,10 @@ class PartitionTask(LakeTask):
             intent = replace(intent, keep_going=False)
         return [PartitionTarget(lake, self.stage, date, intent, is_part=self.keep_going) for date in self.date]
 
+    def due(self) -> list[str]:
+        """The dates that are not complete."""
+        return [target.date for target in self.output() if not target.exists()]
+
     @classmethod
     def bulk_complete(cls, parameter_tuples: Any) -> list[Any]:
         """Of bare dates, those that are complete: so luigi's RangeDaily asks the targets."""
@@ -159,6 +163,7 @@ class PartitionTask(LakeTask):
 LakeTask.event_handler(luigi.Event.START)(watch)
 
 
+@cache
 def import_once() -> None:
     """Import what building takes. Luigi asks for the dependencies of what is incomplete before it forks.
 

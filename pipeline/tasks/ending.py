@@ -7,17 +7,16 @@ from pipeline.observe.history import Options
 from pipeline.sources.base import Source
 from pipeline.stages.conclude import Ending
 from pipeline.tasks.dims import warehouse_path
-from pipeline.tasks.source import open_source
 from pipeline.tasks.start import seconds_since_start
 
 
-def ending(dates: list[str], options: Options, source: Source | None, errors: list[PipelineError]) -> Ending:
-    """The end of a run over these dates; `source` is None where none was asked."""
+def ending(dates: list[str], options: Options, source: Source, errors: list[PipelineError], *, asked: bool) -> Ending:
+    """The end of a run over these dates; `asked`: whether it asked the source."""
     return Ending(
         dates=dates,
         warehouse=warehouse_path(),
-        source=source,
-        fields=open_source().shape.fields,
+        source=source if asked else None,
+        fields=source.shape.fields,
         limits=limits(),
         options=options,
         errors=errors,

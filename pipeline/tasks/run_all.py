@@ -71,17 +71,19 @@ class RunAll(LakeTask):
     def run(self) -> Iterator[Any]:
         source = open_source()
         dates = dates_of(self, source)
-        if dates and not self.reprocess:
-            yield self._part(FetchOrders, dates)
+        # not all dates: luigi would look at each of them again and again
+        due = self._part(FetchOrders, dates).due() if dates and not self.reprocess else []
+        if due:
+            yield self._part(FetchOrders, due)
         landed = self.come_through(FetchOrders.stage, dates)
         yield [self._part(NormalizeOrders, group) for group in grouped(landed, config.run().dates_per_task)]
         normalized = self.come_through(NormalizeOrders.stage, dates)
         if normalized:
             yield [self._part(table, normalized) for table in (WriteFactOrder, WriteOrderItems)]
         curate_stale(self.this_run.keeping_going)
-        asked = None if self.reprocess else source
+        errors, asked = self._dimensions().errors(), not self.reprocess
         try:
-            conclude(self.this_run, ending(dates, options_of(self), asked, self._dimensions().errors()))
+            conclude(self.this_run, ending(dates, options_of(self), source, errors, asked=asked))
         finally:
             show_outcome(self, self.output().read())
         settle_changes(self)

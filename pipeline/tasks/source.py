@@ -24,15 +24,15 @@ def open_source() -> Source:
 
     A run imports the one kind of source that it has.
     """
-    url: str = config.orders_api().url
-    if url.lower().startswith(("http://", "https://")):
+    section: Any = config.orders_api()
+    settings, fields = config.api(section), config.field_map(section.preset)
+    if settings.url.lower().startswith(("http://", "https://")):
         from pipeline.sources.rest.source import ShopSource
 
-        return ShopSource(config.api(), config.field_map())
+        return ShopSource(settings, fields)
     from pipeline.sources.dump.source import DumpSource
 
-    insists = config.orders_api().records is not UNSET
-    return DumpSource(Shape(url, config.field_map(), config.api().records, insists))
+    return DumpSource(Shape(settings.url, fields, settings.records, insists=section.records is not UNSET))
 
 
 def shown(instant: Any) -> str | None:
@@ -60,7 +60,7 @@ def _changed(task: Any, source: Source, asked: Range) -> list[str] | None:
     lake = task.this_run.lake
     known = known_changes(task)
     if known is None:
-        since = start_of(task.this_run, task.changed_since, config.api().overlap_minutes)
+        since = start_of(task.this_run, task.changed_since, config.api(config.orders_api()).overlap_minutes)
         known = Changed(shown(since), _moves_on(task, since))
         if since is not None:
             found = source.changed(task.this_run, since, asked)
@@ -100,7 +100,7 @@ def _moves_on(task: Any, since: datetime | None) -> bool:
     """Whether `auto` may go on from this run: it looks at all dates, and from no later than `auto` would."""
     if task.since is not None or task.until is not None:
         return False
-    behind = start_of(task.this_run, AUTO, config.api().overlap_minutes)
+    behind = start_of(task.this_run, AUTO, config.api(config.orders_api()).overlap_minutes)
     return since is None or (behind is not None and since <= behind)
 
 

@@ -3,11 +3,10 @@
 WITH field AS (
     SELECT
         *,
-        CASE WHEN starts_with(ltrim(line, e' \t\n\r'), '{') THEN TRY(json_extract(line, [
+        CASE WHEN starts_with(ltrim(line, e' \t\n\r'), '{') THEN TRY(json_extract(line, list_concat([
             $order_id_path, $user_id_path, $amount_path, $currency_path, $created_at_path, $updated_at_path,
             $items_path, $metadata_path, $status_path
-        ])) END AS json,
-        CASE WHEN starts_with(ltrim(line, e' \t\n\r'), '{') THEN TRY(json_extract(line, $exclude_paths)) END AS conditions
+        ], $exclude_paths))) END AS json
     FROM line
 ),
 
@@ -47,7 +46,7 @@ SELECT
     exact_metadata,
     dropped_items,
     coalesce(list_bool_or(list_transform(
-        list_zip(conditions, $exclude_values),
+        list_zip(json[10:], $exclude_values),
         lambda condition: CASE
             WHEN len(condition[2]) = 0 THEN is_set(condition[1])
             ELSE list_contains(condition[2], word(condition[1]))
