@@ -182,3 +182,13 @@ def _as_map(table: Mapping[str, int]) -> dict[str, list[Any]]:
 
 
 AS_THE_CONTRACT = FieldMap({})
+
+
+def map_of(texts: Mapping[str, str] | Any) -> FieldMap | None:
+    """The map whose texts a manifest keeps; none where it keeps none, since the fields are as the contract has them."""
+    return FieldMap(texts) if texts else None
+
+
+def texts_of(fields: FieldMap | None) -> dict[str, str] | None:
+    """What a manifest keeps of a map."""
+    return fields.texts if fields is not None else None

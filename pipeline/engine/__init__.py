@@ -11,7 +11,7 @@ from pipeline.engine.connection import (
     sql,
     use_system_memory,
 )
-from pipeline.engine.counting import LINE_LEVEL, ORDER_LEVEL, REQUIRED
+from pipeline.engine.counting import ORDER_LEVEL, REQUIRED
 from pipeline.engine.exact_json import NotJson, NotText, rewrite, tokens
 from pipeline.engine.facts import fact_order
 from pipeline.engine.fit import Fit
@@ -20,7 +20,6 @@ from pipeline.engine.normalizing import Normalized, by_date, normalized
 
 __all__ = [
     "BAD_DATE",
-    "LINE_LEVEL",
     "ORDER_LEVEL",
     "REQUIRED",
     "Engine",

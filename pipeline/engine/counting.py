@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.fields import ITEM_FIELDS
+
 ORDER_LEVEL = ("user_id", "amount", "currency", "updated_at")
-LINE_LEVEL = ("sku", "qty", "price")
 # a record without an acceptable value of these is discarded, and why
 REQUIRED = {
     "order_id": {"missing_order_id": "absent"},
@@ -54,7 +55,7 @@ def counts_by_date(
     for name in ORDER_LEVEL:
         _count_values(counts, name, kept, pc.is_valid(kept[name]), kept[f"{name}_present"])
     _count_values(counts, "items", kept, has_lines := pc.greater(list_lengths(kept["items"]), 0), has_lines)
-    for name in LINE_LEVEL:
+    for name in ITEM_FIELDS:
         _count_values(counts, name, items, pc.is_valid(items[name]), items[f"{name}_present"])
     _count_discarded(counts, discarded)
     return counts

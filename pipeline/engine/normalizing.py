@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.engine.connection import Engine
-from pipeline.engine.counting import LINE_LEVEL, Counts, counts_by_date, list_lengths
+from pipeline.engine.counting import Counts, counts_by_date, list_lengths
 from pipeline.engine.lines import Lines, bind_lines
-from pipeline.fields import FieldMap
+from pipeline.fields import ITEM_FIELDS, FieldMap
 
 
 @dataclass
@@ -73,7 +73,7 @@ def _records(
 def _shapeless(record: pa.Table) -> list[int]:
     items = record["items"].combine_chunks()
     fields = items.flatten()
-    present = [fields.field(f"{name}_present") for name in LINE_LEVEL]
+    present = [fields.field(f"{name}_present") for name in ITEM_FIELDS]
     bare = pc.invert(pc.or_(pc.or_(present[0], present[1]), present[2]))
     if not pc.any(bare).as_py():
         return []
@@ -92,7 +92,7 @@ def _items(kept: pa.Table) -> pa.Table:
     fields = lists.flatten()
     columns = {name: kept[name].take(order) for name in ("order_id", "date", "excluded")}
     columns["line_number"] = pa.array(number, pa.int32())
-    columns |= {name: fields.field(name) for name in (*LINE_LEVEL, *(f"{name}_present" for name in LINE_LEVEL))}
+    columns |= {name: fields.field(name) for name in (*ITEM_FIELDS, *(f"{name}_present" for name in ITEM_FIELDS))}
     return pa.table(columns)
 
 

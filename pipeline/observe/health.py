@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from pipeline.contract import UNDATED, raw_name
 from pipeline.currencies import ISO_4217, decimals_of
-from pipeline.engine import LINE_LEVEL, ORDER_LEVEL, REQUIRED
+from pipeline.engine import ORDER_LEVEL, REQUIRED
 from pipeline.fields import AS_THE_CONTRACT, HUNDREDTHS, ITEM_FIELDS, FieldMap
 from pipeline.lake import FieldCounts, Lake
 from pipeline.likely import hint, place_of
@@ -19,7 +19,6 @@ WANTED = ("sku", "qty")
 # what applies a corrected place: created_at decides where a record lands
 AGAIN = {"created_at": "run again, with --force where dates are landed"}
 HEAD_BYTES = 1 << 20
-KINDS = ("accepted", "absent", "unreadable")
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,17 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     unreadable: int
     is_ill: bool
     text: str
+
+    @classmethod
+    def of(cls, field: str, counts: FieldCounts, text: str, *, is_ill: bool) -> "Health":
+        return cls(
+            field=field,
+            accepted=counts.accepted,
+            absent=counts.absent,
+            unreadable=counts.unreadable,
+            is_ill=is_ill,
+            text=text,
+        )
 
 
 def field_counts(counted: Iterable[Counts]) -> dict[str, FieldCounts]:
@@ -64,7 +74,7 @@ def _fields(part: Counts) -> Mapping[str, FieldCounts]:
         records, orders = part.normalized or 0, (part.normalized or 0) - (part.excluded_here or 0)
         accepted = dict.fromkeys(REQUIRED, records + (part.superseded_here or 0))
         accepted |= dict.fromkeys((*ORDER_LEVEL, "items"), orders)
-        accepted |= dict.fromkeys(LINE_LEVEL, (part.lines or 0) - (part.excluded_lines or 0))
+        accepted |= dict.fromkeys(ITEM_FIELDS, (part.lines or 0) - (part.excluded_lines or 0))
         return {field: FieldCounts(accepted=count) for field, count in accepted.items()} | part.fields
     if part.normalized:
         return {}
@@ -88,8 +98,7 @@ def health(lake: Lake, parts: Mapping[str, Counts], limits: Limits, fields: Fiel
         # the table tells of records that are discarded
         if is_ill or (counts.unreadable and field not in REQUIRED):
             said = _hint(lake, parts, field, fields) if is_ill else ""
-            of_field = {kind: getattr(counts, kind) for kind in KINDS}
-            found.append(Health(field=field, **of_field, is_ill=is_ill, text=_text(field, counts, fields) + said))
+            found.append(Health.of(field, counts, _text(field, counts, fields) + said, is_ill=is_ill))
     return found
 
 
@@ -105,7 +114,7 @@ def _of_1970(parts: Mapping[str, Counts], fields: FieldMap | None) -> list[Healt
         return []
     early = sum(part.normalized or 0 for date, part in parts.items() if date < "1971")
     text = f"created_at: {early:,} orders are of 1970, as all are whose seconds are read as epoch_millis"
-    return [Health(field="created_at", accepted=early, absent=0, unreadable=0, is_ill=True, text=text)] if early else []
+    return [Health.of("created_at", FieldCounts(accepted=early), text, is_ill=True)] if early else []
 
 
 def _all_excluded(parts: Mapping[str, Counts], limits: Limits) -> list[Health]:
@@ -115,7 +124,7 @@ def _all_excluded(parts: Mapping[str, Counts], limits: Limits) -> list[Health]:
     if orders < limits.min_records or excluded < orders:
         return []
     text = f"exclude: all of {orders:,} orders are excluded, so the curated tables have none of them"
-    return [Health(field="exclude", accepted=0, absent=0, unreadable=0, is_ill=False, text=text)]
+    return [Health.of("exclude", FieldCounts(), text, is_ill=False)]
 
 
 def _no_hundredths(parts: Mapping[str, Counts], fields: FieldMap | None) -> list[Health]:
@@ -129,8 +138,7 @@ def _no_hundredths(parts: Mapping[str, Counts], fields: FieldMap | None) -> list
     place = fields.texts["amount"].replace(HUNDREDTHS, "minor_units")
     text = f"amount: {HUNDREDTHS} of {', '.join(wrong)}, which has no hundredths; set [orders_fields] amount = {place}"
     counts = field_counts(parts.values()).get("amount", FieldCounts())
-    of_field = {kind: getattr(counts, kind) for kind in KINDS}
-    return [Health(field="amount", **of_field, is_ill=True, text=f"{text}, then --reprocess")]
+    return [Health.of("amount", counts, f"{text}, then --reprocess", is_ill=True)]
 
 
 def _is_ill(field: str, counts: FieldCounts, limits: Limits, fields: FieldMap | None) -> bool:

@@ -43,7 +43,7 @@ def warn_of_no_file() -> None:
 
 
 def unless_given() -> str:
-    """Which settings the environment gives, where it gives any, to go on behind what the others have."""
+    """`, but for ORDERS_LAKE_STORAGE_ROOT`: the variables that give a setting; empty where none does."""
     return f", but for {', '.join(given())}" if given() else ""
 
 

@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from pipeline.dates import DAY, parse_dates
+from pipeline.engine import ORDER_LEVEL
+from pipeline.fields import ITEM_FIELDS
 from pipeline.lake import FieldCounts
 from pipeline.observe.counts import Totals, UndatedSummary, totals
 from pipeline.observe.health import field_counts
@@ -19,7 +21,7 @@ from pipeline.report.partitions import Partition
 SHOWN_CURRENCIES = 6
 NO_CURRENCY, UNKNOWN = "no currency", "unknown"
 # the fields with a colour of their own, and those that need not be there; records without the others are discarded
-FIELDS = ("user_id", "amount", "currency", "updated_at", "sku", "qty", "price")
+FIELDS = (*ORDER_LEVEL, *ITEM_FIELDS)
 OPTIONAL = ("updated_at", "price")
 REASONS = (
     "malformed_json",

@@ -21,7 +21,7 @@ def given() -> list[str]:
 
 
 def unknown(known: Collection[str]) -> Iterator[str]:
-    """What is wrong with each variable that gives no setting. No value is told: one may be a secret."""
+    """A message for each variable whose name is that of no setting. Values are left out: one may be a secret."""
     endings = [name.removeprefix(PREFIX) for name in known]
     for name in given():
         if name not in known:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from pipeline.contract import FUTURE_TOLERANCE, RAW_STAGE, raw_name
 from pipeline.engine import Engine, Lines, bind_lines
-from pipeline.fields import FieldMap, Path
+from pipeline.fields import FieldMap, Path, map_of
 from pipeline.lake import Lake, Publication, RawManifest, Run, is_raw
 
 
@@ -117,4 +117,4 @@ def fields_of(manifest: RawManifest, shape: Shape | None = None) -> FieldMap | N
     """
     if shape is not None and shape.is_of(manifest.made_from):
         return shape.fields
-    return FieldMap(manifest.fields) if manifest.fields else None
+    return map_of(manifest.fields)

@@ -45,7 +45,11 @@ class Piece:
 
 @dataclass(frozen=True)
 class Kept:
-    """The orders of a date but for those that another date keeps, and for those of the rest that the map excludes."""
+    """Which orders the curated tables of a date leave out, and why. The other orders are kept.
+
+    `superseded` has those that another date keeps, with their version. `excluded` has those of the rest that the map
+    excludes.
+    """
 
     job: Job
     superseded: dict[str, str]

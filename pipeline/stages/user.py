@@ -23,7 +23,7 @@ from pipeline.contract import (
 )
 from pipeline.engine import BAD_DATE, Engine, Lines, OpenEngine, bind_lines, split_lines
 from pipeline.errors import CorruptPartition
-from pipeline.fields import FieldMap
+from pipeline.fields import FieldMap, map_of
 from pipeline.lake import Lake, Run
 from pipeline.sources.raw import Shape, fields_of
 
@@ -71,7 +71,7 @@ def maps_of(lake: Lake, date: str, shape: Shape) -> Maps:
     """
     manifest = lake.landed(date)
     segments = (segment for found in (manifest.segments or {}).values() for segment in found)
-    came = [FieldMap(segment.fields) for segment in segments if segment.fields]
+    came = [map_of(segment.fields) for segment in segments]
     return list(dict.fromkeys((fields_of(manifest), fields_of(manifest, shape), *came)))
 
 

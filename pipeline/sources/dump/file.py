@@ -65,7 +65,7 @@ class Dump:
             ) from None
         if not os.path.isfile(path):
             raise SourceUnreadable(f"[orders_api] url = {path}: not a file; expected the path of a JSON dump")
-        return cls(str(Path(path).resolve()), stat.st_size, stat.st_mtime_ns, shape)
+        return cls(resolved(path), stat.st_size, stat.st_mtime_ns, shape)
 
     def records(self) -> Iterator[tuple[bytes, bool]]:
         """Buffers of newline-ended records, in the dump's order, and whether they are an array's elements.
@@ -163,6 +163,11 @@ class Dump:
                 f"{self.path}: not JSON around the array of orders ({len(after)} bytes follow it); "
                 f"{self._expected}; nothing was published"
             ) from None
+
+
+def resolved(path: str) -> str:
+    """The absolute path by which manifests know a dump."""
+    return str(Path(path).resolve())
 
 
 def _is_json(line: bytes) -> bool:

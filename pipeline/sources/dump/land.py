@@ -11,6 +11,7 @@ from pipeline.dates import fold_dates
 from pipeline.engine import Engine
 from pipeline.errors import CorruptPartition, RunFailed, UnfitMap
 from pipeline.events import emit
+from pipeline.fields import texts_of
 from pipeline.lake import (
     DUMP_SPOOLS,
     Judged,
@@ -153,14 +154,14 @@ def land(run: Run, dump: Dump, todo: dict[str, str], outcome: Outcome) -> None:
 
 def _answer(dump: Dump, inventory: Inventory, date: str) -> RawManifest:
     """What the dump says of a date."""
-    part, fields = inventory.part(date), dump.shape.fields
+    part = inventory.part(date)
     return RawManifest(
         id=part.id,
         counts=RawCounts(part.count),
         made_from=dump.path,
         answers_as_of=inventory.answers_as_of,
         plain_by=part.plain_by,
-        fields=fields.texts if fields is not None else None,
+        fields=texts_of(dump.shape.fields),
         judged=_verdict(dump, inventory),
     )
 

@@ -3,14 +3,13 @@
 import os
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 
 from pipeline.contract import RAW_STAGE, UNDATED
 from pipeline.dates import Range
 from pipeline.lake import Lake, Outcome, Run, differs, missing
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Diagnosis
 from pipeline.sources.base import Changes
-from pipeline.sources.dump.file import Dump
+from pipeline.sources.dump.file import Dump, resolved
 from pipeline.sources.dump.inventory import Inventory, read_inventory
 from pipeline.sources.dump.land import land, learn
 from pipeline.sources.raw import Shape
@@ -25,7 +24,7 @@ class DumpSource:
 
     @property
     def origin(self) -> str:
-        return str(Path(self.shape.url).resolve())
+        return resolved(self.shape.url)
 
     @property
     def bytes_to_lay_out(self) -> int:

@@ -17,7 +17,7 @@ from pipeline.contract import DISCARDED, UNDATED, raw_name
 from pipeline.engine import Engine, normalized, split_lines
 from pipeline.errors import CorruptPartition
 from pipeline.events import emit
-from pipeline.fields import FieldMap
+from pipeline.fields import FieldMap, map_of, texts_of
 from pipeline.lake import AS_OF_FORMAT, Lake, RawManifest, Segment, moment, write_table
 
 RAW, QUARANTINE = raw_name(UNDATED), DISCARDED.at(UNDATED)
@@ -33,7 +33,7 @@ class Origin(NamedTuple):
 
     @classmethod
     def of(cls, segment: Segment) -> "Origin":
-        return cls(segment.answers_as_of, FieldMap(segment.fields) if segment.fields else None)
+        return cls(segment.answers_as_of, map_of(segment.fields))
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Undated:
     def segments(self) -> list[Segment]:
         """How many neighbouring records share an origin, from the first to the last."""
         return [
-            Segment(len(list(records)), origin.answers_as_of, origin.fields.texts if origin.fields else UNSET)
+            Segment(len(list(records)), origin.answers_as_of, texts_of(origin.fields) or UNSET)
             for origin, records in groupby(self.origins)
         ]
 

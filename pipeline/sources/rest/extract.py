@@ -10,6 +10,7 @@ from pipeline.contract import RAW_STAGE, raw_name
 from pipeline.engine import BAD_DATE, Engine, split_lines
 from pipeline.errors import PipelineError, RequestRefused
 from pipeline.events import emit
+from pipeline.fields import texts_of
 from pipeline.lake import WINDOW_SPOOLS, Outcome, RawCounts, RawManifest, Run, missing, moment, raw_id
 from pipeline.progress import progress
 from pipeline.sources.raw import confirm, future_updates, has_better, is_intact, keep, publication
@@ -119,7 +120,7 @@ class _Extraction:
             counts=RawCounts(spool.at.records),
             made_from=self.shop.url,
             answers_as_of=spool.at.started_at,
-            fields=self.shop.fields.texts if self.shop.fields is not None else None,
+            fields=texts_of(self.shop.fields),
             api={"pages": spool.at.pages} | spool.at.counts,
         )
 
