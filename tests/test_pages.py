@@ -145,10 +145,7 @@ def sample_in(folder: Path) -> Iterator[Sample]:
     for name in SAMPLE:
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
-    (folder / ".venv").mkdir()
-    (folder / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
-    # the environment is set up, for make
-    (folder / ".venv" / ".installed").touch()
+    _take_environment(folder / ".venv")
     with socket.socket() as free, socket.socket() as other:
         free.bind(("127.0.0.1", 0))
         other.bind(("127.0.0.1", 0))
@@ -161,6 +158,15 @@ def sample_in(folder: Path) -> Iterator[Sample]:
         for daemon in sample.daemons:
             daemon.terminate()
             daemon.wait()
+
+
+def _take_environment(venv: Path) -> None:
+    """This environment under another name, set up in the eyes of make, which would clear the real one to set it up anew."""
+    venv.mkdir()
+    for name in ("bin", "lib"):
+        (venv / name).symlink_to(Path(sys.prefix) / name)
+    shutil.copy(Path(sys.prefix) / "pyvenv.cfg", venv)
+    (venv / ".installed").touch()
 
 
 @pytest.fixture(scope="module")
