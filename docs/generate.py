@@ -157,8 +157,8 @@ def command_options(parser: argparse.ArgumentParser) -> list[Option]:
 
 
 def _written(action: argparse.Action) -> str:
-    """`--show [N]`: the option, and its value if it takes one."""
-    name = action.option_strings[-1]
+    """`--show [N]`: the option with its short form, and with its value if it takes one."""
+    name = ", ".join(action.option_strings)
     if action.nargs == 0:
         return name
     value = action.metavar or action.dest.upper()

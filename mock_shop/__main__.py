@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--data",
         default="data/api_orders.json",
-        help="JSON dump of the orders, not packed (default: data/api_orders.json)",
+        help="JSON dump of the orders, not compressed (default: data/api_orders.json)",
     )
     options.add_argument("--latency-ms", type=float, default=0, help="milliseconds before each answer (default: 0)")
     options.add_argument(

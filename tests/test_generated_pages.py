@@ -186,7 +186,7 @@ def section_of(heading: str) -> str:
 
 def rows_of(heading: str) -> dict[str, str]:
     """What the table of options says of each option."""
-    return dict(re.findall(r"^\| `(--[\w-]+)[^`]*` \| (.+) \|$", section_of(heading), re.M))
+    return dict(re.findall(r"^\| `(?:-\w, )?(--[\w-]+)[^`]*` \| (.+) \|$", section_of(heading), re.M))
 
 
 @pytest.mark.parametrize("heading", [*pipeline.__main__.COMMANDS, "The mock shop"])
