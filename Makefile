@@ -14,7 +14,7 @@ PACKAGING = pyproject.toml setup.cfg constraints.txt
 PARALLEL = -n auto --dist loadfile --no-loadscope-reorder
 PIP_INSTALL = python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help run test check test-cron test-image test-all bench bench-api house clean $(PYTHON_VERSIONS:%=test-%)
+.PHONY: help run test check test-cron test-image test-all bench bench-api house docs clean $(PYTHON_VERSIONS:%=test-%)
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,12 +25,13 @@ run: $(STAMP)  ## set up, then run the pipeline on data/
 test: $(STAMP)  ## set up, then the tests
 	$(IN_VENV)/python -m pytest $(PARALLEL) $(ARGS)
 
-check: $(STAMP)  ## set up, then ruff, mypy, import-linter, hadolint and the README's tests
+check: $(STAMP)  ## set up, then ruff, mypy, import-linter, hadolint, the generated pages and the README's tests
 	$(IN_VENV)/ruff check
 	$(IN_VENV)/ruff format --check
 	$(IN_VENV)/mypy
 	$(IN_VENV)/lint-imports --no-logo
 	$(IN_VENV)/hadolint Dockerfile
+	$(IN_VENV)/python docs/generate.py --check
 	$(IN_VENV)/python -m pytest -q tests/test_readme.py
 
 test-cron: $(STAMP)  ## a real cron for three minutes; as root, with Debian's cron
@@ -46,6 +47,9 @@ bench: $(STAMP)  ## set up, then the benchmarks (many minutes)
 
 bench-api: $(STAMP)  ## set up, then the benchmarks of the REST source (minutes)
 	$(IN_VENV)/python benchmarks/bench_api.py $(ARGS)
+
+docs: $(STAMP)  ## set up, then write docs/SETTINGS.md and docs/CLI.md
+	$(IN_VENV)/python docs/generate.py
 
 house: $(STAMP)  ## set up, then the figures of the code that docs/DESIGN.md speaks of
 	$(IN_VENV)/python benchmarks/house.py

@@ -15,31 +15,43 @@ def parser() -> argparse.ArgumentParser:
     """The command line of python -m mock_shop."""
     options = argparse.ArgumentParser(
         prog="python -m mock_shop",
-        description="Serves a dump as a shop's API would, faults included.",
+        description="Serves the orders of a dump as a shop's API would, with faults on request.",
         allow_abbrev=False,
     )
-    options.add_argument("--port", type=int, default=DEFAULT_PORT, help="port to listen on; 0: any (default: 8484)")
+    options.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help="port to listen on; 0: any free port (default: 8484)"
+    )
     options.add_argument("--address", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
-    options.add_argument("--data", default="data/api_orders.json", help="the orders, as a JSON dump that is not packed")
+    options.add_argument(
+        "--data",
+        default="data/api_orders.json",
+        help="JSON dump of the orders, not compressed (default: data/api_orders.json)",
+    )
     options.add_argument("--latency-ms", type=float, default=0, help="milliseconds before each answer (default: 0)")
-    options.add_argument("--fault-rate", type=float, default=0, help="share of requests that go wrong (default: 0)")
-    options.add_argument("--seed", type=int, default=0, help="which requests go wrong, and how (default: 0)")
+    options.add_argument(
+        "--fault-rate", type=float, default=0, help="share of requests that go wrong, from 0 to 1 (default: 0)"
+    )
+    options.add_argument(
+        "--seed", type=int, default=0, help="the same seed makes the same requests go wrong (default: 0)"
+    )
     options.add_argument(
         "--style",
         default="plain",
         choices=("plain", "shopify", "woocommerce", "stripe", "magento", "bigcommerce"),
-        help="the vendor whose API it imitates (default: plain)",
+        help="preset whose API it imitates (default: plain)",
     )
     options.add_argument(
         "--shape", default="contract", choices=("contract", "own"),
-        help="of the orders in --data: the contract's or the style's own (default: contract)",
+        help="shape of the orders in --data: that of the contract or the style's own (default: contract)",
     )  # fmt: skip
     options.add_argument(
         "--pagination", default="cursor", choices=("cursor", "link_header", "page_number", "offset", "none"),
-        help="of style plain (default: cursor)",
+        help="how style plain cuts pages (default: cursor)",
     )  # fmt: skip
-    options.add_argument("--stall-seconds", type=float, default=5, help="how long a stalled answer takes (default: 5)")
-    options.add_argument("--token-env", help="environment variable with the secret that requests must bring")
+    options.add_argument(
+        "--stall-seconds", type=float, default=5, help="seconds that a stalled answer takes (default: 5)"
+    )
+    options.add_argument("--token-env", help="environment variable with the secret that each request must have")
     return options
 
 

@@ -20,9 +20,9 @@ COMMANDS = ("run", "plan", "report", "quarantine", "doctor", "drop", "erase", "v
 # the package, and its script
 PACKAGE = "orders-lake"
 EPILOG = """\
-Times are ISO 8601, UTC unless they say otherwise: 2025-01-15, 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00.
-Settings come from luigi.cfg in this folder (or the file LUIGI_CONFIG_PATH names); each can be given as an environment
-variable, for example ORDERS_LAKE_STORAGE_ROOT, or here as --section-key, for example --storage-root /srv/lake.
+Times are ISO 8601: 2025-01-15, 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00. A time without an offset is in UTC.
+Settings come from luigi.cfg in this folder, then from the file that LUIGI_CONFIG_PATH names. An environment variable
+such as ORDERS_LAKE_STORAGE_ROOT overrides the files. An option such as --storage-root /srv/lake overrides all.
 """
 
 

@@ -75,12 +75,12 @@ def _time_format(text: str) -> str:
     return text
 
 
-def _text(default: str, description: str) -> luigi.Parameter[str]:
-    return Setting(str, "text", default=default, description=description)
+def _text(default: str, expected: str) -> Setting:
+    return Setting(str, expected, default=default)
 
 
 def _amount(kind: Callable[[str], Any], low: float, high: float, unit: str, default: Any = UNSET) -> Setting:
-    return Setting(_number(kind, low, high), f"{unit} from {low:g} to {high:g}", default=default)
+    return Setting(_number(kind, low, high), f"{unit} from {low} to {high}", default=default)
 
 
 A_PATH = "a path into the JSON such as $.orders or $.page.next, or nothing"
@@ -90,24 +90,24 @@ PRESETS = ("plain", "shopify", "woocommerce", "stripe", "magento", "bigcommerce"
 class orders_api(luigi.Config):
     """Where orders come from."""
 
-    url = _text("data/api_orders.json", "path of a JSON dump, or URL of a REST API")
+    url = _text("data/api_orders.json", "the path of a file, or an http(s) URL")
     settle_hours = _amount(float, 0, 10_000, "hours", 6.0)
     max_vanished_share = _amount(float, 0, 1, "a share", 0.2)
     start_date = Instant(default=None)
     preset = _one_of(*PRESETS, default="plain")
     params = _of_preset(_query, "parameters as in a URL, such as status=any&order=asc")
-    since_param = _of_preset(str.strip, "a name")
-    until_param = _of_preset(str.strip, "a name")
-    updated_since_param = _of_preset(str.strip, "a name")
+    since_param = _of_preset(str.strip, "the name of a parameter")
+    until_param = _of_preset(str.strip, "the name of a parameter")
+    updated_since_param = _of_preset(str.strip, "the name of a parameter")
     time_format = _of_preset(_time_format, "iso, epoch_seconds, epoch_millis or a pattern of strftime")
     since_offset_seconds = _amount(float, -86_400, 86_400, "seconds")
     until_offset_seconds = _amount(float, -86_400, 86_400, "seconds")
-    limit_param = _of_preset(str.strip, "a name")
+    limit_param = _of_preset(str.strip, "the name of a parameter")
     page_size = _amount(int, 1, 100_000, "orders")
     pagination = _one_of(*get_args(Pagination))
-    page_param = _of_preset(str.strip, "a name")
-    offset_param = _of_preset(str.strip, "a name")
-    cursor_param = _of_preset(str.strip, "a name")
+    page_param = _of_preset(str.strip, "the name of a parameter")
+    offset_param = _of_preset(str.strip, "the name of a parameter")
+    cursor_param = _of_preset(str.strip, "the name of a parameter")
     next_cursor = _of_preset(_path, A_PATH)
     cursor_of_last = _of_preset(_path, A_PATH)
     has_more = _of_preset(_path, A_PATH)
@@ -184,9 +184,7 @@ def field_map(name: str) -> FieldMap | None:
 class storage(luigi.Config):
     """Where the lake lies."""
 
-    root = LocalPath(
-        "a folder on this machine, such as output or /srv/lake", default="output", description="folder of the lake"
-    )
+    root = LocalPath("a folder on this machine, such as output or /srv/lake", default="output")
     lock_timeout_seconds = _amount(float, 0, 86_400, "seconds", 600.0)
     fsync = Setting(_flag, "true or false", default=True)
     undated_days = _amount(float, 0, 100_000, "days", 90.0)
@@ -199,26 +197,22 @@ USERS_CSV, PRODUCTS_CSV = "data/users.csv", "data/products.csv"
 class warehouse(luigi.Config):
     """The embedded warehouse and the dimensions' sources."""
 
-    path = LocalPath(
-        "a file on this machine, such as duckdb_db/warehouse.db",
-        default="duckdb_db/warehouse.db",
-        description="DuckDB file of the warehouse",
-    )
-    users_csv = _text(USERS_CSV, "CSV of users")
-    products_csv = _text(PRODUCTS_CSV, "CSV of products")
+    path = LocalPath("a file on this machine, such as duckdb_db/warehouse.db", default="duckdb_db/warehouse.db")
+    users_csv = _text(USERS_CSV, "the path of a CSV file")
+    products_csv = _text(PRODUCTS_CSV, "the path of a CSV file")
 
 
 class engine(luigi.Config):
     """What DuckDB may use."""
 
     memory_limit = Setting(_memory, "a size with its unit, such as 512MB or 2GiB", default="512MB")
-    threads = Setting(_number(int, 0, 1024), "a whole number, 0 for all cores", default=0)
+    threads = Setting(_number(int, 0, 1024), "a whole number from 0 to 1024; 0: all cores", default=0)
 
 
 class run(luigi.Config):
     """How a run is cut and when it is."""
 
-    dates_per_task = Setting(_number(int, 0, 100_000), "a whole number, 0 for automatic", default=0)
+    dates_per_task = Setting(_number(int, 0, 100_000), "a whole number from 0 to 100000; 0: automatic", default=0)
     as_of = Instant(default=None)
 
 
@@ -241,7 +235,7 @@ class alerts(luigi.Config):
 class metrics(luigi.Config):
     """Where the figures of a run go."""
 
-    textfile = _text("", "file for node_exporter's textfile collector; empty: none")
+    textfile = _text("", "the path of a file, or nothing")
 
 
 class report(luigi.Config):

@@ -231,7 +231,7 @@ def test_doctor_says_of_each_wrong_value_where_it_stands(in_folder):
     of_settings = [line[9:].split(maxsplit=1)[1] for line in said.out.splitlines() if line[9:].startswith("luigi.cfg")]
     assert of_settings == [
         "luigi.cfg: [storage] fsync = maybe: expected true or false",
-        "--engine-threads many: expected a whole number, 0 for all cores",
+        "--engine-threads many: expected a whole number from 0 to 1024; 0: all cores",
     ]
 
 
@@ -567,8 +567,9 @@ def test_help_shows_the_commands_and_their_options(shell, command):
 def test_luigis_own_help_explains_the_options_of_run_all(shell):
     said = shell("luigi", "RunAll", "--help", bare=True)
     assert said.code == 0
-    assert "first instant; its whole date is run" in said.out
-    assert "rebuild the chosen dates from the landed raw files" in said.out
+    explained = " ".join(said.out.split())
+    assert "start of the range; the whole UTC date of this time is run" in explained
+    assert "rebuild the chosen dates from the landed raw files" in explained
 
 
 def test_both_commands_explain_the_options_of_run_all_in_the_same_words(shell):

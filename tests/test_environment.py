@@ -118,7 +118,7 @@ def test_an_unknown_name_says_which_one_is_meant(monkeypatch):
     monkeypatch.setenv("ORDERS_LAKE_COLOUR_OF_THE_SKY", "hunter2")
     assert config.unknown_variables() == [
         "ORDERS_LAKE_COLOUR_OF_THE_SKY: no setting has this name; expected ORDERS_LAKE_<SECTION>_<KEY>; unset it; "
-        "README.md lists the settings",
+        "docs/SETTINGS.md lists the settings",
         "ORDERS_LAKE_orders_api_url: no setting has this name; expected ORDERS_LAKE_<SECTION>_<KEY>; "
         "write ORDERS_LAKE_ORDERS_API_URL",
     ]
@@ -132,5 +132,5 @@ def test_doctor_names_the_variables_that_count_and_those_that_are_wrong(capsys, 
     said = pipeline(capsys, "doctor", "--quick")
     assert said.code == 1
     assert "ORDERS_LAKE_STORAGE_ROTT: no setting has this name" in said.out
-    assert "ORDERS_LAKE_ENGINE_THREADS = many: expected a whole number, 0 for all cores" in said.out
+    assert "ORDERS_LAKE_ENGINE_THREADS = many: expected a whole number from 0 to 1024; 0: all cores" in said.out
     assert "hunter2" not in said.out

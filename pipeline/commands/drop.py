@@ -17,11 +17,14 @@ SUMMARY = "empty dates on purpose, so that no run lands them again"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--date", required=True, help=f"{DATES_EXPECTED}; or {UNDATED_RECORDS}: the records without one"
+        "--date",
+        required=True,
+        metavar="DATES",
+        help=f"{DATES_EXPECTED}; or {UNDATED_RECORDS}: the records without a date",
     )
     why = parser.add_mutually_exclusive_group(required=True)
-    why.add_argument("--reason", help="why they are dropped: plan and the runs' tables name it")
-    why.add_argument("--restore", action="store_true", help="take it back: the next run extracts them again")
+    why.add_argument("--reason", metavar="TEXT", help="why the dates are dropped; plan and the table of a run show it")
+    why.add_argument("--restore", action="store_true", help="undo the drop; the next run extracts the dates again")
     parser.set_defaults(handler=drop_or_restore)
 
 

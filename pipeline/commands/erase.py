@@ -21,8 +21,15 @@ SUMMARY = "remove one user's data from every layer"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--user-id", required=True, help="whose records are removed; an integer as its digits")
-    parser.add_argument("--yes", action="store_true", help="do it; without it, only say what would be removed")
+    parser.add_argument(
+        "--user-id",
+        metavar="ID",
+        required=True,
+        help="the user whose records are removed, as user_id has it; an integer as its digits",
+    )
+    parser.add_argument(
+        "--yes", action="store_true", help="remove the records; without it, only say what would be removed"
+    )
     parser.set_defaults(handler=_erase_user)
 
 

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from typing import Any
 
 import luigi
 from luigi.cmdline_parser import CmdlineParser
@@ -24,13 +25,12 @@ OPTION_LIKENESS = 0.75
 
 
 def add_parameters(command: argparse.ArgumentParser, *names: str) -> None:
-    """Options for these parameters of RunAll, explained as there."""
+    """Options for these parameters of RunAll, explained as there: flags and times."""
     parameters = dict(RunAll.get_params())
     for name in names:
         is_flag = isinstance(parameters[name], luigi.BoolParameter)
-        command.add_argument(
-            _option(name), action="store_true" if is_flag else "store", help=parameters[name].description
-        )
+        value: dict[str, Any] = {"action": "store_true"} if is_flag else {"metavar": "TIME"}
+        command.add_argument(_option(name), help=parameters[name].description, **value)
 
 
 def meaningless(options: argparse.Namespace, settings: list[str]) -> str | None:

@@ -12,12 +12,12 @@ from pipeline.tasks.source import dates_of, open_source
 
 VERBS = {RAW_STAGE: "fetch", NORMALIZED_STAGE: "normalize", FACT_ORDER_STAGE: "write", ORDER_ITEMS_STAGE: "write"}
 
-SUMMARY = "say what run would build, skip, and why; write nothing"
+SUMMARY = "show what run would build or skip, and why; write nothing"
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     add_parameters(command, *RANGE)
-    command.add_argument("--all", action="store_true", help="name the dates that are skipped, too")
+    command.add_argument("--all", action="store_true", help="also list the dates that are skipped")
     command.set_defaults(handler=print_plan)
 
 

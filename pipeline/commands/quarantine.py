@@ -18,17 +18,21 @@ DATES = f"a date such as 2025-01-15, a range 2025-01-15..2025-01-31, {', '.join(
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--date", help=f"only of these: {DATES}")
-    command.add_argument("--reason", help="only for this reason, or several with commas")
+    command.add_argument("--date", metavar="DATES", help=f"only records of these dates: {DATES}")
+    command.add_argument(
+        "--reason", metavar="REASONS", help="only records discarded for this reason, or several with commas"
+    )
     command.add_argument(
         "--show",
         nargs="?",
         type=_number,
         const=sys.maxsize,
         metavar="N",
-        help="print the records, or the first N, one a line",
+        help="print the records, one per line; with N, only the first N",
     )
-    command.add_argument("--export", metavar="FILE", help="write the records to a file, .ndjson or .parquet")
+    command.add_argument(
+        "--export", metavar="FILE", help="write the records to this file, which ends in .ndjson or .parquet"
+    )
     command.set_defaults(handler=quarantine)
 
 

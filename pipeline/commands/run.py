@@ -11,7 +11,9 @@ SUMMARY = "build what is incomplete (the default command)"
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     add_parameters(command, *RANGE, "accept_fields", "changed_since")
-    command.add_argument("--workers", help="tasks at a time (default: 1; DuckDB uses all cores in each)")
+    command.add_argument(
+        "--workers", metavar="N", help="tasks that run at the same time (default: 1, as DuckDB uses all cores in each)"
+    )
     command.set_defaults(handler=run)
 
 

@@ -26,5 +26,5 @@ def unknown(known: Collection[str]) -> Iterator[str]:
     for name in given():
         if name not in known:
             near = get_close_matches(name.removeprefix(PREFIX).upper(), endings, 1, LIKENESS)
-            mend = f"write {PREFIX}{near[0]}" if near else "unset it; README.md lists the settings"
+            mend = f"write {PREFIX}{near[0]}" if near else "unset it; docs/SETTINGS.md lists the settings"
             yield f"{name}: no setting has this name; expected {PREFIX}<SECTION>_<KEY>; {mend}"

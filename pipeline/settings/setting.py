@@ -28,7 +28,7 @@ class Setting(luigi.Parameter[Any]):
 
     def __init__(self, read: Callable[[str], Any], expected: str, *, key: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._read, self._expected, self.key = read, expected, key
+        self._read, self.expected, self.key = read, expected, key
 
     def _get_value_from_config(self, section: str, name: str) -> Any:
         key = self.key or name
@@ -46,16 +46,16 @@ class Setting(luigi.Parameter[Any]):
         try:
             return self.parse(text)
         except BadSetting:
-            raise BadSetting(f"{name} = {_shown(text)}: expected {self._expected}") from None
+            raise BadSetting(f"{name} = {_shown(text)}: expected {self.expected}") from None
 
     def _not_expected(self, section: str, key: str) -> str:
-        return f"{stated(section, key)} = {_shown(get_config().get(section, key))}: expected {self._expected}"
+        return f"{stated(section, key)} = {_shown(get_config().get(section, key))}: expected {self.expected}"
 
     def parse(self, x: str) -> Any:
         try:
             return self._read(x)
         except ValueError:
-            raise BadSetting(f"{self._option} {_shown(x)}: expected {self._expected}") from None
+            raise BadSetting(f"{self._option} {_shown(x)}: expected {self.expected}") from None
 
     def __set_name__(self, owner: type, name: str) -> None:
         super().__set_name__(owner, name)

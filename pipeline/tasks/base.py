@@ -36,12 +36,15 @@ class LakeTask(luigi.Task):
         positional=False, visibility=HIDDEN, description="internal: when the run is as of; set [run] as_of instead"
     )
     force = luigi.BoolParameter(positional=False, description="extract the chosen dates again and rebuild them")
-    reprocess = luigi.BoolParameter(positional=False, description="rebuild the chosen dates from the landed raw files")
+    reprocess = luigi.BoolParameter(
+        positional=False, description="rebuild the chosen dates from the landed raw files, without the source"
+    )
     allow_shrink = luigi.BoolParameter(
-        positional=False, description="accept an extraction that lacks many landed orders"
+        positional=False, description="accept an extraction that lacks many of the landed orders"
     )
     accept_fields = luigi.BoolParameter(
-        positional=False, description="accept that a map finds no amount, no line or no order in what is landed"
+        positional=False,
+        description="build the chosen dates although the map finds no amount, no line or no order in them",
     )
     reopen = luigi.BoolParameter(
         positional=False, visibility=HIDDEN, description="internal: extract the dates as if they were open"
@@ -113,7 +116,7 @@ class LakeTask(luigi.Task):
 class PartitionTask(LakeTask):
     """A task of one date or several: it builds those that are incomplete, in one pass."""
 
-    date = DatesParameter(description="2025-01-15, 2025-01-15..2025-01-31 or several with commas")
+    date = DatesParameter()
     stage: Stage
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -17,7 +17,7 @@ class DatesParameter(Setting):
     """One date or several; the value is always a sorted tuple of ISO dates without repeats."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(parse_dates, DATES_EXPECTED, **kwargs)
+        super().__init__(parse_dates, DATES_EXPECTED, description=DATES_EXPECTED, **kwargs)
 
     def normalize(self, x: Any) -> Dates:
         if isinstance(x, str):

@@ -24,14 +24,18 @@ class RunAll(LakeTask):
     """Every date that meets [since, until), whole, through all layers; then views, checks and the run's summary."""
 
     since = Instant(
-        default=None, positional=False, description="first instant; its whole date is run (default: from the start)"
+        default=None,
+        positional=False,
+        description="start of the range; the whole UTC date of this time is run (default: the first date)",
     )
-    until = Instant(default=None, positional=False, description="end of the range, not in it (default: now)")
+    until = Instant(
+        default=None, positional=False, description="end of the range, which is not part of it (default: now)"
+    )
 
     changed_since = InstantOrAuto(
         default=None,
         positional=False,
-        description="only the dates of orders updated since then; auto: since the last such run",
+        description="only the dates of orders updated since this time; auto: since the last such run",
     )
     _announced = False
 

@@ -28,14 +28,16 @@ from pipeline.tasks.source import open_source
 from pipeline.tasks.start import started_at
 from pipeline.terminal import printing
 
-SUMMARY = "look for what is wrong, and say how to mend it"
+SUMMARY = "check settings, source and lake, and say how to repair what is wrong"
 PACKAGES = ("luigi", "duckdb", "pyarrow")
 # a bad setting or file; LookupError: a file of JSON without what it should have
 CANNOT_LOOK = (*UNUSABLE, PipelineError, EngineError, OSError, LookupError, pa.ArrowException)
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--quick", action="store_true", help="manifests, names and sizes only; read no data")
+    command.add_argument(
+        "--quick", action="store_true", help="check manifests, file names and sizes only; read no data"
+    )
     command.set_defaults(handler=doctor)
 
 
