@@ -1,4 +1,4 @@
-"""python -m mock_shop: reads and checks the options. aiohttp is imported only to serve."""
+"""python -m mock_shop: reads and checks the options, then imports aiohttp and serves."""
 
 import argparse
 import os
@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--port", type=int, default=DEFAULT_PORT, help="port to listen on; 0: any (default: 8484)")
     options.add_argument("--address", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
-    options.add_argument("--data", default="data/api_orders.json", help="the orders, as a JSON dump that is not packed")
+    options.add_argument("--data", default="data/api_orders.json", help="JSON dump of the orders, not compressed")
     options.add_argument("--latency-ms", type=float, default=0, help="milliseconds before each answer (default: 0)")
     options.add_argument("--fault-rate", type=float, default=0, help="share of requests that go wrong (default: 0)")
     options.add_argument("--seed", type=int, default=0, help="which requests go wrong, and how (default: 0)")
@@ -32,11 +32,11 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument(
         "--shape", default="contract", choices=("contract", "own"),
-        help="of the orders in --data: the contract's or the style's own (default: contract)",
+        help="shape of the orders in --data: the contract's or the style's own (default: contract)",
     )  # fmt: skip
     options.add_argument(
         "--pagination", default="cursor", choices=("cursor", "link_header", "page_number", "offset", "none"),
-        help="of style plain (default: cursor)",
+        help="pagination of style plain (default: cursor)",
     )  # fmt: skip
     options.add_argument("--stall-seconds", type=float, default=5, help="how long a stalled answer takes (default: 5)")
     options.add_argument("--token-env", help="environment variable with the secret that requests must bring")
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str]) -> None:
-    """Serve until the process is told to end; exits with 1 and one line for an option that cannot be used."""
+    """Serve until the process gets a signal to end. An option that cannot be used: one line on stderr, exit code 1."""
     options = parser().parse_args(argv)
     try:
         _refuse_unusable(options)
@@ -63,7 +63,7 @@ def _refuse_unusable(options: argparse.Namespace) -> None:
     if not os.path.isfile(options.data):
         raise BadSetting(f"--data {options.data}: no such file; expected a JSON dump of orders")
     if options.token_env and not os.environ.get(options.token_env):
-        raise BadSetting(f"--token-env {options.token_env}: that variable is empty or not set")
+        raise BadSetting(f"--token-env {options.token_env}: empty or not set; expected a variable with the secret")
 
 
 def _serve(options: argparse.Namespace) -> None:
