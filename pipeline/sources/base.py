@@ -32,7 +32,7 @@ class Source(Protocol):
 
     @property
     def bytes_to_lay_out(self) -> int:
-        """The size of its spool in bytes, while it is landed."""
+        """About the bytes of disk that its spool takes while it is landed: the size of the dump, 0 for an API."""
 
     def dates(self, run: Run, asked: Range, *, writes: bool = True) -> list[str]:
         """The dates to land: all dates of a dump, every date in the range of an API. `writes` False: writes nothing."""

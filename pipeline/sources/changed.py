@@ -10,12 +10,11 @@ STATE = "raw/_changed_since.json"
 
 
 def start_of(run: Run, asked: datetime | str, overlap_minutes: float) -> datetime | None:
-    """The instant since which updates are asked for: `asked`, or for `auto` the earliest of these, less the overlap.
+    """The instant, naive UTC, since which updates are asked for. It is `asked`, if that is a time.
 
-    - the as_of of the last such run
-    - answers_as_of of each partition that was asked for after that run; of each partition if there was no such run
-
-    None if nothing is landed. Raises BadSetting if the last such run was later than this one.
+    For `auto` it is `overlap_minutes` before the earliest of these: the as_of of the last run that called move_on, and
+    answers_as_of of each partition that was asked for after that run. Without such a run all partitions count. Dropped
+    dates do not count. None if there is nothing to count. Raises BadSetting if the last such run was later than this one.
     """
     if isinstance(asked, datetime):
         return asked
@@ -33,7 +32,7 @@ def start_of(run: Run, asked: datetime | str, overlap_minutes: float) -> datetim
 
 
 def _last_run(lake: Lake) -> str | None:
-    """The stamp of the last run with --changed-since. None if there was none."""
+    """The stamp of the last run that called move_on. None if there was none."""
     as_of = (lake.files.read(STATE) or {}).get("as_of")
     try:
         moment(as_of)
@@ -43,7 +42,7 @@ def _last_run(lake: Lake) -> str | None:
 
 
 def move_on(run: Run) -> None:
-    """Save the stamp of this run: every update before it is published."""
+    """Save the stamp of this run, from which the next `auto` starts. Every update before it must be published."""
     with run.lake.work.locked():
         run.lake.files.write(STATE, {"as_of": run.intent.stamp})
         run.lake.files.sync_folders([STATE])

@@ -65,7 +65,7 @@ def _note_asked(run: Run, date: str, landed: RawManifest, because: str) -> None:
 
 def future_updates(engine: Engine, lines: Lines, at: datetime, fields: FieldMap | None) -> int:
     """How many updated_at of the lines are in the future at a moment, naive UTC."""
-    # usually no updated_at is, and DuckDB can read every line. Then this first count is exact
+    # usually no updated_at is in the future, and DuckDB can read every line: then this quick count is enough
     doubts = any(_counted(engine, lines, at, fields, known_plain=True).values())
     return _counted(engine, lines, at, fields, known_plain=False)["future_updates"] if doubts else 0
 

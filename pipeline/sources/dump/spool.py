@@ -18,7 +18,7 @@ RECORDS, INVENTORY = "records", "inventory.json"
 
 
 class SpoolDamaged(StorageUnusable):
-    """The spool's bytes differ from those that were written. It is not synced, so a power cut may damage it."""
+    """The bytes of the spool differ from those that were written. A power cut may damage it, since it is not synced."""
 
 
 def _spool(lake: Lake, dump: Dump) -> Spool:

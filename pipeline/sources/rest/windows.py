@@ -54,7 +54,7 @@ class WindowSpool:
 
     @property
     def records(self) -> str:
-        """The path of the records, one a line, in the order of the pages."""
+        """The path of the file of records: one per line, in the order of the pages."""
         return self._spool.path(RECORDS)
 
     def _read(self) -> Checkpoint | None:
