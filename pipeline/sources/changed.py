@@ -14,7 +14,7 @@ def start_of(run: Run, asked: datetime | str, overlap_minutes: float) -> datetim
 
     For `auto` it is `overlap_minutes` before the earliest of these: the as_of of the last run that called move_on, and
     answers_as_of of each partition that was asked for after that run. Without such a run all partitions count. Dropped
-    dates do not count. None if there is nothing to count. Raises BadSetting if the last such run was later than this one.
+    dates do not count. None without any of these. Raises BadSetting if the last such run was later than this one.
     """
     if isinstance(asked, datetime):
         return asked
