@@ -1,7 +1,7 @@
-"""`make bench`: the pipeline as users run it, beside two plain DuckDB scripts, with the goals it has to reach.
+"""`make bench`: compares the pipeline with two plain DuckDB scripts and checks the goals.
 
-Every figure is of a whole process, start and imports included. What is compared runs in one sitting, in turns; ratios
-are medians of the ratios inside each round. Dumps are made first and lie in the page cache; options make them smaller.
+Every figure is of a whole process, with its start and imports. Compared commands take turns in one run of this script.
+A ratio is the median of the ratios of all rounds. Dumps are made first and are in the page cache.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from rich.table import Table
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PIPELINE = [sys.executable, "-m", "pipeline", "run"]
-START = date(2022, 1, 1)  # all dates are settled on any clock of today
+START = date(2022, 1, 1)  # so early that every date is settled
 MIB = 1 << 20
 
 OURS, OURS_FSYNC, THREE_LAYERS, CURATED = "pipeline", "pipeline, fsync", "plain three layers", "plain curated only"
@@ -32,25 +32,25 @@ LAKE, NOTHING, NEW_DATE, FIVE_MILLION = "pipeline, building the lake", "nothing 
 
 
 class BenchFailed(Exception):
-    """A command failed or two outputs differ: the figures mean nothing."""
+    """A command failed or two outputs differ, so the figures mean nothing."""
 
 
 @dataclass
 class Measured:
-    """The runs of one thing: wall seconds and the peak resident bytes of its process."""
+    """The runs of one command: wall seconds and peak resident bytes of each process."""
 
     what: str
     seconds: list[float] = field(default_factory=list)
     peak_bytes: list[int] = field(default_factory=list)
 
     def ratios(self, other: "Measured") -> list[float]:
-        """How many times the other's seconds this took, round by round."""
+        """This command's seconds divided by the other's, for each round."""
         return [mine / theirs for mine, theirs in zip(self.seconds, other.seconds, strict=True)]
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A figure to reach: at most this much."""
+    """A figure that should be at most `limit`."""
 
     what: str
     found: float
@@ -58,13 +58,13 @@ class Goal:
     unit: str
 
     def line(self) -> str:
-        """The goal, what was found, and whether that is enough."""
+        """The goal, the figure, and whether the goal is reached."""
         verdict = "[green]reached[/]" if self.found <= self.limit else "[bold red]not reached[/]"
         return f"{self.what}: {self.found:.2f}{self.unit}, goal ≤ {self.limit:g}{self.unit}: {verdict}"
 
 
 class Workshop:
-    """A folder with the dumps and the small CSVs, and a place where each run writes."""
+    """A folder for the dumps, the small CSVs and the output of each run."""
 
     def __init__(self, folder: Path, console: Console) -> None:
         self.folder = folder
@@ -75,7 +75,7 @@ class Workshop:
         write_dimensions(self.users, self.products)
 
     def dump(self, orders: int, dates: int, start: date = START, prefix: str = "o_") -> Path:
-        """A dump of this size, made unless it is there and no older than its generator."""
+        """A dump of this size. It is made if it is missing or older than its generator."""
         path = self.folder / f"{prefix}{orders}_{dates}_{start}.json"
         generator = HERE / "generate.py"
         if not path.exists() or path.stat().st_mtime < generator.stat().st_mtime:
@@ -87,9 +87,9 @@ class Workshop:
         return path
 
     def check(self, command: list[str], name: str, env: dict[str, str] | None = None) -> tuple[float, int]:
-        """Run a command to its end; wall seconds and peak resident bytes. Its output goes to NAME.log."""
+        """Run a command; returns wall seconds and peak resident bytes. Its output goes to NAME.log."""
         log = self.folder / f"{name.replace(',', '').replace(' ', '_')}.log"
-        os.sync()  # what earlier runs left to be written is not this one's burden
+        os.sync()  # otherwise this run would wait for the writes of earlier runs
         with log.open("wb") as output:
             begin = time.perf_counter()
             process = subprocess.Popen(
@@ -124,20 +124,20 @@ class Workshop:
         return path
 
     def fresh(self, name: str) -> Path:
-        """A path where nothing is."""
+        """A path below the folder. What is there is deleted."""
         path = self.folder / name
         shutil.rmtree(path, ignore_errors=True)
         return path
 
     def same(self, what: str, a: Path, b: Path) -> None:
-        """Insist that two lakes hold equal rows; `what` they are, for the reader."""
+        """Raise BenchFailed unless two lakes hold equal rows. `what` names them in the output."""
         self.check([sys.executable, str(HERE / "compare.py"), str(a), str(b)], "compare")
         for line in (self.folder / "compare.log").read_text(encoding="utf-8").splitlines():
             self.console.print(f"  {what}: {line}", style="dim")
 
 
 def write_dimensions(users: Path, products: Path) -> None:
-    """Small CSVs that know every sku and some of the users of the dumps."""
+    """Write small CSVs with every sku and some of the users of the dumps."""
     rows = [f"u_{n:07d},user{n}@example.com,2021-01-01T00:00:00Z,{('DE', 'FR', 'US')[n % 3]}" for n in range(2_000)]
     users.write_text("\n".join(["user_id,email,created_at,country", *rows, ""]), encoding="utf-8")
     rows = [f"sku_{n:05d},Product {n},category {n % 20},{n % 90 + 1}.50" for n in range(5_000)]
@@ -157,7 +157,7 @@ def plain(script: str, dump: Path, out: Path) -> list[str]:
 
 
 def against_plain_scripts(shop: Workshop, *, orders: int, dates: int, runs: int) -> dict[str, Measured]:
-    """The pipeline and the plain scripts on one dump, in turns; the last round's outputs are compared."""
+    """The pipeline and the plain scripts on one dump, in turns. The outputs of the last round are compared."""
     shop.console.print(f"[bold]{orders:,} orders, {dates:,} dates")
     dump = shop.dump(orders, dates)
     folders = {OURS: "ours", OURS_FSYNC: "ours_fsync", THREE_LAYERS: "three_layers", CURATED: "curated_only"}
@@ -221,7 +221,7 @@ def at_five_million(shop: Workshop, *, dates: int) -> dict[str, Measured]:
 
 
 def goals(measured: dict[str, Measured]) -> Iterator[Goal]:
-    """The goals that what was measured can tell about."""
+    """The goals for which there are figures."""
     if OURS in measured:
         ours = measured[OURS]
         yield Goal(f"against {THREE_LAYERS}", median(ours.ratios(measured[THREE_LAYERS])), 1.0, "x")
@@ -235,7 +235,7 @@ def goals(measured: dict[str, Measured]) -> Iterator[Goal]:
 
 
 def figures(measured: dict[str, Measured]) -> Table:
-    """One row per thing that was measured."""
+    """One row per measured command."""
     table = Table("what", "runs", "wall s: median (min-max)", "peak MiB", "x three layers", "x curated only")
     for column in table.columns[1:]:
         column.justify = "right"
@@ -250,7 +250,7 @@ def figures(measured: dict[str, Measured]) -> Table:
 
 
 def machine() -> str:
-    """What the figures were taken on, and how busy it was just now: the load should be well below the cores."""
+    """The machine and its load average. The load should be well below the number of cores."""
     load = os.getloadavg()[0]
     return f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, load average {load:.2f}"
 
@@ -286,7 +286,7 @@ def run(chosen: argparse.Namespace, folder: Path, console: Console) -> None:
 
 
 def main() -> int:
-    """0, whether goals are reached or not; 1 when a command failed or outputs differ."""
+    """The exit code: 1 if a command failed or outputs differ, else 0, whether or not the goals are reached."""
     chosen = options()
     console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=120)
     try:

@@ -1,6 +1,7 @@
-"""`make bench-api`: extracting from the mock shop, in its own process, beside a bare loop over the same pages.
+"""`make bench-api`: compares extraction from the mock shop with a bare loop over the same pages.
 
-Every figure is of a whole process, start and imports included; what is compared runs in turns, in one sitting.
+The mock shop runs in its own process. Every figure is of a whole process, with its start and imports. Compared commands
+take turns in one run of this script.
 """
 
 import argparse
@@ -54,7 +55,7 @@ def extraction(workshop: Workshop, url: str, task: str, *, page_size: int = 500,
 
 
 def compare(workshop: Workshop, dump: Path, rounds: int) -> list[Goal]:
-    """The pipeline beside the bare loop, without latency; and its memory with ten times the pages."""
+    """The pipeline compared with the bare loop, without latency; and its memory with ten times the pages."""
     loop, fetch, run = Measured("bare loop"), Measured("FetchOrders"), Measured("RunAll")
     many = Measured("FetchOrders, 50 a page")
     config = workshop.folder / "api.cfg"
@@ -74,11 +75,11 @@ def compare(workshop: Workshop, dump: Path, rounds: int) -> list[Goal]:
 
 
 def compare_windows(workshop: Workshop, dump: Path, rounds: int) -> Goal:
-    """Four windows at a time beside one, with 50 ms of latency."""
+    """Four windows at a time compared with one, with 50 ms of latency."""
     four, one = Measured("4 windows"), Measured("1 window")
     config = workshop.folder / "api.cfg"
     with served(dump, 50) as url:
-        # the mock shop reads its dump by and by
+        # the mock shop reads its dump at the first request
         workshop.check([*BARE, url], "warm up")
         for _ in range(rounds):
             workshop.measure(four, extraction(workshop, url, "FetchOrders", page_size=100), config)

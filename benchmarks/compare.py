@@ -1,8 +1,8 @@
-"""Compare the tables of two lakes row by row, whatever their files and their order: python benchmarks/compare.py A B.
+"""Compares the tables of two lakes: python benchmarks/compare.py A B.
 
-Each table of the layers that both lakes have is read with the columns of DESIGN §3 by name, order and type, and
-EXCEPT ALL both ways counts the rows that one lake has more often than the other: order and files do not matter,
-duplicates do. Rows must lie in the folder of their date. One line a table; exit code 1 when anything differs.
+It compares each table whose layer both lakes have. The table must have the columns of the contract by name, order and
+type. Each row must be in the folder of its date. Both lakes must have each row equally often; the order of rows and
+their division into files do not matter. Prints one line per table. The exit code is 1 if anything differs.
 """
 
 import sys
@@ -14,7 +14,7 @@ import duckdb
 
 @dataclass(frozen=True)
 class Table:
-    """A partitioned table: where it lies and its columns as the contract has them."""
+    """A partitioned table: its layer, its name and the columns of the contract."""
 
     layer: str
     name: str
@@ -48,11 +48,14 @@ TABLES = (
 
 
 class Difference(Exception):
-    """What differs in a table, as one line."""
+    """The difference in a table, as one line."""
 
 
 def load(con: duckdb.DuckDBPyConnection, table: Table, lake: Path, view: str) -> int:
-    """Make the lake's table a view, insist on the contract's columns, and return its number of rows."""
+    """Load the lake's table into VIEW_rows; returns its number of rows.
+
+    Raises Difference for a missing table, other columns than the contract's, and rows in the folder of another date.
+    """
     files = table.files(lake)
     if not files:
         raise Difference(f"{lake} has no files of it")
@@ -75,7 +78,7 @@ def load(con: duckdb.DuckDBPyConnection, table: Table, lake: Path, view: str) ->
 
 
 def compare_table(con: duckdb.DuckDBPyConnection, table: Table, a: Path, b: Path) -> str:
-    """A line that says how many rows are equal; Difference when not all are."""
+    """A line with the number of rows. Raises Difference unless all rows are equal."""
     rows_a, rows_b = load(con, table, a, "a"), load(con, table, b, "b")
     samples = {}
     for side, other in (("a", "b"), ("b", "a")):
@@ -90,7 +93,7 @@ def compare_table(con: duckdb.DuckDBPyConnection, table: Table, a: Path, b: Path
 
 
 def differences(a: Path, b: Path) -> list[str]:
-    """Print a line for each table of the layers that both lakes have; return the lines of those that differ."""
+    """Print a line for each table that is compared; returns the lines of the tables that differ."""
     con = duckdb.connect()
     con.execute("SET threads = 2; SET TimeZone = 'UTC'")
     different, compared = [], 0

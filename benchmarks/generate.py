@@ -1,4 +1,4 @@
-"""An NDJSON dump of made-up orders for the benchmarks: the same bytes for the same options."""
+"""Generates an NDJSON dump of orders for the benchmarks. The same options give the same bytes."""
 
 import argparse
 import json
@@ -27,7 +27,7 @@ TEXT = (
 
 @dataclass(frozen=True)
 class Records:
-    """What is drawn for the whole dump, one element per record, in the order of the dump."""
+    """The drawn values of the whole dump: one element per record, in the order of the dump."""
 
     order: np.ndarray  # number of the order
     user: np.ndarray
@@ -36,7 +36,7 @@ class Records:
 
 
 def draw_records(rng: np.random.Generator, orders: int, dates: int, start: date) -> Records:
-    """`orders` first versions in random date order, and the versions sent again somewhere after them."""
+    """`orders` first versions in random order of their dates, and later versions of some orders after them."""
     first_day = np.datetime64(start).astype("datetime64[D]").astype(np.int64)
     day = rng.integers(0, dates, orders)
     created = (first_day + day) * DAY_SECONDS + rng.integers(0, DAY_SECONDS, orders)
@@ -80,7 +80,7 @@ def timestamps(rng: np.random.Generator, seconds: np.ndarray) -> list[str]:
 
 
 def draw_items(rng: np.random.Generator, records: int) -> list[tuple[str, str]]:
-    """Per record its amount and its items, 1 to 5 of them, as JSON; the amount is the sum of the lines."""
+    """The amount and the items of each record, as JSON. A record has 1 to 5 items; their sum is the amount."""
     lines = rng.integers(1, 6, records)
     total = int(lines.sum())
     sku = rng.integers(0, 5_000, total).tolist()
@@ -121,7 +121,7 @@ def record_lines(rng: np.random.Generator, chunk: Records, notes: list[str], id_
 def write_dump(
     out: Path, *, orders: int, dates: int, start: date = date(2023, 1, 1), seed: int = 7, id_prefix: str = "o_"
 ) -> None:
-    """Write `orders` orders over `dates` dates, plus the ones sent again (2.2 %), to `out`; about 540 bytes each."""
+    """Write `orders` orders over `dates` dates to `out`, plus later versions of 2.2 % of them. About 540 bytes each."""
     rng = np.random.default_rng(seed)
     records = draw_records(rng, orders, dates, start)
     notes = notes_pool(rng)

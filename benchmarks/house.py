@@ -31,12 +31,12 @@ def functions(tree: ast.Module) -> list[Function]:
 
 
 def length(function: Function) -> int:
-    """The lines of a function, its decorators aside."""
+    """The number of lines of a function, without its decorators."""
     return (function.end_lineno or 0) - function.lineno + 1
 
 
 def parameters(function: Function) -> int:
-    """The parameters of a function, self and cls aside."""
+    """The number of parameters of a function, without self and cls."""
     names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
     return len([name for name in names if name not in ("self", "cls")])
 
@@ -58,7 +58,7 @@ def _is_module(name: str) -> bool:
 
 
 def figures() -> list[tuple[str, float, float]]:
-    """What is counted, the figure, and its limit."""
+    """Name, figure and limit of each count."""
     trees = {path: tree for package in PACKAGES for path, tree in modules(package).items()}
     own = {path: tree for path, tree in trees.items() if path.is_relative_to(ROOT / "pipeline")}
     found = [function for tree in trees.values() for function in functions(tree)]

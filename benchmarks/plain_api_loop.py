@@ -1,4 +1,4 @@
-"""What a script does that only reads an API: requests and orjson, the same windows and threads, nothing kept."""
+"""A bare loop over the pages of an API, with requests and orjson: the pipeline's windows and threads, nothing saved."""
 
 import argparse
 import threading
@@ -12,7 +12,7 @@ _local = threading.local()
 
 
 def read_window(url: str, day: date, limit: int) -> int:
-    """How many orders the window of a day has."""
+    """The number of orders in the window of a day."""
     if not hasattr(_local, "session"):
         _local.session = requests.Session()
     params = {"created_from": f"{day}T00:00:00Z", "created_until": f"{day + timedelta(days=1)}T00:00:00Z"}

@@ -1,8 +1,8 @@
-"""The second yardstick: a plain DuckDB script that writes only the curated layer of a dump, the fastest way known.
+"""The second yardstick: a plain DuckDB script that writes only the curated layer of a dump, as fast as it can.
 
     python benchmarks/plain_curated_only.py DUMP OUT
 
-The same queries and the same omissions as plain_three_layers.py; metadata, currency and raw lines are never read.
+It has the queries and the omissions of plain_three_layers.py. It does not read metadata, currency and raw lines.
 """
 
 import sys

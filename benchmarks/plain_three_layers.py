@@ -2,8 +2,9 @@
 
     python benchmarks/plain_three_layers.py DUMP OUT
 
-The same rows, columns and types as the pipeline's (DESIGN §3, docs/RULES.md 11), and law 2 over all dates. Left out,
-for speed: validation (it takes every record to be good), ties between versions, manifests, fsync, order inside files.
+It writes the rows, columns and types of the pipeline (docs/CONTRACT.md), and keeps only the latest version of an order
+over all dates. For speed it leaves out validation (every record must be valid), ties between versions, manifests, fsync
+and the order of rows in files.
 """
 
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-# Tried, with the time each took against what is written here (DuckDB 2.0, 2 threads, other work on the machine):
+# Other ways that were tried, and their time relative to the code below (DuckDB 2.0, 2 threads, on a busy machine):
 #   raw: string_agg and Python writes 1.2-2x; one COPY a file 1.2-2x; from a table of lines, or sorted by date, 1.1-1.6x
 #   Parquet: one COPY a file on 2 threads 1.2-1.8x, on 1 thread 1.8-3x (365 and 1,095 dates); sorted by date 1.0-1.2x;
 #       Arrow and pyarrow 2x; zstd 1.2x; uncompressed 0.9-1.2x, but thrice the bytes, so not taken
@@ -28,7 +29,7 @@ COLUMNS = """{order_id: 'VARCHAR', user_id: 'VARCHAR', amount: 'DECIMAL(18,4)', 
     created_at: 'TIMESTAMPTZ', updated_at: 'TIMESTAMPTZ', metadata: 'JSON',
     items: 'STRUCT(sku VARCHAR, qty BIGINT, price DECIMAL(18,4))[]'}"""
 
-# lines as they are: csv with neither quotes nor a separator that JSON can hold
+# the lines unchanged: csv without quotes, with a separator that cannot be in JSON
 RAW = """
 COPY (SELECT json::VARCHAR, (json->>'created_at')::TIMESTAMPTZ::DATE AS date FROM read_ndjson_objects($dump))
 TO '{out}/raw' (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '\x01', FILE_EXTENSION 'json',
@@ -43,7 +44,7 @@ SELECT order_id, user_id, amount, currency, created_at::TIMESTAMP AS created_at,
 FROM read_json($dump, format = 'newline_delimited', columns = {COLUMNS})
 """
 
-# one row per record that is not its order's latest; in_date: nor its date's
+# one row per record that is not the latest version of its order; in_date: nor the latest one of its order on its date
 LOSER = """
 CREATE TABLE loser AS
 WITH again AS (SELECT order_id FROM version GROUP BY order_id HAVING count(*) > 1),
@@ -68,7 +69,7 @@ SELECT order_id, unnest(range(1, len(items) + 1))::INTEGER AS line_number, unnes
 FROM version WHERE rowid NOT IN (SELECT id FROM loser WHERE in_date)
 """
 
-# the running sum of weights is exact in BIGINT ten-thousandths; the line before ends where this one's weight begins
+# weights are BIGINT ten-thousandths, so their running sums are exact; `lower` is the `upper` of the line before
 FACT_ORDER = """
 WITH kept AS (
     SELECT order_id, user_id, amount, created_at, date, coalesce(nullif(items, []), [NULL]) AS lines,

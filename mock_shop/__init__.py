@@ -1,1 +1,1 @@
-"""A shop's API to try the pipeline on: real HTTP, the APIs of several vendors, and faults drawn from a seed."""
+"""A mock of a shop's API to try the pipeline with: over HTTP, in the styles of several vendors, with seeded faults."""

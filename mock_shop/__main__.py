@@ -1,4 +1,4 @@
-"""python -m mock_shop: reads and checks the options. aiohttp is imported only to serve."""
+"""python -m mock_shop: reads and checks the options, then imports aiohttp and serves."""
 
 import argparse
 import os
@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str]) -> None:
-    """Serve until the process is told to end; exits with 1 and one line for an option that cannot be used."""
+    """Serve until the process gets a signal to end. An option that cannot be used: one line on stderr, exit code 1."""
     options = parser().parse_args(argv)
     try:
         _refuse_unusable(options)
@@ -75,7 +75,7 @@ def _refuse_unusable(options: argparse.Namespace) -> None:
     if not os.path.isfile(options.data):
         raise BadSetting(f"--data {options.data}: no such file; expected a JSON dump of orders")
     if options.token_env and not os.environ.get(options.token_env):
-        raise BadSetting(f"--token-env {options.token_env}: that variable is empty or not set")
+        raise BadSetting(f"--token-env {options.token_env}: empty or not set; expected a variable with the secret")
 
 
 def _serve(options: argparse.Namespace) -> None:

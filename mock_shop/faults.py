@@ -1,4 +1,4 @@
-"""Faults, drawn from a seed, a request and how often it was made: the same requests meet the same faults."""
+"""Faults drawn from the seed, the request and its number of repetitions: the same requests meet the same faults."""
 
 import asyncio
 import hashlib
@@ -11,9 +11,9 @@ from aiohttp import web
 
 from mock_shop.styles import Answer, Plain
 
-# faults in a row that one request meets at most, so that a patient client gets every page
+# the most faults in a row for one request, so a client that retries often enough gets every page
 MOST_IN_A_ROW = 6
-# values of Retry-After: seconds, a date, what RFC 9110 does not allow, and no header
+# values of Retry-After: seconds, a date, a value that RFC 9110 does not allow, and no header
 RETRY_AFTER = ("0.05", "0.2", "date", "0", "-1", "")
 ANSWERED = {"429": 429, "500": 500, "503": 503}
 KINDS = (
@@ -31,7 +31,7 @@ KINDS = (
 
 
 class Faults:
-    """Chooses the fault of each request and counts them by kind; `moved` are the windows without their first order."""
+    """Chooses the fault of each request and counts faults by kind. A window in `moved` lacks its first order."""
 
     def __init__(self, seed: int, rate: float, style: Plain) -> None:
         self._seed, self._rate, self._style = seed, rate, style
@@ -42,7 +42,7 @@ class Faults:
         self.counts: Counter[str] = Counter()
 
     def draw(self, request: str, window: str, start: int) -> str | None:
-        """The fault that the request meets this time; None: none."""
+        """The kind of fault that the request meets this time. None for a good answer."""
         self._times[request] += 1
         if start == 0:
             self.moved.discard(window)
@@ -61,7 +61,7 @@ class Faults:
         return kind
 
     def variant(self, request: str) -> int:
-        """A number that chooses between the forms of the request's fault, drawn like the fault."""
+        """A number that chooses the form of the request's fault. It is drawn like the fault."""
         return int.from_bytes(self._digest(request)[8:12])
 
     def _digest(self, request: str) -> bytes:
@@ -76,7 +76,7 @@ class Faults:
 
 
 def spoiled(kind: str, answer: Answer, style: Plain, variant: int) -> Answer:
-    """The answer that is sent instead, for a fault that is a whole answer."""
+    """The faulty answer that is sent instead of `answer`, for a fault that is a complete response."""
     if kind in ANSWERED:
         failed = style.error(ANSWERED[kind], "try again later")
         wait = style.retry_after(RETRY_AFTER[variant % len(RETRY_AFTER)]) if kind == "429" else ""
@@ -93,7 +93,7 @@ def spoiled(kind: str, answer: Answer, style: Plain, variant: int) -> Answer:
 async def broken(
     kind: str, request: web.Request, body: bytes, stall_seconds: float, variant: int
 ) -> web.StreamResponse:
-    """Carries out a fault that is no whole answer."""
+    """Answers with a fault that is not a complete response, or that comes late."""
     if kind == "refused":
         return web.Response(status=307, headers={"Location": f"http://127.0.0.1:{_closed_port()}/"})
     if kind == "stall":
@@ -118,7 +118,7 @@ async def broken(
 
 
 def _closed_port() -> int:
-    """A port of this machine at which nothing listens."""
+    """A port of this machine on which nothing listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port: int = taken.getsockname()[1]

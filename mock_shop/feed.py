@@ -1,4 +1,4 @@
-"""The orders of a JSON file, in a vendor's shape, ready to be sent."""
+"""The orders of a JSON file, in the shape in which they are sent."""
 
 import json
 import math
@@ -14,17 +14,17 @@ from typing import Any
 
 Order = dict[str, Any]
 
-# the pipeline's contract; datetime.fromisoformat alone would accept 20250115 and 2025-W03-3, too
+# a timestamp of the pipeline's contract; datetime.fromisoformat alone would also accept 20250115 and 2025-W03-3
 TIMESTAMP = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?",
     re.ASCII,
 )
-# windows whose orders are kept, so that the next page needs no search through all orders
+# the most windows whose orders are cached, so the next page of a window needs no search through all orders
 KNOWN_WINDOWS = 64
 
 
 class UnreadableFeed(Exception):
-    """The file is not a JSON dump at the moment; perhaps it is being written."""
+    """The file is not a JSON dump at the moment, perhaps because it is being written."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Shape:
-    """Where an order has its id and its times, how a time is read, and how the order is sent, given its JSON, too."""
+    """The names of id, time of creation and time of update in an order; and how to read a time and send an order.
+
+    `sent` takes the order, parsed and as JSON. `is_vendor`: whole seconds, and only the newest version of each order.
+    """
 
     names: tuple[str, str, str]
     instant: Callable[[Any], datetime | None]
@@ -48,10 +51,7 @@ class Shape:
 
 
 class Feed:
-    """The orders of a JSON file, which is read again whenever it has changed.
-
-    With a vendor's shape times are whole seconds, and only the newest version of each order is there.
-    """
+    """The orders of a JSON file. The file is read again when it has changed."""
 
     def __init__(self, path: str, shape: Shape) -> None:
         self._path, self._shape = Path(path), shape
@@ -79,7 +79,7 @@ class Feed:
         self._windows = {}
 
     def _entry(self, order: Any, line: bytes) -> Entry | None:
-        """None for an order without a created_at, which is in no window."""
+        """None for an order without a created_at, because no window holds it."""
         id_name, created_name, updated_name = self._shape.names
         created = self._shape.instant(order.get(created_name)) if isinstance(order, dict) else None
         if created is None:
@@ -168,7 +168,7 @@ def _text(value: Any) -> str:
 
 
 def instant(value: Any) -> datetime | None:
-    """A timestamp of the contract, UTC unless it has an offset; None for anything else."""
+    """A timestamp of the contract, in UTC if it has no offset. None for any other value."""
     if not isinstance(value, str) or not TIMESTAMP.fullmatch(value):
         return None
     try:

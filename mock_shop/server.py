@@ -20,7 +20,7 @@ SPOILED = (*ANSWERED, "error_envelope", "html", "invalid_json")
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line says."""
+    """The options of the command line, and the secret itself."""
 
     port: int
     address: str
@@ -36,7 +36,7 @@ class Settings:
 
 
 class MockShop:
-    """Answers requests, and counts them until it is reset."""
+    """Answers requests. Counts requests, pages and faults since the last reset."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -50,12 +50,12 @@ class MockShop:
         self._faults = Faults(self._settings.seed, self._settings.fault_rate, self.style)
 
     async def stats(self, _: web.Request) -> web.Response:
-        """The number of requests, of good answers by page, and of faults by kind."""
+        """The number of requests, of good answers per page, and of faults per kind."""
         counts = {"requests": self._requests, "pages": self._pages, "faults": self._faults.counts}
         return web.json_response(counts)
 
     async def reset(self, _: web.Request) -> web.Response:
-        """Count from zero and draw the faults from the start again."""
+        """Set the counts to zero and draw the faults from the start again."""
         self._reset()
         return web.Response()
 
@@ -85,7 +85,7 @@ class MockShop:
         return _sent(answer, compressed="gzip" in request.headers.get("Accept-Encoding", ""))
 
     def _seen(self, asked: Asked, kind: str | None) -> Asked:
-        """The request as a faulty API sees it: its window lacks the first order, or a cache has the page before."""
+        """The request, changed by the faults `moved` (the window lacks its first order) and `duplicate_page`."""
         if asked.window in self._faults.moved:
             asked = replace(asked, entries=asked.entries[1:])
         if kind == "duplicate_page":
@@ -93,7 +93,7 @@ class MockShop:
         return asked
 
     def _refused(self, request: web.Request) -> Answer | None:
-        """Status 401 for wrong credentials. It repeats them, as careless APIs do."""
+        """Status 401 for wrong credentials. The body repeats them, as some careless APIs do."""
         if self._settings.secret is None:
             return None
         name, expected = self.style.credentials(self._settings.secret)
@@ -105,14 +105,14 @@ def _sent(answer: Answer, *, compressed: bool = False) -> web.Response:
     headers = {"Content-Type": "application/json"} | answer.headers
     body = answer.body
     if compressed and len(body) > COMPRESSED_ABOVE_BYTES:
-        # level 1: aiohttp's own compression would take longer than all the rest of a page
+        # level 1, because aiohttp's own compression takes longer than everything else about a page
         packing = zlib.compressobj(1, wbits=GZIP)
         body, headers["Content-Encoding"] = packing.compress(body) + packing.flush(), "gzip"
     return web.Response(body=body, status=answer.status, headers=headers)
 
 
 def serve(settings: Settings) -> None:
-    """Answer until the process is told to end. Raises OSError when the port is taken."""
+    """Answer until the process gets a signal to end. Raises OSError if the port is in use."""
     shop = MockShop(settings)
     app = web.Application()
     app.router.add_get(shop.style.path, shop.orders)
@@ -121,7 +121,7 @@ def serve(settings: Settings) -> None:
     listener = socket.create_server((settings.address, settings.port), backlog=128)
 
     async def print_url(_: web.Application) -> None:
-        """Runs once the server handles the signals that end it, so whoever reads the line may end it at once."""
+        """The server handles signals from here on, so a program that reads this line may end the server at once."""
         print(f"mock-shop: http://{settings.address}:{listener.getsockname()[1]}{shop.style.path}", flush=True)
 
     app.on_startup.append(print_url)

@@ -1,4 +1,4 @@
-"""A style reads requests and writes pages and errors. Plain is one; the vendors' styles derive from it."""
+"""A style reads the requests and writes the pages and errors of an API. The vendors' styles derive from Plain."""
 
 import base64
 import json
@@ -14,12 +14,12 @@ PAGINATIONS = ("cursor", "link_header", "page_number", "offset", "none")
 
 
 class BadRequest(Exception):
-    """A request that the vendor would answer with status 400."""
+    """A request that the vendor answers with status 400."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A page of a window: `limit` of its entries from index `start` on. `window` is its name in the statistics."""
+    """A page of a window: `limit` entries from index `start` on. `window` is the window's name in the statistics."""
 
     window: str
     entries: list[Entry]
@@ -30,7 +30,7 @@ class Asked:
 
 @dataclass
 class Answer:
-    """A response: body, headers beside Content-Type, and status."""
+    """A response: body, headers other than Content-Type, and status."""
 
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
@@ -38,19 +38,19 @@ class Answer:
 
 
 class Plain:
-    """An API that gives orders as the contract has them."""
+    """An API whose orders have the shape of the contract."""
 
     path = "/orders"
     default_limit, max_limit = 100, 1000
-    # the refusal of a larger limit; empty: it is cut
+    # the error for a limit above max_limit; if empty, max_limit is used instead
     limit_refusal = ""
     limit_name = "limit"
-    # created from, created until, updated since; then parameters that are let pass
+    # created from, created until, updated since; then other accepted parameters
     window_names: tuple[str, ...] = ("created_from", "created_until", "updated_since")
-    # whether an order of the very moment is in the window
+    # whether an order at the start, or at the end, of a window belongs to the window
     since_counts, until_counts = True, False
     counts_total = True
-    # id, time of creation and time of update in an order of this style's own shape
+    # the names of id, time of creation and time of update in this style's own shape
     own_names: tuple[str, str, str] = CONTRACT.names
     # whether it has only the newest version of each order, and times in whole seconds
     is_vendor = False
@@ -59,15 +59,15 @@ class Plain:
         self.pagination = pagination
 
     def shaped(self, order: Order, line: bytes) -> bytes:
-        """The order as this style sends it; `line` is its JSON in the contract's form."""
+        """The JSON of an order in this style's own shape. `line` is its JSON in the shape of the contract."""
         return line
 
     def own_instant(self, value: Any) -> datetime | None:
-        """A time in this style's own shape."""
+        """The instant of a time in this style's own shape."""
         return instant(value)
 
     def shape(self, *, is_own: bool) -> Shape:
-        """How the orders of the dump are read and sent, which are in this style's own shape or in the contract's."""
+        """How to read and send the dump's orders. `is_own`: they have this style's own shape, not the contract's."""
         if is_own:
             return Shape(self.own_names, self.own_instant, lambda order, line: line, self.is_vendor)
         return replace(CONTRACT, sent=self.shaped, is_vendor=self.is_vendor)
@@ -89,7 +89,7 @@ class Plain:
         return Asked(window, entries, start, len(entries) or 1 if self.pagination == "none" else limit, query)
 
     def continued(self, query: Mapping[str, str]) -> Mapping[str, str]:
-        """The query that a page's token stands for. Raises BadRequest."""
+        """The query, with the parameters that a page token stands for. Raises BadRequest."""
         return query
 
     def page_names(self) -> tuple[str, ...]:
@@ -97,7 +97,7 @@ class Plain:
         return {"page_number": ("page",), "offset": ("offset",), "none": ()}.get(self.pagination, ("cursor",))
 
     def limit(self, given: int) -> int:
-        """The most orders of a page, for the limit that was asked for. Raises ValueError."""
+        """The largest number of orders of a page, for a requested limit. Raises ValueError."""
         if self.limit_refusal and given > self.max_limit:
             raise ValueError(self.limit_refusal)
         return min(given, self.max_limit)
@@ -122,7 +122,7 @@ class Plain:
         return int(base64.urlsafe_b64decode(cursor)) if cursor else 0
 
     def page(self, asked: Asked, url: str) -> Answer:
-        """The page as a response; `url` is the request's own."""
+        """The page as a response. `url` is that of the request."""
         entries = asked.entries[asked.start : asked.start + asked.limit]
         total = len(asked.entries)
         following = asked.start + len(entries)
@@ -140,11 +140,11 @@ class Plain:
         return Answer(dumped({"error": message}), status=status)
 
     def retry_after(self, drawn: str) -> str:
-        """The header Retry-After of status 429, given one that was drawn; empty: no header."""
+        """The header Retry-After of status 429; `drawn` is the drawn value. Empty for no header."""
         return drawn
 
     def credentials(self, secret: str) -> tuple[str, str]:
-        """The header that a request has to bring, and its value."""
+        """The name and the value of the header that a request needs."""
         return "Authorization", f"Bearer {secret}"
 
 
@@ -159,6 +159,6 @@ def with_parameters(url: str, **parameters: object) -> str:
 
 
 def links(**urls: str | None) -> dict[str, str]:
-    """The header Link (RFC 8288) by relation, without those that are None."""
+    """The header Link (RFC 8288) with a URL per relation. Relations with None are left out."""
     links = ", ".join(f'<{url}>; rel="{relation}"' for relation, url in urls.items() if url)
     return {"Link": links} if links else {}

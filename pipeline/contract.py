@@ -1,4 +1,4 @@
-"""The tables of the lake as data: columns, in their order, types, keys, grain, and the names of their files."""
+"""The tables of the lake as data: columns in order, types, keys, grain and file names."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,19 +8,19 @@ import pyarrow as pa
 MONEY = pa.decimal128(18, 4)
 UTC_MICROSECONDS = pa.timestamp("us")
 UNDATED = "__HIVE_DEFAULT_PARTITION__"
-# how people name its records
+# the word for its records in commands and messages
 UNDATED_RECORDS = "undated"
-# what is later than this after the moment that an answer speaks for is in the future
+# a timestamp is in the future if it is more than this later than answers_as_of
 FUTURE_TOLERANCE = timedelta(days=1)
 LOGIC_VERSION = 3
 
 
 @dataclass(frozen=True)
 class Table:
-    """A Parquet table: one file a date under `layer`, or one file in all for a dimension.
+    """A Parquet table: one file per date under `layer`, or a single file for a dimension.
 
-    `stem` is its file's name without the suffix, where that is not the table's. Files of before may lack the last
-    `added` columns.
+    `stem` is the file's name without its suffix, if it is not the table's name. Files of earlier versions may lack the
+    last `added` columns.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Table:
     added: int = 0
 
     def has(self, schema: pa.Schema) -> bool:
-        """Whether a file of these columns is one of the table's."""
+        """Whether a file of this table may have the schema."""
         columns = list(self.schema)
         return any(schema.equals(pa.schema(columns[: len(columns) - lacks])) for lacks in {0, self.added})
 
@@ -41,13 +41,13 @@ class Table:
         return f"{self.stem or self.name}.parquet"
 
     def at(self, date: str | None = None) -> str:
-        """The name, in the lake, of the file of a date, or of a dimension's one file."""
+        """The name, in the lake, of the file of a date. Without a date: of the dimension's file."""
         return f"{self.layer}/{self.file}" if date is None else f"{self.layer}/date={date}/{self.file}"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What is published together for a date: `manifest` is its commit marker, `upstream` what it is made from."""
+    """Files that are published together for a date. `manifest` is their commit marker; `upstream` is their source."""
 
     name: str
     layer: str
@@ -144,21 +144,21 @@ DIM_PRODUCT = Table(
     ("sku",),
     pa.schema([("sku", pa.string()), ("name", pa.string()), ("category", pa.string()), ("price", MONEY)]),
 )
-# what a column is, the same in each table that has it
+# descriptions of the columns; a column means the same in each table
 COLUMNS = {
     "order_id": "id of the order, as the shop has it",
     "user_id": "id of the user, as the shop has it",
     "sku": "id of the product, as the shop has it",
     "line_number": "place of the line in its order, from 1",
     "qty": "number of pieces of the line",
-    "price": "price of one piece: of a line in the currency of its order, of a product as products.csv has it",
-    "amount": "amount of the order, in its currency; in fact_order the share of the line, so that the shares add up",
+    "price": "price of one piece: in the currency of the order; in dim_product as in products.csv",
+    "amount": "amount of the order, in its currency; in fact_order the line's share of it, and the shares add up to it",
     "currency": "currency of the order; sum amounts of one currency only",
     "created_at": "when the order, or the user, was created, in UTC",
     "updated_at": "when the order was last updated, in UTC",
     "metadata": "metadata of the order, as JSON text",
     "date": "UTC date of created_at: the partition of the order",
-    "status": "status of the order, as the shop had it; later ones of settled dates come with --changed-since",
+    "status": "status of the order when its date was extracted; --changed-since fetches later changes",
     "excluded": "whether the order is left out of the curated tables",
     "email": "e-mail address of the user",
     "country": "country of the user",

@@ -1,10 +1,10 @@
-"""How many decimals a currency has where money is written in its minor units: by ISO 4217, or by a vendor's table."""
+"""Decimals of currencies, for amounts in minor units such as cents: by ISO 4217, or by a vendor's table."""
 
 import re
 from collections.abc import Mapping
 
-# a change of a table changes rows that are landed already: LOGIC_VERSION of contract.py goes up with it
-OTHERS = 2
+# raise LOGIC_VERSION in contract.py with each change below: normalized rows depend on these tables
+DEFAULT_DECIMALS = 2
 _CODE = re.compile(r"[A-Za-z]{3}")
 
 
@@ -19,7 +19,7 @@ ISO_4217 = _by_code(
         4: "CLF UYW",
     }
 )
-# https://docs.stripe.com/currencies: MGA has none, unlike in ISO 4217; ISK and UGX have two, as they had once
+# https://docs.stripe.com/currencies. Unlike in ISO 4217, MGA has no decimals here, and ISK and UGX have two
 STRIPE = _by_code(
     {
         0: "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF",
@@ -29,5 +29,5 @@ STRIPE = _by_code(
 
 
 def decimals_of(currency: str | None, table: Mapping[str, int]) -> int | None:
-    """The decimals of a currency, whatever the case of its code: two unless the table knows better; None of no code."""
-    return table.get(currency.upper(), OTHERS) if currency is not None and _CODE.fullmatch(currency) else None
+    """The decimals of a currency by its code in any case; 2 if it is not in the table. None if the text is no code."""
+    return table.get(currency.upper(), DEFAULT_DECIMALS) if currency is not None and _CODE.fullmatch(currency) else None

@@ -1,4 +1,4 @@
-"""Dates as ISO text: one, several, ranges; and which of them a run chooses."""
+"""Dates as ISO text: one, several or ranges of them, and the choice of a run's dates."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -50,27 +50,27 @@ def fold_dates(dates: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class Range:
-    """The instants that a run is asked for, naive UTC: [since, until), from the start without since."""
+    """The instants that a run covers: [since, until), naive UTC. Without `since` they have no lower bound."""
 
     since: datetime | None
     until: datetime
 
 
 def chosen(dates: Iterable[str], since: datetime | None, until: datetime) -> list[str]:
-    """The dates that meet [since, until), sorted: a date is chosen whole or not at all."""
+    """The dates that overlap [since, until), sorted. A date is chosen whole or not at all."""
     first = since.date().isoformat() if since else ""
     last = (until - timedelta(microseconds=1)).date().isoformat()
     return sorted(day for day in dates if first <= day <= last)
 
 
 def days_between(since: datetime, until: datetime) -> list[str]:
-    """Every date that meets [since, until)."""
+    """Every date that overlaps [since, until), sorted."""
     days = ((until - timedelta(microseconds=1)).date() - since.date()).days + 1
     return [str(since.date() + DAY * n) for n in range(days)]
 
 
 def grouped(dates: list[str], dates_per_task: int) -> list[list[str]]:
-    """Dates by task: [run] dates_per_task each, or one each up to 31 of them, or a calendar year each beyond."""
+    """The dates of each task, `dates_per_task` each. If that is 0: one date each, or above 31 dates a calendar year."""
     if dates_per_task:
         return [dates[start : start + dates_per_task] for start in range(0, len(dates), dates_per_task)]
     if len(dates) <= TASK_A_DATE_UP_TO:

@@ -1,42 +1,19 @@
-"""Every deliberate error of the pipeline; each message says what was found, what was expected and what to do.
-
-PipelineError
-├── BadSetting            a parameter or a key of luigi.cfg with a value that cannot be meant
-│   └── UnreadableSettings  a luigi.cfg that cannot be parsed
-├── StorageUnusable       [storage] root or a file in it cannot be read or written
-├── LakeBusy              another run held the lake's lock for longer than lock_timeout_seconds
-├── SourceUnreadable      the source has no answer: no such dump, not a file, broken compression
-│   ├── UnreadableDump    a dump that is not JSON as a whole; nothing of it was published
-│   ├── RetriesExhausted  an API that gave no page, however often it was asked
-│   ├── RequestRefused    an API that will not answer such a request; asking again is of no use
-│   ├── EndlessPages      pages without orders that never end, or that change while they are read
-│   └── PageTooLarge      a page of more than max_page_bytes
-├── DateFailed            one date that cannot be built; the other dates are
-│   ├── NotLanded         --reprocess of a date that has no landed raw file
-│   ├── UnfitMap          records among which the map of the fields finds no amount, no line, or nothing that is kept
-│   ├── ShrunkDate        an extraction without many of the order_ids that are landed
-│   └── CorruptPartition  a published file that is not what its manifest says
-├── UnreadableDimension   users_csv or products_csv cannot be read as a table
-├── UnusableWarehouse     warehouse.db is not a DuckDB database that can be rebuilt in place
-├── ExtraMissing          packages of an extra that is not installed
-├── NoScheduler           no luigid answers, and the run has no scheduler of its own
-├── CheckFailed           a data check found rows that break it
-└── RunFailed             what could be published is; the message names all that could not
-"""
+"""The deliberate errors of the pipeline. A message says what was found, what was expected and what to do."""
 
 
 class PipelineError(Exception):
-    """A mistake or a condition that the user can mend: shown in one line, without a traceback."""
+    """An error that the user can fix. It is shown in one line, without a traceback."""
 
 
 class BadSetting(PipelineError):
-    """A parameter or setting whose value cannot be used."""
+    """A parameter, or a setting in luigi.cfg, has a value that cannot be used."""
 
 
 class UnreadableSettings(BadSetting, SystemExit):
-    """A luigi.cfg that cannot be parsed. It is raised while the package is imported, where no command could catch it.
+    """luigi.cfg cannot be parsed.
 
-    So it ends the program by itself: with its line on stderr, without a traceback, with exit code 1.
+    This error is raised while the package is imported, so no command can catch it. As a SystemExit it ends the program:
+    one line on stderr, no traceback, exit code 1.
     """
 
     def __init__(self, message: str) -> None:
@@ -45,76 +22,76 @@ class UnreadableSettings(BadSetting, SystemExit):
 
 
 class StorageUnusable(PipelineError):
-    """The lake's folder, or a file in it, cannot be read or written."""
+    """[storage] root, or a file in it, cannot be read or written."""
 
 
 class LakeBusy(PipelineError):
-    """Another run holds the lake's lock."""
+    """Another run held the lake's lock for longer than lock_timeout_seconds."""
 
 
 class SourceUnreadable(PipelineError):
-    """The orders' source gave no answer that can be read."""
+    """The source of orders cannot be read, such as a dump that is missing or changes while it is read."""
 
 
 class UnreadableDump(SourceUnreadable):
-    """A dump that is not JSON as a whole: nothing of it was published."""
+    """A dump is not JSON as a whole, or it is cut off. Nothing of the dump is published."""
 
 
 class RetriesExhausted(SourceUnreadable):
-    """The API gave no page at the last attempt either."""
+    """An API gave no page in all allowed attempts."""
 
 
 class RequestRefused(SourceUnreadable):
-    """The API refuses the request for good."""
+    """An API refuses a request, and asking again is of no use."""
 
 
 class EndlessPages(SourceUnreadable):
-    """The pages of a window come to no end, or never agree."""
+    """The pages of an API never end, or their records change in each pass."""
 
 
 class PageTooLarge(SourceUnreadable):
-    """A page that is larger than max_page_bytes once inflated."""
+    """A decompressed page of an API is larger than max_page_bytes."""
 
 
 class DateFailed(PipelineError):
-    """One date that cannot be built; the others are."""
+    """A date cannot be built. It does not stop the other dates."""
 
 
 class NotLanded(DateFailed):
-    """A date to reprocess that was never extracted."""
+    """A date has no landed raw file, but the run has to reprocess it."""
 
 
 class UnfitMap(DateFailed):
-    """A map that fits none of many records: nothing of them is normalized."""
+    """The map of the fields finds no valid record, no amount or no order line in many records. None is normalized."""
 
 
 class ShrunkDate(DateFailed):
-    """An extraction that lacks too many of a date's landed orders."""
+    """An extraction lacks more of a date's landed order_ids than max_vanished_share allows."""
 
 
 class CorruptPartition(DateFailed):
-    """A published file that differs from what its manifest says."""
+    """A published file differs from its manifest."""
 
 
 class UnreadableDimension(PipelineError):
-    """A dimension's CSV that cannot be read as the table it should hold."""
+    """users_csv or products_csv cannot be read as a table."""
 
 
 class UnusableWarehouse(PipelineError):
-    """A warehouse.db that DuckDB cannot open."""
+    """warehouse.db is not a DuckDB database that can be rebuilt in place."""
 
 
 class ExtraMissing(PipelineError):
-    """A command whose packages are an extra that is not installed."""
+    """A command needs the packages of an extra that is not installed."""
 
 
 class NoScheduler(PipelineError):
-    """No luigid answers where the run looks for one."""
+    """No luigid answers, and the run has no local scheduler."""
 
 
 class CheckFailed(PipelineError):
-    """A data check that found rows."""
+    """A data check found rows that violate it."""
 
 
 class RunFailed(PipelineError):
-    """The end of a run in which something could not be published."""
+    """Something could not be published. The message names each failure."""

@@ -11,7 +11,7 @@ from pipeline.errors import PipelineError
 
 logger = logging.getLogger("pipeline")
 
-# luigi's words for an error in reading parameters and settings, the user's to mend
+# luigi logs this text for an error in parameters or settings, which the user can fix
 BEFORE_SCHEDULING = "Uncaught exception in luigi"
 
 
@@ -27,19 +27,19 @@ def _shown(value: object) -> str:
 
 
 class _OneLineErrors(logging.Filter):
-    """Turns luigi's traceback of a PipelineError into one line, since it is the user's to mend, not ours.
+    """Turns luigi's traceback of a PipelineError into one line: the user can fix the error without the code.
 
-    What many tasks meet, such as a full disk, is told once.
+    An error that many tasks meet in a row, such as a full disk, is logged once.
     """
 
-    _told = ""
+    _last_line = ""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
         cause = _pipeline_error(error)
         if cause is not None:
             record.msg, record.args, record.exc_info = one_line(cause), (), None
-            self._told, before = record.msg, self._told
+            self._last_line, before = record.msg, self._last_line
             return record.msg != before
         elif isinstance(error, (ValueError, ParameterException)) and record.msg == BEFORE_SCHEDULING:
             record.msg, record.args, record.exc_info = one_line(error), (), None
@@ -47,7 +47,7 @@ class _OneLineErrors(logging.Filter):
 
 
 def one_line(error: BaseException) -> str:
-    """An error and what caused it, without a traceback."""
+    """The error and its causes as one line, without a traceback."""
     found = _pipeline_error(error) or error
     texts = [f"{type(found).__name__}: {found}"]
     while found.__cause__ is not None and not isinstance(found, PipelineError):
@@ -63,8 +63,8 @@ def _pipeline_error(error: BaseException | None) -> PipelineError | None:
 
 
 def configure_logging() -> None:
-    """Send events to stderr, unless the program has set up the logger itself; shorten what luigi says."""
-    # luigi would show the value of a setting that it does not know, which may be a secret; RunAll names such settings
+    """Send events to stderr, unless the program has configured logging itself. Shorten luigi's tracebacks."""
+    # luigi's warning shows the value of an unknown setting, which may be a secret. RunAll warns without the value
     warnings.filterwarnings("ignore", category=UnconsumedParameterWarning)
     if not logger.handlers and not logging.getLogger().handlers:
         handler = logging.StreamHandler(sys.stderr)

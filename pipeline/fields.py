@@ -1,4 +1,4 @@
-"""Where a shop's JSON keeps what the contract names: paths such as $.customer.id, and the map of an order's fields."""
+"""The map of an order: for each field of the contract a path in the shop's JSON, such as $.customer.id."""
 
 import json
 import re
@@ -18,7 +18,7 @@ FIELDS = (*ORDER_FIELDS, *(f"items.{name}" for name in ITEM_FIELDS))
 MICROSECONDS = {"epoch_seconds": 1_000_000, "epoch_millis": 1_000}
 RFC2822, UNLESS_ZERO, WITHOUT_CHILDREN, HUNDREDTHS = "rfc2822", "unless_zero", "without_children", "hundredths"
 DECIMALS = {"minor_units": ISO_4217, "stripe_minor_units": STRIPE}
-# of a line that belongs to another line of its order, for without_children
+# the form without_children drops an item that has this field: the item belongs to another item of its order
 PARENT: Path = ("parent_item_id",)
 FORMS: dict[str, tuple[str, ...]] = {
     "user_id": (UNLESS_ZERO,),
@@ -30,7 +30,7 @@ FORMS: dict[str, tuple[str, ...]] = {
 }
 
 EXCLUDE = "exclude"
-# what a shop may lack for good, and how the map says so: a record is an object, which has no element 0
+# the fields that a map may set to `none`. Their path is then $[0]: a record is an object, and it has no element 0
 NONE, MAY_BE_NONE, NOWHERE = "none", ("amount", "items"), (0,)
 
 _STEP = re.compile(r'\.([A-Za-z_][\w-]*)|\."([^"]+)"|\[(\d+)\]')
@@ -54,7 +54,7 @@ def parse_path(text: str) -> Path:
 
 
 def path_text(path: Path) -> str:
-    """The path as it is written."""
+    """The inverse of parse_path."""
     return "$" + "".join(f"[{step}]" if isinstance(step, int) else _name_text(step) for step in path)
 
 
@@ -63,7 +63,7 @@ def _name_text(name: str) -> str:
 
 
 def found(value: Any, path: Path) -> Any:
-    """What a parsed JSON value has at the path; None where there is nothing."""
+    """The value at the path in parsed JSON. None if nothing is there."""
     for step in path:
         if isinstance(step, str) and isinstance(value, dict):
             value = value.get(step)
@@ -76,7 +76,7 @@ def found(value: Any, path: Path) -> Any:
 
 @dataclass(frozen=True)
 class Place:
-    """A path, and the form in which the value is written there: empty where it is the contract's own."""
+    """A path, and the form of the value there, such as epoch_seconds. An empty form is that of the contract."""
 
     path: Path
     form: str = ""
@@ -88,14 +88,14 @@ class Place:
 
 
 def parse_place(name: str, text: str) -> Place:
-    """The place of a field, such as `$.created epoch_seconds`, or `none` where it may be missing. Raises ValueError."""
+    """The place in a setting such as `$.created epoch_seconds`, or `none` for amount and items. Raises ValueError."""
     if text.strip() == NONE and name in MAY_BE_NONE:
         return Place(NOWHERE)
     path, _, form = text.strip().rpartition(" ") if not text.strip().endswith('"') else (text, "", "")
     if form not in FORMS.get(name, ()):
         path, form = text, ""
     place = Place(parse_path(path), form)
-    # an element of items that is no object is no line
+    # only an object is an order line, so the path in an item starts with a name
     if name.startswith("items.") and not (place.path and isinstance(place.path[0], str)):
         raise ValueError(text)
     return place
@@ -103,9 +103,9 @@ def parse_place(name: str, text: str) -> Place:
 
 @dataclass(frozen=True)
 class Condition:
-    """An order is excluded if the value at the place is one of these texts or, without any, if it is set.
+    """Excludes an order if its value at the place is one of `values`. Without `values`: if the value is set.
 
-    Not set are a value that is absent, null, false, 0, and the strings "" and "false".
+    A value is not set if it is absent, null, false, 0, "" or "false".
     """
 
     place: Place
@@ -113,7 +113,7 @@ class Condition:
 
 
 def parse_exclude(text: str) -> tuple[Condition, ...]:
-    """The conditions of `$.test, $.status in failed,cancelled`, any of which excludes an order. Raises ValueError."""
+    """The conditions in a setting such as `$.test, $.status in failed,cancelled`. Raises ValueError."""
     return tuple(map(_condition, _NEXT_CONDITION.split(text.strip()))) if text.strip() else ()
 
 
@@ -126,10 +126,10 @@ def _condition(text: str) -> Condition:
 
 
 class FieldMap:
-    """The places of all fields of an order; those that are not given are where the contract has them.
+    """The place of each field of an order. A field that is not given has its place in the contract.
 
-    `texts` has them as they are written, and the conditions that exclude an order, where there are any. `own` names the
-    fields whose place is luigi.cfg's own word, and no preset's.
+    `texts` holds the places as they are written, and under `exclude` the conditions if there are any. `own` names the
+    fields whose place is set in luigi.cfg and not by a preset.
     """
 
     def __init__(self, places: Mapping[str, str], own: Collection[str] = ()) -> None:
@@ -155,7 +155,7 @@ class FieldMap:
 
     @cached_property
     def digest(self) -> str:
-        """Short, and another for every other map."""
+        """12 hex digits that identify the map."""
         return sha256(json.dumps(self.texts, sort_keys=True).encode()).hexdigest()[:12]
 
     @cached_property
@@ -185,10 +185,10 @@ AS_THE_CONTRACT = FieldMap({})
 
 
 def map_of(texts: Mapping[str, str] | Any) -> FieldMap | None:
-    """The map whose texts a manifest keeps; none where it keeps none, since the fields are as the contract has them."""
+    """The map from the texts in a manifest. None without texts: then the records have the fields of the contract."""
     return FieldMap(texts) if texts else None
 
 
 def texts_of(fields: FieldMap | None) -> dict[str, str] | None:
-    """What a manifest keeps of a map."""
+    """The texts of a map, for a manifest. None without a map."""
     return fields.texts if fields is not None else None

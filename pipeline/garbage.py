@@ -1,4 +1,4 @@
-"""When Python looks for garbage: not while it imports, which leaves none and makes it look again and again."""
+"""Pauses Python's garbage collector during imports, which start it often and leave no garbage."""
 
 import gc
 from collections.abc import Iterator

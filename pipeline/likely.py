@@ -1,4 +1,4 @@
-"""What a shop's records hold where a field is expected, and which of it may be that field under another name."""
+"""Hints for a field that a map does not find in a shop's records: the names there, and the setting to try."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.fields import AS_THE_CONTRACT, ITEM_FIELDS, FieldMap, Path, found, path_text
 
-# other names of a field, without the marks between words; from the order objects of Shopify, WooCommerce, Stripe,
+# other names of each field, as lower-case letters and digits; from the order objects of Shopify, WooCommerce, Stripe,
 # Magento and BigCommerce, and from common usage
 OTHER_NAMES = {
     "order_id": ("id", "orderid", "ordernumber", "number", "incrementid", "entityid", "reference"),
@@ -22,8 +22,8 @@ OTHER_NAMES = {
     "price": ("unitprice", "priceeach", "priceinctax", "unitamount"),
 }
 SHOWN_NAMES = 12
+# two names are alike from this ratio of difflib on
 ALIKE = 0.8
-Found = dict[Path, Any]
 
 
 def place_of(field: str) -> str:
@@ -32,9 +32,10 @@ def place_of(field: str) -> str:
 
 
 def hint(field: str, record: bytes, fields: FieldMap | None, then: str) -> str:
-    """The names that a record has where the field is looked for, and the setting that may be meant, if one fits.
+    """The end of a message about a missing field: the names beside it, and a setting if exactly one name fits.
 
-    `then` applies that setting. Empty for a record that is no JSON object.
+    The names are those of the record, or of its first item for a field of items. `then` is the command that applies
+    the setting. Returns "" if the record is not a JSON object.
     """
     try:
         value = json.loads(record)
@@ -57,7 +58,7 @@ def hint(field: str, record: bytes, fields: FieldMap | None, then: str) -> str:
 
 
 def _values(value: dict[str, Any], at: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """What an object holds, and what the objects in it hold."""
+    """The path and value of each member of an object, and of each member of an object directly in it."""
     for name, held in value.items():
         yield (*at, name), held
         if isinstance(held, dict) and not at:

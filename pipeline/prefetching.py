@@ -1,4 +1,4 @@
-"""An iterator that works ahead: the next item is made in a thread while the one before is used."""
+"""An iterator that makes the next item in a thread while the caller uses the current one."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ Item = TypeVar("Item")
 
 
 def prefetched(items: Iterable[Item]) -> Iterator[Item]:
-    """The items in their order; an error in making one is raised where it would have been yielded."""
+    """The items in their order. An error in making an item is raised when the caller asks for that item."""
     source = iter(items)
     end = object()
     with ThreadPoolExecutor(1) as maker:

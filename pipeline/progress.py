@@ -1,23 +1,23 @@
-"""How far a piece of work is: as a bar on stderr when that is a terminal, and to whoever else listens."""
+"""Progress of a piece of work: shown as a bar if stderr is a terminal, and passed to a listener."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-# what is being done, how much of it, out of how much, and a remark
+# the name of the work, the amount done, the total amount, a remark
 Listener = Callable[[str, int, int, str], None]
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 def listen(listener: Listener) -> None:
-    """Have this thread's work told to a listener from now on."""
+    """Pass the progress of this thread's work to the listener from now on."""
     _listener.set(listener)
 
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
-    """Show how much of `total` is done; call what is given with each amount that was done, and a remark if any."""
+    """Show how much of `total` is done. Call the yielded function with each amount done, and a remark if any."""
     listener, done = _listener.get(), 0
     with _bar(what, total) as show:
 

@@ -1,4 +1,4 @@
-"""Text for people: nothing in it can steer their terminal, and a reader who has left, as `head` does, is no error."""
+"""Printing for people: text cannot control their terminal, and a closed pipe, as after `head`, is not an error."""
 
 import io
 import os
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 def printable(text: str | bytes) -> str:
-    """The text with each character or byte that is not printable escaped, as in \\x1b; JSON stays as it is."""
+    """The text with each unprintable character or byte escaped, such as \\x1b. JSON on one line is unchanged."""
     if isinstance(text, bytes):
         text = text.decode(errors="backslashreplace")
     if text.isprintable():
@@ -18,12 +18,12 @@ def printable(text: str | bytes) -> str:
 
 @contextmanager
 def printing() -> Iterator[None]:
-    """Print to stdout meanwhile, whatever its encoding; it ends quietly when nobody reads any more."""
+    """Let the block print to stdout in any encoding. If the reader closes the pipe, the block ends without an error."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # what is buffered still would fail once more when Python ends
+        # otherwise Python would fail once more at its end, when it flushes the buffer
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

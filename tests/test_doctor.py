@@ -475,7 +475,7 @@ def test_a_field_map_by_which_orders_would_be_discarded_is_a_warning(of_api, opt
     with scripted(lambda *_: (200, {}, LISTED)) as api:
         (finding,) = of_api(api.url, f"--orders-fields-{option}", value)
     assert finding.startswith("warning")
-    assert f"of which would be discarded: 1 {reason}; mend: see [orders_fields]" in finding
+    assert f"a run would discard 1 {reason}; mend: see [orders_fields]" in finding
 
 
 def test_an_api_that_gives_orders_of_any_date_is_a_warning(of_api):

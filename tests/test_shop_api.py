@@ -118,8 +118,8 @@ def test_a_date_whose_page_never_comes_fails_alone_and_the_next_run_heals_it(lak
     ("reply", "settings", "told"),
     [
         (lambda api, _: (200, {}, page(next_cursor=str(len(api.requests)))), {}, "empty pages in a row"),
-        (lambda api, _: (200, {}, page(order(len(api.requests)), next_cursor="same")), {}, "made already"),
-        (lambda *_: (200, {}, page(order(1))), {"pagination": "page_number"}, "records of the page before"),
+        (lambda api, _: (200, {}, page(order(len(api.requests)), next_cursor="same")), {}, "requested before"),
+        (lambda *_: (200, {}, page(order(1))), {"pagination": "page_number"}, "the same records as the page before"),
         (lambda *_: (200, {}, b" " * 5000), {"max_page_bytes": 4096}, "max_page_bytes"),
         (
             lambda *_: (200, {"Content-Encoding": "gzip"}, gzip.compress(b" " * 5_000_000)),
@@ -129,12 +129,12 @@ def test_a_date_whose_page_never_comes_fails_alone_and_the_next_run_heals_it(lak
         (
             lambda *_: (200, {"Link": '<https://elsewhere.example/orders?page=2>; rel="next"'}, page(order(1))),
             {"pagination": "link_header"},
-            "another host",
+            "a next page at elsewhere.example",
         ),
         (
             lambda api, _: (200, {}, page(*(order(n) for n in range(len(api.requests))), total=100)),
             {},
-            "no two held the same",
+            "no two of 5 passes gave the same records",
         ),
     ],
     ids=["empty_pages", "repeated_cursor", "ignored_page", "too_large", "inflates", "other_host", "unstable"],
@@ -320,7 +320,7 @@ def test_many_failures_in_a_row_spare_the_api_the_rest(lake: LakeUnderTest) -> N
     with scripted(lambda *_: (404, {}, b"")) as api:
         assert not run(lake, api, SINCE + dt.timedelta(days=300))
     assert len(api.requests) < 20
-    assert "not asked for, since 4 dates in a row had failed" in lake.errors[-1]
+    assert "not asked for, because 4 dates in a row had failed" in lake.errors[-1]
 
 
 def test_retry_after_is_seconds_or_a_date_up_to_the_cap() -> None:

@@ -1,4 +1,4 @@
-"""The vendors' styles, one a module: each one's windows, limits, pages, errors and shape of an order."""
+"""The vendors' styles, one per module: windows, limits, pages, errors and the shape of an order."""
 
 from mock_shop.vendors.bigcommerce import BigCommerce
 from mock_shop.vendors.magento import Magento

@@ -1,4 +1,4 @@
-"""BigCommerce's style: v2 orders."""
+"""BigCommerce's style."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,7 +11,7 @@ from mock_shop.vendors.shaping import money, whole_instant
 
 
 class BigCommerce(Plain):
-    """Both ends of a window count, the body is an array, and status 204 says that there are no orders (any more)."""
+    """v2 orders: both ends belong to a window, the body is an array, status 204 is a page without orders."""
 
     path = "/stores/mock/v2/orders"
     default_limit, max_limit = 50, 250

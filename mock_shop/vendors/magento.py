@@ -19,7 +19,7 @@ PAGE = "searchCriteria[currentPage]"
 
 
 class Magento(Plain):
-    """A window is two filters; a page past the last one is the last one; a line is a parent and its child."""
+    """A window is two filters, a page after the last one repeats the last one, a line is a parent and its child."""
 
     path = "/rest/V1/orders"
     default_limit, max_limit = 20, 300
@@ -68,7 +68,7 @@ class Magento(Plain):
 
 
 def _configured(item_id: int, item: dict[str, Any]) -> list[dict[str, Any]]:
-    """A product with options as Magento has it: the parent with the price, and the child that was chosen."""
+    """Magento's two items for a product with options: the parent with the price, and the chosen child."""
     line = {"item_id": item_id, "product_type": "configurable", "sku": item.get("sku"), "qty_ordered": item.get("qty")}
     child = line | {"item_id": item_id + 1, "product_type": "simple", "parent_item_id": item_id}
     return [line | {"price": number(item.get("price"))}, child | {"price": 0}]

@@ -1,4 +1,4 @@
-"""Values of an order as the contract has it, for the shapes of the vendors."""
+"""Converts values of the contract's orders to the forms that the vendors write."""
 
 import re
 from collections.abc import Callable
@@ -9,27 +9,27 @@ from typing import Any
 from mock_shop.feed import Order, instant
 
 NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,2})?", re.ASCII)
-# more digits than any number that the contract accepts
+# more digits than any number of the contract has
 EXACT = Context(prec=150)
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a number of the contract, or the text of one."""
+    """Whether the value is a number of the contract, or the text of one."""
     return not isinstance(value, bool) and NUMBER.fullmatch(str(value)) is not None
 
 
 def money(value: Any) -> Any:
-    """A number as a string; anything else as it is."""
+    """A number as a string. Any other value is unchanged."""
     return str(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else value
 
 
 def number(value: Any) -> Any:
-    """The text of a number as a number; anything else as it is."""
+    """The text of a number as a number. Any other value is unchanged."""
     return Decimal(value) if isinstance(value, str) and is_number(value) else value
 
 
 def minor_units(value: Any, decimals: int) -> Any:
-    """A number in units of its last decimal, whole unless it has more of them; anything else as it is."""
+    """A number in minor units of `decimals` decimals, an integer if it is whole. Any other value is unchanged."""
     if not is_number(value):
         return value
     exact = EXACT.scaleb(Decimal(value), decimals)
@@ -37,13 +37,13 @@ def minor_units(value: Any, decimals: int) -> Any:
 
 
 def items(order: Order) -> list[dict[str, Any]]:
-    """The lines of an order."""
+    """The items of an order that are objects."""
     found = order.get("items")
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
 def line_items(order: Order, price: Callable[[Any], Any]) -> list[dict[str, Any]]:
-    """The lines as Shopify and WooCommerce have them, which differ in how a price is written."""
+    """The lines in the shape of Shopify and WooCommerce. `price` writes a price: the two differ only there."""
     return [
         {"id": place, "sku": item.get("sku"), "quantity": item.get("qty"), "price": price(item.get("price"))}
         for place, item in enumerate(items(order))
@@ -51,6 +51,6 @@ def line_items(order: Order, price: Callable[[Any], Any]) -> list[dict[str, Any]
 
 
 def whole_instant(order: Order, name: str) -> datetime | None:
-    """A timestamp of the order in whole seconds, UTC."""
+    """A timestamp of the order in UTC, cut to whole seconds. None if it is not valid."""
     time = instant(order.get(name))
     return time and time.astimezone(UTC).replace(microsecond=0)

@@ -9,12 +9,12 @@ from mock_shop.feed import Entry, Feed, Order, dumped
 from mock_shop.styles import Answer, Asked, BadRequest, Plain, links, with_parameters
 from mock_shop.vendors.shaping import line_items, money, whole_instant
 
-# the zone of the shop, in which times are written
+# the shop's time zone, in which times are written
 SHOP_ZONE = timezone(timedelta(hours=-5))
 
 
 class Shopify(Plain):
-    """Admin REST: both ends of a window count; Link has the next page's URL, with only limit and page_info."""
+    """Both ends belong to a window. Link has the next page's URL, with the parameters limit and page_info only."""
 
     path = "/admin/api/2025-01/orders.json"
     default_limit, max_limit = 50, 250
@@ -77,7 +77,7 @@ class Shopify(Plain):
         return Answer(body, {"X-Shopify-Shop-Api-Call-Limit": "1/40"} | others)
 
     def _at(self, asked: Asked, url: str, start: int) -> str:
-        """The URL of another page: limit, and one token for all other parameters."""
+        """The URL of another page: with limit, and with a token for all other parameters."""
         state = {name: value for name, value in asked.query.items() if name != "limit"} | {"start": str(start)}
         token = base64.urlsafe_b64encode(dumped(state)).decode()
         return with_parameters(url.split("?")[0], limit=asked.limit, page_info=token)

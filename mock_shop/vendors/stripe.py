@@ -1,4 +1,4 @@
-"""Stripe's style: its lists."""
+"""Stripe's style."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ THREE_DECIMALS = ["bhd", "jod", "kwd", "omr", "tnd"]
 
 
 class Stripe(Plain):
-    """Stripe's lists: newest first, a page starts after an id, times are epoch seconds."""
+    """Lists with the newest order first. A page starts after an id. Times are epoch seconds."""
 
     path = "/v1/orders"
     own_names = ("id", "created", "updated")

@@ -9,7 +9,7 @@ from mock_shop.vendors.shaping import line_items, money, number, whole_instant
 
 
 class WooCommerce(Plain):
-    """REST v3: neither end of a window counts, the body is an array, headers have the totals."""
+    """Neither end belongs to a window, the body is an array, headers have the totals."""
 
     path = "/wp-json/wc/v3/orders"
     default_limit, max_limit = 10, 100

@@ -1,10 +1,10 @@
-"""Cuts a JSON array into its elements, one a line, in one vectorised pass over buffers of any size."""
+"""Cuts a JSON array into its elements, one per line, in one vectorised pass over buffers of any size."""
 
 import numpy as np
 
 QUOTE, BACKSLASH, NEWLINE, SPACE, COMMA, OPENING, CLOSING = (ord(char) for char in '"\\\n ,[]')
 BLANKS = b" \t\n\r"
-# what a buffer is never cut behind, since what it means depends on what follows
+# a buffer is never cut after these bytes, because their meaning depends on the bytes that follow
 RUNS = BLANKS + b"\\"
 STEP_BYTES = 2 << 20
 
@@ -20,12 +20,11 @@ _BLANK[list(BLANKS)] = True
 
 
 class ArrayScan:
-    """Feed it an array from its opening bracket on. Whether each element is JSON is for the reader of the lines.
+    """Feed it the bytes of an array, from the opening bracket on. It does not check whether an element is JSON.
 
-    Line breaks between an element's tokens become spaces (inside a string they are a syntax error, and stay one);
-    blanks around an element go. `closed` is
-    True once the array's closing bracket was seen; `rest` is then what
-    follows the last element, that bracket included.
+    Line breaks between the tokens of an element become spaces. Line breaks in a string are a syntax error and stay.
+    Blanks around an element are removed. `closed` is True once the closing bracket was seen. `rest` is then the text
+    from the closing bracket on.
     """
 
     def __init__(self) -> None:
@@ -79,7 +78,7 @@ class ArrayScan:
         return self._lines(view[:cut], separators=separators, left_out=left_out)
 
     def _around(self, view: np.ndarray, blanks: np.ndarray) -> np.ndarray:
-        """Of the blanks between elements' tokens, those next to a separator or a bracket of the array."""
+        """The blanks that lie next to a separator or a bracket of the array, that is, around an element."""
         if not len(blanks):
             return blanks
         starts = np.flatnonzero(np.diff(blanks, prepend=-2) != 1)
@@ -91,7 +90,7 @@ class ArrayScan:
         return chosen
 
     def _lines(self, view: np.ndarray, *, separators: np.ndarray, left_out: np.ndarray) -> bytes:
-        """Separators become newlines; what is left out goes."""
+        """The lines that are complete. Separators become newlines; the positions in `left_out` are removed."""
         view[separators] = NEWLINE
         keep = np.ones(len(view), bool)
         keep[left_out] = False
@@ -105,7 +104,7 @@ class ArrayScan:
 
 
 def _escaped(view: np.ndarray, quotes: np.ndarray) -> np.ndarray:
-    """Which quotes follow an odd run of backslashes."""
+    """Which quotes follow an odd number of backslashes."""
     after_backslash: np.ndarray = (quotes > 0) & (view[quotes - 1] == BACKSLASH)
     if not after_backslash.any():
         return after_backslash

@@ -1,4 +1,4 @@
-"""What a run wants of a source of orders, a dump or a shop's API alike."""
+"""The interface of a source of orders: a dump or a shop's API."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,47 +13,47 @@ from pipeline.sources.raw import Shape
 
 @dataclass(frozen=True)
 class Changes:
-    """The dates that hold, or held, changed orders; `api`: what asking an API for them took."""
+    """The dates that changed orders have or had. `api` counts the pages, requests and retries that an API took."""
 
     dates: set[str]
     api: dict[str, int] = field(default_factory=dict)
 
 
 class Source(Protocol):
-    """Where orders come from. What it raises: BadSetting for settings that cannot be meant, and SourceUnreadable."""
+    """A source of orders. Its methods raise BadSetting for settings that cannot be used, and SourceUnreadable."""
 
     @property
     def shape(self) -> Shape:
-        """How its records are shaped."""
+        """The url, the path of the array of orders, and the map of their fields."""
 
     @property
     def origin(self) -> str:
-        """What the manifests of its raw partitions say that they are made from."""
+        """The `made_from` in the manifests of its raw partitions."""
 
     @property
     def bytes_to_lay_out(self) -> int:
-        """How many bytes of the lake's disk it takes while it is landed."""
+        """About the bytes of disk that its spool takes while it is landed: the size of the dump, 0 for an API."""
 
     def dates(self, run: Run, asked: Range, *, writes: bool = True) -> list[str]:
-        """The dates that it has to offer in a range, or all of them. Without `writes` the lake stays as it is."""
+        """The dates to land: all dates of a dump, every date in the range of an API. `writes` False: writes nothing."""
 
     def land(self, run: Run, dates: list[str]) -> None:
         """Publish the raw partition of each date that is not complete. A date that fails does not stop the others.
 
-        Raises RunFailed naming the dates that failed, unless the intent is to keep going.
+        Raises RunFailed, which names the dates that failed, unless the intent has keep_going.
         """
 
     def changed(self, run: Run, since: datetime, asked: Range) -> Changes:
-        """What has changed since an instant, and what was never landed of the range."""
+        """The dates with changes since an instant, and the dates in the range that were never landed."""
 
     def differing(self, lake: Lake, dates: list[str]) -> list[str]:
-        """The dates of which other records are landed than it has now, as far as it knows without being asked."""
+        """The dates whose landed records differ from the source's, by what is known of it. Does not read the source."""
 
     def extent(self, lake: Lake) -> str | None:
-        """Which dates it has, in words, as far as it knows without being asked; None where it does not."""
+        """Its dates in words, such as 2025-01-15..2025-01-31. None if they are not known. Does not read the source."""
 
     def probe(self, run: Run) -> list[Diagnosis]:
-        """Whether it answers, asked as little as can be."""
+        """Whether the source answers the smallest possible request."""
 
     def all_records(self) -> Iterator[bytes] | None:
-        """Buffers of whole lines with all of its records; None where it cannot be searched."""
+        """All records of the source in buffers of whole lines. None if the source cannot be searched."""

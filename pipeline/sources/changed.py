@@ -1,4 +1,4 @@
-"""From when on `--changed-since auto` looks for changes."""
+"""The instant since which --changed-since looks for changes."""
 
 from datetime import datetime, timedelta
 
@@ -10,19 +10,19 @@ STATE = "raw/_changed_since.json"
 
 
 def start_of(run: Run, asked: datetime | str, overlap_minutes: float) -> datetime | None:
-    """The instant from which on updates are asked for.
+    """The instant, naive UTC, since which updates are asked for. It is `asked`, if that is a time.
 
-    With `auto` it is when the last such run started, or, if a partition that was asked for later speaks for an earlier
-    moment, that moment; before there was such a run, the moment of the oldest answer. None when nothing is landed.
-    Raises BadSetting when the last such run was later than this one.
+    For `auto` it is `overlap_minutes` before the earliest of these: the as_of of the last run that called move_on, and
+    answers_as_of of each partition that was asked for after that run. Without such a run all partitions count. Dropped
+    dates do not count. None without any of these. Raises BadSetting if the last such run was later than this one.
     """
     if isinstance(asked, datetime):
         return asked
     lake, known = run.lake, _last_run(run.lake)
     if known is not None and known > run.intent.stamp:
         raise BadSetting(
-            f"--changed-since auto: the last such run was as of {known}, later than this one as of {run.intent.stamp}; "
-            "expected an earlier one; give --changed-since a time"
+            f"--changed-since auto: the last such run was as of {known}, later than this run as of {run.intent.stamp}; "
+            "expected a run that is later than the last one; give --changed-since a time"
         )
     manifests = [manifest for date in lake.partitions("raw") if date != UNDATED and (manifest := lake.raw(date))]
     landed = [manifest for manifest in manifests if manifest.id is not None and not manifest.dropped]
@@ -32,7 +32,7 @@ def start_of(run: Run, asked: datetime | str, overlap_minutes: float) -> datetim
 
 
 def _last_run(lake: Lake) -> str | None:
-    """The stamp of the last run from which `auto` goes on; None when there was none."""
+    """The stamp of the last run that called move_on. None if there was none."""
     as_of = (lake.files.read(STATE) or {}).get("as_of")
     try:
         moment(as_of)
@@ -42,7 +42,7 @@ def _last_run(lake: Lake) -> str | None:
 
 
 def move_on(run: Run) -> None:
-    """Remember that everything updated before this run is published."""
+    """Save the stamp of this run, from which the next `auto` starts. Every update before it must be published."""
     with run.lake.work.locked():
         run.lake.files.write(STATE, {"as_of": run.intent.stamp})
         run.lake.files.sync_folders([STATE])

@@ -1,4 +1,4 @@
-"""Where arrays open in JSON text; nothing behind the place that is looked for is read."""
+"""Finds the start of an array in JSON text. The text after that start is not read."""
 
 import json
 from collections.abc import Iterator
@@ -7,17 +7,17 @@ from pipeline.engine import NotJson, tokens
 from pipeline.fields import Path
 
 PUNCTUATION, OPENS_A_VALUE = ("}", "]", ",", ":"), ("{", "[", ",", ":")
-# a value behind another one without a comma, as where a line of NDJSON is cut off and the next one follows
+# a value that follows another value without a comma, as after a line of NDJSON that is cut off
 MISPLACED = "misplaced"
 
 
 def opening(data: bytes, path: Path) -> int | None:
-    """The position of the bracket that opens the array at a path; None when the text does not come to such an array."""
+    """The byte position of the bracket that opens the array at a path. None if there is no such array."""
     return next((position for kind, at, position in _values(data) if kind == "[" and at == path), None)
 
 
 def first_array_of_objects(data: bytes, *, unless: Path) -> Path | None:
-    """Where the first array of objects is; None without one, and in an object that has a text or number at `unless`."""
+    """The path of the first array of objects. None without one, or if a string or number is at the path `unless`."""
     found, array = None, None
     for kind, at, _ in _values(data):
         if kind == MISPLACED or (at == unless and kind in ("string", "number")):
@@ -29,8 +29,8 @@ def first_array_of_objects(data: bytes, *, unless: Path) -> Path | None:
 
 
 def _values(data: bytes) -> Iterator[tuple[str, Path, int]]:
-    """(kind, path, position) of each value of the first JSON value and of itself, as far as it is JSON."""
-    # the text's position in each container that is open: a name, or the number of elements before it
+    """(kind, path, byte position) of the first JSON value and of each value in it. Stops at a syntax error."""
+    # for each open container, the name of the current member or the index of the current element
     at: list[str | int] = []
     kinds: list[str] = []
     name, before = "", ","

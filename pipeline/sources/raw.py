@@ -1,4 +1,4 @@
-"""Raw partitions, whatever they come from: what is landed, how it is published, and by which map it is read."""
+"""Raw partitions of any source: whether they are landed, how they are published, and the map to read them by."""
 
 import os
 from dataclasses import dataclass
@@ -19,26 +19,26 @@ def is_landed(lake: Lake, date: str, raw_id: str) -> bool:
 
 
 def is_intact(lake: Lake, date: str, raw_id: str) -> bool:
-    """Landed, and with the very bytes: who asks the source again wants damage mended, too."""
+    """Whether the date is landed and the bytes of its file match the id. If not, the file is landed again."""
     return is_landed(lake, date, raw_id) and is_raw(raw_id, lake.files.bytes_of(raw_name(date)))
 
 
 def publication(run: Run, date: str, answer: RawManifest, because: str) -> Publication[RawManifest]:
-    """What publishes the raw file that is staged under its name, which the answer of the source describes."""
+    """The publication of the date's staged raw file. `answer` is the manifest of the source's answer."""
     name, accepts = raw_name(date), run.lake.landed(date).accepts_fields
     manifest = replace(as_answered(run, answer, because), accepts_fields=accepts)
     return Publication(RAW_STAGE.manifest_at(date), manifest, {name: run.lake.files.stage(name)})
 
 
 def as_answered(run: Run, manifest: RawManifest, because: str) -> RawManifest:
-    """The manifest of what the source has said in this run."""
+    """The manifest, with this run as the one that asked the source."""
     return replace(manifest, as_of=run.intent.stamp, asked_at=run.intent.stamp, because=because)
 
 
 def confirm(run: Run, date: str, answer: RawManifest, because: str) -> None:
-    """The source still says what is landed: only the manifest learns that it was asked again.
+    """Note that the source was asked again and gave the landed records. Only the manifest changes.
 
-    The landed records speak for the later one of both answers, since both are the same.
+    Its answers_as_of becomes the later one of the two answers.
     """
     landed = run.lake.raw(date) or answer
     moment = max(landed.answers_as_of, answer.answers_as_of)
@@ -47,13 +47,13 @@ def confirm(run: Run, date: str, answer: RawManifest, because: str) -> None:
 
 
 def has_better(run: Run, date: str, answer: str) -> bool:
-    """Whether what is landed of a date speaks for a later moment than `answer`: only --force replaces that."""
+    """Whether the landed partition speaks for a later moment than `answer`. Then only --force replaces it."""
     landed = run.lake.raw(date)
     return landed is not None and not run.intent.force and run.lake.whole(landed) and landed.answers_as_of > answer
 
 
 def keep(run: Run, date: str, because: str) -> None:
-    """The source has no better answer than what is landed: only the manifest learns that it was asked again."""
+    """Note that the source was asked again and had no better answer. Only the manifest changes."""
     landed = run.lake.raw(date)
     if landed is not None:
         _note_asked(run, date, landed, because)
@@ -64,10 +64,8 @@ def _note_asked(run: Run, date: str, landed: RawManifest, because: str) -> None:
 
 
 def future_updates(engine: Engine, lines: Lines, at: datetime, fields: FieldMap | None) -> int:
-    """How many updated_at of the lines are in the future at a moment: more of them come due as time goes by.
-
-    Most often none is, and DuckDB reads all: then no line needs a second look.
-    """
+    """How many updated_at of the lines are in the future at a moment, naive UTC."""
+    # usually no updated_at is in the future, and DuckDB can read every line: then this quick count is enough
     doubts = any(_counted(engine, lines, at, fields, known_plain=True).values())
     return _counted(engine, lines, at, fields, known_plain=False)["future_updates"] if doubts else 0
 
@@ -85,10 +83,10 @@ ORDERS_AT: Path = ("orders",)
 
 @dataclass(frozen=True)
 class Shape:
-    """Where luigi.cfg says that orders come from, where the array of them is, and where each has its fields.
+    """The source in luigi.cfg: its url, the path of the array of orders, and the map of an order's fields.
 
-    Without a map the fields are as the contract has them. With `insists`, luigi.cfg itself names the place of the
-    array, and not a preset: a dump that has no such place is not what is meant.
+    Without a map the records have the fields of the contract. `insists` says that luigi.cfg and not a preset sets the
+    path of the array. A dump without an array at that path is then refused.
     """
 
     url: str
@@ -97,7 +95,7 @@ class Shape:
     insists: bool = False
 
     def is_of(self, made_from: str | None) -> bool:
-        """Whether a raw partition came from there. Dumps of one folder are of one shop, such as a file a day."""
+        """Whether a raw partition came from this source. Dumps in one folder count as one source, as one file a day."""
         if made_from is None or made_from == self.url:
             return made_from is not None
         paths = [source for source in (made_from, self.url) if "://" not in source]
@@ -105,15 +103,15 @@ class Shape:
 
 
 def digest_of(fields: FieldMap | None) -> str:
-    """Another text for every other map; empty for records as the contract has them."""
+    """The digest of a map. Empty without a map."""
     return fields.digest if fields is not None else ""
 
 
 def fields_of(manifest: RawManifest, shape: Shape | None = None) -> FieldMap | None:
-    """The map by which a raw partition is read.
+    """The map by which a raw partition is read. None: its records have the fields of the contract.
 
-    It is the one of luigi.cfg where that names the shop which the partition came from, so that a corrected map works
-    with --reprocess; else the one it was landed with.
+    If the partition came from the source in luigi.cfg, the map of luigi.cfg counts, so a corrected map works with
+    --reprocess. Otherwise the map counts with which the partition was landed.
     """
     if shape is not None and shape.is_of(manifest.made_from):
         return shape.fields

@@ -1,4 +1,4 @@
-"""Which of a date's landed orders are gone from its source, and how many may be."""
+"""Landed orders that are gone from the source, and the limit on their share of a date."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -15,9 +15,9 @@ SCAN_BYTES = 64 << 20
 
 
 def landed_order_ids(lake: Lake, engine: Engine, date: str) -> set[str]:
-    """The order_ids that are landed of a date.
+    """The landed order_ids of a date, from its raw file.
 
-    Those of its raw file; if that is lost or cut, also those of what was made of it, normalized or curated.
+    If the raw file is lost or cut, also those from the date's normalized and curated files.
     """
     manifest, name = lake.landed(date), raw_name(date)
     found: set[str] = set()
@@ -30,7 +30,7 @@ def landed_order_ids(lake: Lake, engine: Engine, date: str) -> set[str]:
 
 
 def made_order_ids(lake: Lake, engine: Engine, table: Table, date: str) -> list[str]:
-    """The order_ids of a date's Parquet file; none when it is not there or cannot be read."""
+    """The order_ids of a date's Parquet file. Empty if the file is missing or cannot be read."""
     found: list[str] = []
     with suppress(EngineError):
         engine.register_files(table, lake.paths(table, [date]), "published")
@@ -49,14 +49,14 @@ def order_ids(engine: Engine, pieces: Iterable[bytes], fields: FieldMap | None) 
 
 
 def blocks(file: BinaryIO) -> Iterator[bytes]:
-    """A file of lines in buffers of whole ones."""
+    """The content of a file in buffers of whole lines."""
     file.seek(0)
     while block := file.read(SCAN_BYTES):
         yield block + file.readline()
 
 
 def has_shrunk(vanished: set[str], landed: set[str], intent: Intent) -> bool:
-    """Whether more of the landed orders are gone than may be."""
+    """Whether more than max_vanished_share of the landed orders are gone."""
     return len(vanished) > intent.max_vanished_share * len(landed)
 
 

@@ -1,4 +1,4 @@
-"""A JSON dump as buffers of records, one a line: an array, NDJSON or an object with an array; plain, .gz or .zst."""
+"""A JSON dump as buffers of records, one per line: an array, NDJSON or an object with an array; plain, .gz or .zst."""
 
 import os
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ COMPRESSION_BY_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 EPOCH = datetime(1970, 1, 1)
 MAX_MTIME_NS = 1 << 62
-# how far an object is looked through for the array of its orders
+# how much of an object is searched for an array of objects
 ENVELOPE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Dump:
-    """A dump file as it is now; two are equal when nothing about the file, and how it is read, has changed."""
+    """A dump file in its present state. Two are equal if path, size, mtime and shape are."""
 
     path: str
     size: int
@@ -41,7 +41,7 @@ class Dump:
 
     @property
     def key(self) -> dict[str, Any]:
-        """What is read of a dump with another one may be something else."""
+        """Identifies what reading the dump gives: two dumps with equal keys give equal records."""
         fields, records = self.shape.fields, self.shape.records
         read_by = {"fields": fields.digest} if fields is not None else {}
         if records != ORDERS_AT:
@@ -70,8 +70,8 @@ class Dump:
     def records(self) -> Iterator[tuple[bytes, bool]]:
         """Buffers of newline-ended records, in the dump's order, and whether they are an array's elements.
 
-        Raises UnreadableDump when the dump is cut off or its frame is not JSON, and SourceUnreadable when the file
-        cannot be read or changes meanwhile.
+        Raises UnreadableDump if the file cannot be read, is cut off, or is not JSON around its records. Raises
+        SourceUnreadable if the file is deleted or changes meanwhile.
         """
         try:
             with _opened(self.path) as stream:
@@ -81,7 +81,7 @@ class Dump:
         except (OSError, pa.ArrowException) as error:
             raise UnreadableDump(f"{self.path}: {error}; expected a whole file; nothing was published") from error
         if Dump.at(self.shape) != self:
-            raise SourceUnreadable(f"{self.path}: it changed while it was read; nothing was published, run again")
+            raise SourceUnreadable(f"{self.path}: the file changed while it was read; nothing was published; run again")
 
     def _records(self, stream: pa.NativeFile) -> Iterator[tuple[bytes, bool]]:
         head = stream.read(READ_BYTES).removeprefix(BYTE_ORDER_MARK)
@@ -99,15 +99,15 @@ class Dump:
                 yield buffer, True
 
     def _refuse_other_place(self) -> None:
-        """Raises UnreadableDump for a dump that is no object with orders in it, where luigi.cfg says that it is one."""
+        """Raises UnreadableDump if luigi.cfg itself sets the path of the array, and the dump has no array there."""
         if self.shape.insists and self.shape.records:
             raise UnreadableDump(
                 f"{self.path}: nothing at [orders_api] records = {path_text(self.shape.records)}; remove that setting "
-                "if the dump is an array or one object a line, else set the path of its array; nothing was published"
+                "if the dump is an array or one object per line, else set the path of its array; nothing was published"
             )
 
     def _refuse_envelope(self, head: bytes) -> None:
-        """Raises UnreadableDump for an object that is no order but holds an array of objects, such as a response."""
+        """Raises UnreadableDump for one object that is no order but holds an array of objects, as a response does."""
         first, _, rest = head.partition(b"\n")
         if (rest.strip() and _is_json(first)) or (len(head) < ENVELOPE_BYTES and not _is_json(head)):
             return
@@ -115,8 +115,8 @@ class Dump:
         array = first_array_of_objects(head, unless=order_id)
         if array is not None:
             raise UnreadableDump(
-                f"{self.path}: one object, without an order_id at {path_text(order_id)}, and with an array of objects "
-                f"at {path_text(array)}; {self._expected}; nothing was published"
+                f"{self.path}: the dump is one object that has no order_id at {path_text(order_id)} but an array of "
+                f"objects at {path_text(array)}; {self._expected}; nothing was published"
             )
 
     def _lines(self, head: bytes, stream: pa.NativeFile) -> Iterator[bytes]:
@@ -144,7 +144,7 @@ class Dump:
             yield last + b"\n"
 
     def _elements(self, first: bytes, stream: pa.NativeFile, before: bytes) -> Iterator[bytes]:
-        """The elements of an array, one a line; `before` is what precedes the array in its object, if it is in one."""
+        """The elements of an array, one per line. `before` is the text before the array, if an object encloses it."""
         scan = ArrayScan()
         data = first
         while data and not scan.closed:
@@ -160,13 +160,13 @@ class Dump:
             rewrite(before + b"[" + after)
         except (NotJson, NotText):
             raise UnreadableDump(
-                f"{self.path}: not JSON around the array of orders ({len(after)} bytes follow it); "
+                f"{self.path}: the text around the array of orders is not JSON ({len(after)} bytes follow the array); "
                 f"{self._expected}; nothing was published"
             ) from None
 
 
 def resolved(path: str) -> str:
-    """The absolute path by which manifests know a dump."""
+    """The absolute path of a dump, as manifests have it."""
     return str(Path(path).resolve())
 
 

@@ -1,4 +1,4 @@
-"""What a dump holds for each date, as one reading of it found."""
+"""The inventory of a dump: what a reading of the dump found for each date."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -16,9 +16,10 @@ INVENTORY = "raw/_inventory.json"
 
 @dataclass
 class Part:
-    """One date of a dump: how many records, the id of their bytes, and where they lie in the spool.
+    """One date of a dump: the number of its records, the id of their bytes, and their segments of the spool.
 
-    `plain_by` is the logic version that found no record among them which has to be read exactly.
+    A segment is an offset and a length in bytes. `plain_by` is the logic version that found no record that DuckDB would
+    misread; None if it found one.
     """
 
     count: int = 0
@@ -35,10 +36,10 @@ class Part:
 
 @dataclass
 class Inventory:
-    """What a dump holds for each date, as read by the run of `as_of`.
+    """What a dump holds for each date. `as_of` is the stamp of the run that read the dump.
 
-    Records are judged by `answers_as_of`, the moment that the dump speaks for: what is later than a day after it is in
-    the future. `is_believed` says whether the dump's mtime counts for that.
+    The dump speaks for the moment `answers_as_of`: a timestamp that is more than a day later is in the future.
+    `is_believed` says whether the dump's mtime counts as the time when the dump was written.
     """
 
     dump: dict[str, Any]
@@ -48,49 +49,49 @@ class Inventory:
     # whether a created_at or updated_at is in the future
     has_future: bool
     parts: dict[str, Part]
-    # what the map does not find in the dump, empty if it fits; None where older versions have not asked
+    # what the map does not find in the dump; empty if the map fits; None if an earlier version did not look
     fault: str | None = None
 
     def of_run(self, dump: Dump, intent: Intent) -> "Inventory | None":
-        """What reading the dump in this run would tell; None when it has to be read for that.
+        """The inventory that reading the dump in this run would give. None if the dump has to be read.
 
-        If nothing in the dump is in the future of one moment, nothing is in that of a later one.
+        If no timestamp is in the future at one moment, none is at a later moment.
         """
-        answer = (spoken_for(dump, intent) if self.is_believed else intent.as_of).strftime(AS_OF_FORMAT)
+        answer = (moment_of_dump(dump, intent) if self.is_believed else intent.as_of).strftime(AS_OF_FORMAT)
         is_same = self.answers_as_of == answer or (not self.has_future and self.answers_as_of < answer)
         if self.dump != dump.key or not is_same or (intent.force and self.as_of < intent.stamp):
             return None
         return replace(self, answers_as_of=answer)
 
     def part(self, date: str) -> Part:
-        """What the dump holds of a date; nothing, if it has no record of it."""
+        """The part of a date. It is empty if the dump has no record of the date."""
         return self.parts.get(date, Part())
 
     def as_json(self) -> dict[str, Any]:
-        """The fields for a JSON file. Not dataclasses.asdict, which copies each of many segments."""
+        """The fields for a JSON file. dataclasses.asdict is too slow here, because it copies every segment."""
         return vars(self) | {"parts": {date: vars(part) for date, part in self.parts.items()}}
 
     def without_segments(self) -> "Inventory":
-        """What can be said without the spool: kept beside raw, so that an unchanged dump is not opened again."""
+        """The inventory that does not need the spool. It is kept in raw, so an unchanged dump is not opened again."""
         return replace(self, parts={date: replace(part, segments=[]) for date, part in self.parts.items()})
 
     def dates(self) -> list[str]:
         return sorted(date for date in self.parts if date != UNDATED)
 
 
-def spoken_for(dump: Dump, intent: Intent) -> datetime:
-    """The moment that a dump speaks for: when it was written, and no later than the run that reads it. Naive UTC."""
+def moment_of_dump(dump: Dump, intent: Intent) -> datetime:
+    """The moment that a dump speaks for, naive UTC: when it was written, but no later than the run's as_of."""
     return min(intent.as_of, dump.written_at)
 
 
 def known_inventory(lake: Lake, dump: Dump, intent: Intent) -> Inventory | None:
-    """What was read of this very dump before, if that is what reading it in this run would tell."""
+    """The saved inventory, if reading the dump in this run would give the same. Otherwise None."""
     inventory = read_inventory(lake)
     return inventory.of_run(dump, intent) if inventory is not None else None
 
 
 def read_inventory(lake: Lake) -> Inventory | None:
-    """The inventory last written, or None."""
+    """The saved inventory. None if there is none, or if it cannot be read."""
     try:
         return msgspec.convert(lake.files.read(INVENTORY), Inventory | None)
     except msgspec.ValidationError:

@@ -1,4 +1,4 @@
-"""Orders of a dump, landed verbatim: one raw partition a date."""
+"""Lands the orders of a dump verbatim: one raw partition per date."""
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
@@ -43,11 +43,11 @@ from pipeline.sources.vanished import blocks, has_shrunk, landed_order_ids, orde
 COPIERS = 2
 
 
-def learn(run: Run, dump: Dump, *, writes: bool = True) -> Inventory:
-    """What the dump holds for each date. An unchanged dump is not opened again, except by --force.
+def up_to_date_inventory(run: Run, dump: Dump, *, writes: bool = True) -> Inventory:
+    """The inventory of the dump. An unchanged dump is not opened again, except by --force.
 
-    Reading it publishes the undated partition and the inventory, unless the lake is to stay as it is. If no record has
-    a date since the map does not fit, that is noted as a failure. Raises UnreadableDump and SourceUnreadable.
+    Reading the dump publishes the undated partition and saves the inventory; `writes` False: writes nothing. If the map
+    does not fit and no record has a date, a failure is noted. Raises UnreadableDump and SourceUnreadable.
     """
     if not writes:
         return peek(run, dump)
@@ -56,12 +56,16 @@ def learn(run: Run, dump: Dump, *, writes: bool = True) -> Inventory:
         with run.lake.work.locked():
             inventory = _read(run, dump)
     if inventory.fault:
-        _tell_fault(run, dump, inventory)
+        _report_fault(run, dump, inventory)
     return inventory
 
 
-def _tell_fault(run: Run, dump: Dump, inventory: Inventory) -> None:
-    """Without a date nothing else would fail, and where all is built already nothing would be said."""
+def _report_fault(run: Run, dump: Dump, inventory: Inventory) -> None:
+    """Report a map that does not fit the dump, in the two cases in which no later stage would.
+
+    If no record has a date, nothing is normalized, so a failure is noted here. If all dates are normalized already, a
+    warning is logged.
+    """
     dates, landed = inventory.dates(), run.lake.raw(UNDATED)
     if dates:
         if all(run.lake.normalized(date) is not None for date in dates):
@@ -75,9 +79,9 @@ def _tell_fault(run: Run, dump: Dump, inventory: Inventory) -> None:
 
 
 def _read(run: Run, dump: Dump) -> Inventory:
-    """The dump's inventory with its spool at hand.
+    """The dump's inventory with a spool. Saves the inventory and takes in the undated records.
 
-    If the undated records cannot be taken in, that is noted as a failure, and the dates go on.
+    If the undated records cannot be taken in, a failure is noted. It does not stop the dates.
     """
     spooled = read_dump(run, dump)
     if known_inventory(run.lake, dump, run.intent) != spooled.without_segments() or not is_taken_in(run.lake, spooled):
@@ -91,7 +95,7 @@ def _read(run: Run, dump: Dump) -> Inventory:
 
 
 def _judge_landed(run: Run, dump: Dump, inventory: Inventory) -> None:
-    """The verdict on this dump is the one on what it has in common with the lake."""
+    """Write the verdict on the map to the manifest of each date that is landed with the dump's records."""
     verdict = _verdict(dump, inventory)
     for date in inventory.dates():
         landed = run.lake.raw(date)
@@ -113,16 +117,16 @@ def _take_in(run: Run, dump: Dump, spooled: Inventory) -> Inventory:
 
 
 def _read_anew(run: Run, dump: Dump, error: SpoolDamaged) -> Inventory:
-    """The inventory of a new spool, since the one that is there has other bytes than were written to it."""
+    """The inventory of a new spool. The spool that is there is damaged and is deleted."""
     emit("spool_damaged", level=logging.WARNING, reason=error, advice="none; the dump is read again")
     run.lake.work.remove(DUMP_SPOOLS)
     return read_dump(run, dump)
 
 
 def land(run: Run, dump: Dump, todo: dict[str, str], outcome: Outcome) -> None:
-    """Publish the raw partition of each date, for the reasons in `todo`. Call it under the lake's lock.
+    """Publish the raw partition of each date in `todo`, which maps a date to the reason. Call it under the lake's lock.
 
-    Dates that failed are in `outcome`. Raises UnreadableDump and SourceUnreadable.
+    Dates that fail are added to `outcome`. Raises UnreadableDump and SourceUnreadable.
     """
     inventory = known_inventory(run.lake, dump, run.intent) or _read(run, dump)
     unchanged = [date for date in todo if is_intact(run.lake, date, inventory.part(date).id)]
@@ -153,7 +157,7 @@ def land(run: Run, dump: Dump, todo: dict[str, str], outcome: Outcome) -> None:
 
 
 def _answer(dump: Dump, inventory: Inventory, date: str) -> RawManifest:
-    """What the dump says of a date."""
+    """The manifest of a date by the dump's inventory."""
     part = inventory.part(date)
     return RawManifest(
         id=part.id,
@@ -172,8 +176,8 @@ def _warn_of_older(dates: list[str], inventory: Inventory) -> None:
             "older_dump",
             level=logging.WARNING,
             dates=fold_dates(dates),
-            reason=f"the dump is of {shown(inventory.answers_as_of)}, what is landed is of a later moment and stays",
-            advice="--force lands these dates from it all the same",
+            reason=f"the dump is of {shown(inventory.answers_as_of)}; the landed records are of a later time and stay",
+            advice="to land these dates from this dump, add --force",
         )
 
 
@@ -187,7 +191,10 @@ class _Landing:
     outcome: Outcome
 
     def staged(self, inventory: Inventory) -> tuple[list[str], list[Publication[RawManifest]]]:
-        """The dates that stay as they are, and what publishes the others but those that fail. Raises SpoolDamaged."""
+        """The dates that stay as they are, and the publications of the others. A date that fails is in neither.
+
+        Raises SpoolDamaged.
+        """
         stay = [] if self.run.intent.allow_shrink else self._refuse_shrunk(inventory)
         dates = [date for date in self.because if date not in {*stay, *self.outcome.failed}]
         with ThreadPoolExecutor(COPIERS) as pool:
@@ -198,10 +205,10 @@ class _Landing:
         return publication(self.run, date, _answer(self.dump, inventory, date), self.because[date])
 
     def _refuse_shrunk(self, inventory: Inventory) -> list[str]:
-        """Fail the dates of which more than max_vanished_share of the landed order_ids are nowhere in the dump.
+        """Fail each date if more than max_vanished_share of its landed order_ids are nowhere in the dump.
 
-        Returns the open dates of which the dump holds nothing at all, not even under other dates: it may be the dump
-        of another day, so these stay as they are.
+        Returns the open dates that stay as they are instead: the dump has no record of such a date, and its landed
+        orders are not under other dates either. It may be the dump of another day.
         """
         known = set(self.run.lake.dates()).intersection(self.because)
         if not known:
@@ -211,16 +218,16 @@ class _Landing:
             gone = self._gone(engine, inventory, landed)
         if gone:
             refuse_damaged(self.run.lake, self.dump, inventory)
-        silent = [date for date in landed if _may_be_of_another_day(self.run, date, inventory)]
-        stay = [date for date in silent if date in gone or not landed[date]]
-        _warn_of_silence(stay)
+        absent = [date for date in landed if _is_open_and_absent(self.run, date, inventory)]
+        stay = [date for date in absent if date in gone or not landed[date]]
+        _warn_of_absent(stay)
         for date, vanished in gone.items():
             if date not in stay:
                 self.outcome.fail(date, shrunk(date, vanished, landed[date], self.dump.path, self.run.intent))
         return stay
 
     def _gone(self, engine: Engine, inventory: Inventory, landed: dict[str, set[str]]) -> dict[str, set[str]]:
-        """The landed order_ids that are nowhere in the dump, of the dates of which too many are."""
+        """The landed order_ids that are nowhere in the dump, for each date that lacks too many."""
         gone, fields = {}, self.dump.shape.fields
         for date, before in landed.items():
             now = order_ids(engine, [part_bytes(self.run.lake, self.dump, inventory.part(date))], fields)
@@ -235,8 +242,8 @@ class _Landing:
         }
 
 
-def _may_be_of_another_day(run: Run, date: str, inventory: Inventory) -> bool:
-    """Whether the dump has no record of an open date of which some are landed."""
+def _is_open_and_absent(run: Run, date: str, inventory: Inventory) -> bool:
+    """Whether the date is open and has landed records, but the dump has none."""
     landed = run.lake.raw(date)
     return (
         landed is not None
@@ -248,12 +255,12 @@ def _may_be_of_another_day(run: Run, date: str, inventory: Inventory) -> bool:
     )
 
 
-def _warn_of_silence(dates: list[str]) -> None:
+def _warn_of_absent(dates: list[str]) -> None:
     if dates:
         emit(
             "open_date_not_in_dump",
             level=logging.WARNING,
             dates=fold_dates(dates),
             reason="the dump holds no record of these open dates; their landed records stay, and the dates stay open",
-            advice="where each dump holds single days, set [orders_api] settle_hours = 0",
+            advice="if each dump holds single days, set [orders_api] settle_hours = 0",
         )

@@ -11,12 +11,12 @@ from pipeline.observe.diagnosis import ERROR, OK, WARNING, Diagnosis
 from pipeline.sources.base import Changes
 from pipeline.sources.dump.file import Dump, resolved
 from pipeline.sources.dump.inventory import Inventory, read_inventory
-from pipeline.sources.dump.land import land, learn
+from pipeline.sources.dump.land import land, up_to_date_inventory
 from pipeline.sources.raw import Shape
 
 
 class DumpSource:
-    """The dump at the path of a shape, as it is whenever it is asked."""
+    """The dump at the path of a shape. Each call uses the file in its present state."""
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
@@ -31,7 +31,7 @@ class DumpSource:
         return os.path.getsize(self.shape.url) if os.path.isfile(self.shape.url) else 0
 
     def dates(self, run: Run, asked: Range, *, writes: bool = True) -> list[str]:
-        self._inventory = learn(run, Dump.at(self.shape), writes=writes)
+        self._inventory = up_to_date_inventory(run, Dump.at(self.shape), writes=writes)
         return self._inventory.dates()
 
     def land(self, run: Run, dates: list[str]) -> None:
@@ -43,13 +43,13 @@ class DumpSource:
             outcome.close(run.lake, run.intent)
 
     def changed(self, run: Run, since: datetime, asked: Range) -> Changes:
-        """The dates whose records are others than the landed ones, whenever they changed; `since` does not matter."""
-        inventory = learn(run, Dump.at(self.shape))
+        """The dates whose records differ from the landed ones, and those never landed. `since` does not matter."""
+        inventory = up_to_date_inventory(run, Dump.at(self.shape))
         new = [date for date in inventory.dates() if run.lake.raw(date) is None]
         return Changes({*_differing(run.lake, inventory, run.lake.dates()), *new})
 
     def differing(self, lake: Lake, dates: list[str]) -> list[str]:
-        """By the inventory that was read last; none before there is one."""
+        """The dates whose landed records differ from the saved inventory. Empty without an inventory."""
         inventory = self._inventory or read_inventory(lake)
         return _differing(lake, inventory, dates) if inventory is not None else []
 
@@ -69,10 +69,10 @@ class DumpSource:
             with open(dump.path, "rb") as file:
                 file.read(1)
         except OSError as error:
-            mend = "mend: let this user read it, or see [orders_api] url"
+            mend = "mend: give this user the right to read the file, or see [orders_api] url"
             return [Diagnosis(ERROR, "source", f"{dump.path}: {error.strerror}", mend)]
         if not dump.size:
-            return [Diagnosis(WARNING, "source", f"{dump.path}: an empty file", "mend: see what writes the dump")]
+            return [Diagnosis(WARNING, "source", f"{dump.path}: an empty file", "mend: check what writes the dump")]
         return [Diagnosis(OK, "source", f"{dump.path}: {dump.size:,} bytes")]
 
     def all_records(self) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Splits a dump by date, in one pass, into one file; counts what each date has."""
+"""Splits a dump by date into one file, in one pass, and makes its inventory."""
 
 import hashlib
 import logging
@@ -28,18 +28,19 @@ from pipeline.lake import AS_OF_FORMAT, Intent, Run, raw_id, shown
 from pipeline.prefetching import prefetched
 from pipeline.progress import progress
 from pipeline.sources.dump.file import Dump
-from pipeline.sources.dump.inventory import Inventory, Part, spoken_for
+from pipeline.sources.dump.inventory import Inventory, Part, moment_of_dump
 
 UNDATED_DAY = np.iinfo(np.int32).max
 
 
-def laid_out(dump: Dump, path: str, run: Run, is_believed: bool) -> Inventory:
-    """The dump, split by date into the file at path. `is_believed`: whether its mtime may be when it was written.
+def split_by_date(dump: Dump, path: str, run: Run, is_believed: bool) -> Inventory:
+    """Write the dump's records to the file at `path`, sorted by date in each buffer; returns the dump's inventory.
 
-    By the mtime of a copied or unpacked file most of its records may be in the future. Then the dump is read once more
-    as if it were written now.
+    `is_believed` says whether the dump's mtime counts as the time when the dump was written. A copied or unpacked file
+    may have an mtime that is too early. If more than half of the dated records are in the future of the mtime, the dump
+    is read once more as if it were written now. Raises UnreadableDump and SourceUnreadable.
     """
-    answer = spoken_for(dump, run.intent) if is_believed else run.intent.as_of
+    answer = moment_of_dump(dump, run.intent) if is_believed else run.intent.as_of
     splitter = _read_into(dump, path, answer, run.open_engine)
     if answer < run.intent.as_of and 2 * splitter.future > splitter.dated:
         is_believed = False
@@ -48,8 +49,9 @@ def laid_out(dump: Dump, path: str, run: Run, is_believed: bool) -> Inventory:
             level=logging.WARNING,
             dump=dump.path,
             written_at=shown(answer.strftime(AS_OF_FORMAT)),
-            reason=f"{splitter.future:,} of its {splitter.dated:,} dated records are later; it counts as written now",
-            advice="touch it when it is written",
+            reason=f"{splitter.future:,} of its {splitter.dated:,} dated records are later than its modification time; "
+            "the dump counts as written now",
+            advice="touch the dump after it is written, copied or unpacked",
         )
         splitter = _read_into(dump, path, run.intent.as_of, run.open_engine)
     return splitter.inventory(run.intent, is_believed=is_believed)
@@ -63,14 +65,14 @@ def _read_into(dump: Dump, path: str, answer: datetime, open_engine: OpenEngine)
 
 
 class _Splitter:
-    """Sorts buffers of lines by date, and keeps count of what each date holds."""
+    """Sorts buffers of lines by date, and keeps the part of each date: count, id and segments."""
 
     def __init__(self, dump: Dump, answers_as_of: datetime) -> None:
         self._dump, self._answers_as_of, self._fit = dump, answers_as_of, Fit(dump.shape.fields)
         self._parts: dict[str, Part] = {}
         self._digests: dict[str, Any] = {}
         self._future_updates: dict[str, int] = {}
-        # records with a created_at that is a timestamp, and those of them that are in the future
+        # the number of records with a valid created_at, and of those whose created_at is in the future
         self.dated = self.future = 0
 
     def read(self, engine: Engine, spool: BinaryIO) -> None:
@@ -119,9 +121,10 @@ class _Splitter:
         spool.write(content)
 
     def _judge(self, engine: Engine, lines: Lines, *, array_in: str | None) -> tuple[np.ndarray, ...]:
-        """Each line's day since 1970 (UNDATED_DAY without one), and whether its updated_at is in the future.
+        """For each line: its day since 1970, whether its updated_at is in the future, whether to read it exactly.
 
-        And whether it is to be read exactly. In an array every line must be JSON.
+        The day of a line without a usable date is UNDATED_DAY. `array_in` is the path of a dump that is an array. Then
+        raises UnreadableDump for a line that is not JSON.
         """
         self._fit.look(engine, lines, self._answers_as_of)
         exactly = bind_lines(
@@ -154,7 +157,7 @@ class _Splitter:
 
 
 def _blank(lines: Lines, rows: np.ndarray, days: np.ndarray) -> np.ndarray:
-    """Which of the rows are blank lines; only an undated one can be."""
+    """Which of the rows are blank lines. Only an undated row can be blank."""
     blank = np.zeros(len(rows), bool)
     array = lines.array()
     for place in np.flatnonzero(days[rows] == UNDATED_DAY):
@@ -171,6 +174,6 @@ def _refuse_syntax_errors(engine: Engine, lines: Lines, path: str) -> None:
             continue
         except NotJson as error:
             raise UnreadableDump(
-                f"{path}: an element of the array is {error} of that element; expected JSON throughout; "
+                f"{path}: an element of the array is {error}, counted from its start; expected JSON throughout; "
                 "nothing was published"
             ) from None

@@ -1,4 +1,4 @@
-"""A dump split by date, once, into one file from which any number of dates is published, and its inventory."""
+"""The spool of a dump: a file with its records by date, from which dates are published, and its inventory."""
 
 import hashlib
 import json
@@ -12,28 +12,28 @@ from pipeline.events import emit
 from pipeline.lake import DUMP_SPOOLS, Lake, Run, Spool, is_id_of
 from pipeline.sources.dump.file import Dump
 from pipeline.sources.dump.inventory import Inventory, Part, known_inventory, read_inventory
-from pipeline.sources.dump.splitting import laid_out
+from pipeline.sources.dump.splitting import split_by_date
 
 RECORDS, INVENTORY = "records", "inventory.json"
 
 
 class SpoolDamaged(StorageUnusable):
-    """The spool has other bytes than were written: it is not synced, so a power cut may cut it."""
+    """The bytes of the spool differ from those that were written. A power cut may damage it, since it is not synced."""
 
 
 def _spool(lake: Lake, dump: Dump) -> Spool:
-    """The spool of a dump; another dump, or the same path with other content, has another."""
+    """The spool of a dump. Another dump, or other content at the same path, has another spool."""
     key = json.dumps(dump.key, sort_keys=True)
     return lake.work.spool(DUMP_SPOOLS, hashlib.sha256(key.encode()).hexdigest()[:16])
 
 
 def open_records(lake: Lake, dump: Dump) -> BinaryIO:
-    """The records of all dates, which a Part reads from. Raises OSError."""
+    """The file with the records of all dates, for Part.read. Raises OSError."""
     return open(_spool(lake, dump).path(RECORDS), "rb")
 
 
 def read_dump(run: Run, dump: Dump) -> Inventory:
-    """The dump's inventory with its spool at hand; reads the dump unless both are. Call it under the lake's lock."""
+    """The dump's inventory with a spool. Reads the dump if a usable one is missing. Call it under the lake's lock."""
     spooled = _spooled(run.lake, dump)
     return (spooled.of_run(dump, run.intent) if spooled is not None else None) or split(run, dump)
 
@@ -46,21 +46,21 @@ def _spooled(lake: Lake, dump: Dump) -> Inventory | None:
 
 
 def peek(run: Run, dump: Dump) -> Inventory:
-    """What the dump holds, without writing anything."""
+    """The dump's inventory. Writes nothing."""
     known = known_inventory(run.lake, dump, run.intent)
     if known is not None:
         return known
-    return laid_out(dump, os.devnull, run, _was_believed(run, dump))
+    return split_by_date(dump, os.devnull, run, _was_believed(run, dump))
 
 
 def split(run: Run, dump: Dump) -> Inventory:
-    """Lay the dump out by date in its spool, in one pass; a date's records keep the dump's order.
+    """Read the dump in one pass into a new spool. The records of a date keep the dump's order.
 
-    Raises UnreadableDump; then nothing is left of the spool.
+    Raises UnreadableDump and SourceUnreadable; then there is no new spool.
     """
     staged = Spool(run.lake.work.scratch("spool"))
     staged.begin()
-    inventory = laid_out(dump, staged.path(RECORDS), run, _was_believed(run, dump))
+    inventory = split_by_date(dump, staged.path(RECORDS), run, _was_believed(run, dump))
     staged.put(INVENTORY, json.dumps(inventory.as_json()))
     run.lake.work.remove(DUMP_SPOOLS)
     staged.move_to(_spool(run.lake, dump))
@@ -70,7 +70,7 @@ def split(run: Run, dump: Dump) -> Inventory:
 
 
 def _was_believed(run: Run, dump: Dump) -> bool:
-    """Whether this dump's mtime was believed, or the dump was never read."""
+    """Whether the mtime of this dump was believed at the last reading, or the dump was never read."""
     inventory = read_inventory(run.lake)
     return inventory is None or inventory.is_believed or inventory.dump != dump.key
 
@@ -102,4 +102,4 @@ def refuse_damaged(lake: Lake, dump: Dump, inventory: Inventory) -> None:
 def _compare(lake: Lake, dump: Dump, part: Part, digest: str) -> None:
     if not is_id_of(part.id, digest):
         name = _spool(lake, dump).path(RECORDS)
-        raise SpoolDamaged(f"{name}: other bytes than were written to it; expected a disk that keeps what is written")
+        raise SpoolDamaged(f"{name}: its bytes differ from those that were written; check the disk and run again")

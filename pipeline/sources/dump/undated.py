@@ -1,4 +1,4 @@
-"""The undated partition: all records without a usable date that any dump had, each judged as it was when it came."""
+"""The undated partition: the records without a usable date of all dumps. Each keeps the reason it came with."""
 
 import hashlib
 from collections import Counter
@@ -32,7 +32,7 @@ MANIFEST = RAW_STAGE.manifest_at(UNDATED)
 
 
 def is_taken_in(lake: Lake, inventory: Inventory) -> bool:
-    """Whether the undated records of a dump have been taken in, also if they have left the partition since."""
+    """Whether the undated records of a dump were taken in. Some of them may have left the partition since."""
     landed, part = lake.raw(UNDATED), inventory.part(UNDATED)
     if landed is None:
         return not part.count and not lake.files.has(RAW) and not lake.files.has(QUARANTINE)
@@ -40,11 +40,11 @@ def is_taken_in(lake: Lake, inventory: Inventory) -> bool:
 
 
 def take_in(run: Run, dump: Dump, inventory: Inventory) -> None:
-    """Publish the union of what is landed undated and of a dump's undated records. Call it under the lake's lock.
+    """Publish the union of the landed undated records and a dump's undated records. Call it under the lake's lock.
 
-    Records leave that the dump holds with a date, and those whose moment is more than `undated_days` ago, unless the
-    dump still holds them. A part that was taken in before is not merged again except by --force, or if records were
-    lost. Raises SpoolDamaged, OSError, and CorruptPartition when the landed records cannot be read.
+    A landed record leaves if the dump holds it with a date. It also leaves if it came more than `undated_days` ago and
+    the dump does not hold it. A part that was taken in before is merged again only by --force, or if records were lost.
+    Raises SpoolDamaged, OSError, and CorruptPartition if the landed records cannot be read.
     """
     if is_taken_in(run.lake, inventory) and run.lake.raw(UNDATED) is None:
         return
@@ -83,7 +83,7 @@ def _publish_changes(run: Run, made: "Staged", changes: UndatedChanges) -> None:
 
 
 def empty(run: Run, reason: str) -> int:
-    """Drop all undated records, of which those that a dump still has do not come back except by --force; how many.
+    """Drop all undated records; returns their number. Those that a dump still has come back only by --force.
 
     Raises StorageUnusable.
     """
@@ -104,14 +104,14 @@ def empty(run: Run, reason: str) -> int:
 
 @dataclass
 class Staged:
-    """The partition as it will be, written where it can be published from. `reasons` discard its records, one each."""
+    """The staged partition: its manifest, and the reason to discard each record."""
 
     manifest: RawManifest
     reasons: list[str]
 
 
 def staged(run: Run, engine: Engine, now: Undated, answer: RawManifest, because: str) -> Staged:
-    """Write these records, and their quarantine, to be published. `answer` says which dumps they are from."""
+    """Stage these records and their quarantine. `answer` has the answers_as_of, taken_in and made_from to publish."""
     run.lake.files.stage_bytes(RAW, now.content)
     reasons = write_quarantine(engine, now, run.lake.files.stage(QUARANTINE))
     digest = hashlib.sha256(now.content).hexdigest()
@@ -128,13 +128,16 @@ def staged(run: Run, engine: Engine, now: Undated, answer: RawManifest, because:
 
 
 def publication(lake: Lake, made: Staged) -> Publication[RawManifest]:
-    """What publishes the records and their quarantine."""
+    """The publication of the staged records and their quarantine."""
     quarantine = lake.files.stage(QUARANTINE) if made.reasons else None
     return Publication(MANIFEST, made.manifest, {RAW: lake.files.stage(RAW), QUARANTINE: quarantine})
 
 
 def publish(lake: Lake, made: Staged) -> None:
-    """Replace the partition. After a kill in between, the manifest says what either content is. Raises OSError."""
+    """Replace the partition. Raises OSError.
+
+    While it is replaced, the manifest has the segments of the old and of the new content, so a kill loses neither.
+    """
     landed = lake.raw(UNDATED)
     segments = (segments_of(landed) if landed is not None else {}) | (made.manifest.segments or {})
     taken_in = _taken_in(landed) if landed is not None else None
@@ -146,7 +149,7 @@ def publish(lake: Lake, made: Staged) -> None:
 
 
 def _taken_in(manifest: RawManifest | None) -> dict[str, str]:
-    """The ids of the parts that were taken in and the moments they spoke for; records of them may have left."""
+    """The id of each part that was taken in, with its answers_as_of. Records of a part may have left since."""
     if manifest is None:
         return {}
     if manifest.taken_in is not None:
@@ -164,7 +167,7 @@ def _limit(run: Run) -> str:
 
 
 def _dated(lake: Lake, dump: Dump, inventory: Inventory, lines: list[bytes], engine: Engine) -> np.ndarray:
-    """Which of the lines the dump holds under a date."""
+    """Which of the lines the dump holds with a date."""
     found = np.zeros(len(lines), bool)
     of_date: dict[str, set[bytes]] = {}
     bound = split_lines(b"".join(lines))

@@ -1,4 +1,4 @@
-"""The records of the undated partition, each with the moment by which it is judged: read, and put in quarantine."""
+"""Reads the records of the undated partition, each with its origin, and writes them to quarantine."""
 
 import hashlib
 import logging
@@ -38,7 +38,7 @@ class Origin(NamedTuple):
 
 @dataclass
 class Undated:
-    """The records of the partition, in order, and where each came from."""
+    """The records of the partition in order, and the origin of each."""
 
     lines: list[bytes]
     origins: list[Origin]
@@ -54,33 +54,33 @@ class Undated:
 
     @property
     def segments(self) -> list[Segment]:
-        """How many neighbouring records share an origin, from the first to the last."""
+        """Runs of neighbouring records with the same origin, in order."""
         return [
             Segment(len(list(records)), origin.answers_as_of, texts_of(origin.fields) or UNSET)
             for origin, records in groupby(self.origins)
         ]
 
     def only(self, stays: list[bool]) -> "Undated":
-        """The records that stay."""
+        """The records whose element of `stays` is true."""
         return Undated(list(compress(self.lines, stays)), list(compress(self.origins, stays)))
 
 
 @dataclass(frozen=True)
 class Landed:
-    """The records of the partition, and where they were found."""
+    """The records of the partition, and the state of their files."""
 
     records: Undated
-    # the raw file has the bytes whose hash is the id of the manifest
+    # the raw file's hash is the id of the manifest
     is_intact: bool = False
-    # whether records that the manifest counts are nowhere any more
+    # the manifest counts records, but both files are missing
     is_lost: bool = False
 
 
 def landed_records(lake: Lake) -> Landed:
-    """The records of the partition as it is; none when there is none.
+    """The records of the partition. Empty if there is no partition.
 
-    If the raw file is lost, damaged or without its manifest they are those in quarantine. Raises CorruptPartition when
-    neither file can be read.
+    If the raw file is lost, damaged or without its manifest, the records are read from quarantine. Raises
+    CorruptPartition if neither file can be read.
     """
     manifest = lake.raw(UNDATED)
     data = lake.files.bytes_of(RAW) if lake.files.has(RAW) else None
@@ -90,24 +90,24 @@ def landed_records(lake: Lake) -> Landed:
         return Landed(Undated.of(split(data), segments), is_intact=manifest is not None and manifest.id == digest)
     lines = _quarantined(lake)
     if lines is None and manifest is None and data is not None:
-        # raw is replaced whole, so without a manifest it is what was landed last
+        # the raw file is always replaced whole, so even without a manifest it has the records landed last
         lines = split(data)
     if lines is not None:
         return Landed(Undated(lines, [Origin(_oldest_moment(lake))] * len(lines)))
     counted = manifest.counts.extracted if manifest is not None else 0
     if not counted or (data is None and not lake.files.has(QUARANTINE)):
         if counted:
-            reason = f"{RAW} and {QUARANTINE} are gone; the records that no dump holds any more are lost"
+            reason = f"{RAW} and {QUARANTINE} are missing; records that the present dump does not hold are lost"
             emit("undated_lost", level=logging.WARNING, records=counted, reason=reason)
         return Landed(Undated([], []), is_lost=bool(counted))
     raise CorruptPartition(
-        f"{RAW}: its bytes are not those that were landed, and {QUARANTINE} cannot be read either; "
-        "restore one of them from a backup, or delete both and run again: then only what the dump has comes back"
+        f"{RAW}: its bytes are not those that were landed, and {QUARANTINE} cannot be read; restore one of the two "
+        "files from a backup, or delete both and run again: then only the records of the present dump come back"
     )
 
 
 def _oldest_moment(lake: Lake) -> str:
-    """The earliest moment that the records can have come at, for records whose dump is not known."""
+    """The earliest moment at which records of an unknown dump can have come."""
     manifest = lake.raw(UNDATED)
     if manifest is None:
         written_at = map(lake.files.modified_at, lake.files.names(os.path.dirname(RAW)))
@@ -117,14 +117,14 @@ def _oldest_moment(lake: Lake) -> str:
 
 
 def segments_of(manifest: RawManifest) -> dict[str, list[Segment]]:
-    """The segments of the raw file by the sha256 of its content; of lakes of before, all records came at once."""
+    """The segments of the raw file, by the sha256 of its content. Earlier versions wrote none: then one segment."""
     if manifest.segments:
         return manifest.segments
     return {str(manifest.id): [Segment(records=manifest.counts.extracted, answers_as_of=moment_of(manifest))]}
 
 
 def moment_of(manifest: RawManifest) -> str:
-    """The newest moment that the partition speaks for; empty when none is known."""
+    """The newest moment that the partition speaks for. Empty if none is known."""
     return manifest.answers_as_of or manifest.as_of
 
 
@@ -135,7 +135,7 @@ def split(data: bytes) -> list[bytes]:
 
 
 def _quarantined(lake: Lake) -> list[bytes] | None:
-    """The records in quarantine; None when their file is not there or cannot be read."""
+    """The records in quarantine. None if the file is missing or cannot be read."""
     try:
         records: list[bytes] = pq.read_table(lake.files.fetch(QUARANTINE), partitioning=None)["record"].to_pylist()
     except (OSError, KeyError, pa.ArrowException):
@@ -144,7 +144,7 @@ def _quarantined(lake: Lake) -> list[bytes] | None:
 
 
 def write_quarantine(engine: Engine, now: Undated, target: str) -> list[str]:
-    """Write every record with the reason to discard it; the reasons. Writes nothing when there are none."""
+    """Write each record with the reason to discard it; returns the reasons. Without records it writes no file."""
     reasons: list[str] = []
     for fields, group in groupby(now.origins, key=lambda origin: origin.fields):
         end = len(reasons) + len(list(group))
@@ -163,5 +163,5 @@ def _reasons(engine: Engine, chosen: Undated, fields: FieldMap | None) -> list[s
     at = pa.array(np.array([moment(origin.answers_as_of) for origin in chosen.origins], "datetime64[us]"))
     rows = normalized(engine, lines, pa.nulls(lines.size, pa.date32()), at, fields).discarded
     found = dict(zip(rows["position"].to_pylist(), rows["reason"].to_pylist(), strict=True))
-    # an undated record whose created_at is acceptable can only have been in the future when it came
+    # a record with an acceptable created_at is undated only because its created_at was in the future when it came
     return [found.get(position, FUTURE) for position in range(lines.size)]

@@ -1,4 +1,4 @@
-"""Which dates a late update concerns: where an order is now, and where the lake has it."""
+"""The dates that an updated order concerns: the date it has in the API, and its dates in the lake."""
 
 from datetime import datetime
 
@@ -18,11 +18,11 @@ from pipeline.sources.vanished import blocks, order_ids
 
 
 def changed_dates(run: Run, shop: Shop, since: datetime) -> Changes:
-    """The dates that hold, or held, an order that the API gives as updated since an instant. Raises BadSetting."""
+    """The dates, in the API and in the lake, of the orders that were updated since an instant. Raises BadSetting."""
     if not shop.settings.updated_since_param:
         raise BadSetting(
             "--changed-since: [orders_api] updated_since_param is empty, so this API cannot be asked for updates; "
-            "expected the name of its parameter; without one, --force extracts chosen dates again"
+            "expected the name of its parameter; if it has none, extract the dates again with --force"
         )
     with run.lake.work.extracting(), run.open_engine() as engine:
         window = Window("changed", since, None)
@@ -48,7 +48,7 @@ def _dates(run: Run, engine: Engine, shop: Shop, spool: WindowSpool) -> set[str]
 
 
 def _holding(run: Run, engine: Engine) -> set[str]:
-    """The dates whose normalized partitions hold a changed order, and those whose partitions cannot be read."""
+    """The dates whose normalized partition holds a changed order, and those whose partition cannot be read."""
     lake = run.lake
     whole = [date for date in lake.partitions("normalized") if lake.is_whole(NORMALIZED_STAGE, date)]
     try:

@@ -1,4 +1,4 @@
-"""One page of a shop's API: a GET, its whole body, read and checked; retried until it is one or the limits are met."""
+"""Gets a page of a shop's API: sends the GET, reads the body, checks it, and retries within limits."""
 
 import threading
 import time
@@ -14,13 +14,13 @@ from urllib3.exceptions import HTTPError
 
 from pipeline.errors import PageTooLarge, RequestRefused, RetriesExhausted
 from pipeline.events import emit
-from pipeline.sources.rest.pages import Course, Page, Transient, read_page
+from pipeline.sources.rest.pages import Page, PassGuard, Transient, read_page
 from pipeline.sources.rest.shop import Request, Shop, Window, origin
 
 READ_BYTES = 1 << 16
 READ_REFUSAL_BYTES = 1 << 12
 SHOWN_REFUSAL_CHARACTERS = 200
-# a page without orders, as some shops say that there are none
+# some shops answer a window without orders with this status
 NO_CONTENT = 204
 RETRIED_STATUS = {408, 429}
 SETTINGS_BY_STATUS = {
@@ -34,11 +34,11 @@ SETTINGS_BY_STATUS = {
 
 
 class Stopped(Exception):
-    """The extraction was given up while this window waited."""
+    """The extraction was stopped while this window waited."""
 
 
 class Pace:
-    """How fast all windows together may ask: one every so often, and none while the API wants a rest."""
+    """Limits the requests of all windows together to a rate, and pauses them while the API asks for a pause."""
 
     def __init__(self, max_requests_per_second: float) -> None:
         self._gap = 1 / max_requests_per_second
@@ -54,31 +54,31 @@ class Pace:
         self.sleep(turn - now)
 
     def rest(self, seconds: float) -> None:
-        """Let nobody ask for so long."""
+        """Pause the requests of all windows."""
         with self._lock:
             self._next = max(self._next, time.monotonic() + seconds)
 
     def sleep(self, seconds: float) -> None:
-        """Raises Stopped when the extraction is given up meanwhile."""
+        """Raises Stopped if the extraction is stopped meanwhile."""
         if self._stopped.wait(max(seconds, 0)):
             raise Stopped
 
     def stop(self) -> None:
-        """Wake everybody up, to end."""
+        """Stop the extraction: every window that waits raises Stopped."""
         self._stopped.set()
 
 
 class _Session(requests.Session):
-    """A session whose credentials go to the shop's own scheme, host and port only, wherever it is redirected."""
+    """A session that sends the credentials only to the shop's own scheme, host and port, also after a redirect."""
 
     def __init__(self, shop: Shop) -> None:
         super().__init__()
         self._shop = shop
-        # as requests writes it: with an international name in ASCII
+        # requests encodes an international host name in ASCII
         self._origin = origin(str(requests.Request("GET", shop.url).prepare().url))
-        # BigCommerce's older APIs answer with XML otherwise
+        # without this header BigCommerce's older APIs answer with XML
         self.headers["Accept"] = "application/json"
-        # an auth of our own also keeps requests from looking for one in ~/.netrc
+        # while auth is set, requests takes no credentials from ~/.netrc
         self.auth = self._authorize
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -87,21 +87,21 @@ class _Session(requests.Session):
         return request
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Called for each redirect; requests itself would only drop Authorization."""
+        """requests calls it for each redirect. Its own version removes no header but Authorization."""
         for name in self._shop.credentials.headers:
             prepared_request.headers.pop(name, None)
         self._authorize(prepared_request)
 
 
 class Client:
-    """Asks the API, from several threads. `counts` of a window: requests made and retries by kind."""
+    """Asks the API, from several threads. `counts` collects a window's requests, and its retries by kind."""
 
     def __init__(self, shop: Shop) -> None:
         self._shop, self._settings = shop, shop.settings
         self.pace = Pace(shop.settings.max_requests_per_second)
         self._local = threading.local()
 
-    def page(self, window: Window, request: Request, course: Course, before: int, counts: Counter[str]) -> Page:
+    def page(self, window: Window, request: Request, guard: PassGuard, before: int, counts: Counter[str]) -> Page:
         """The page that a request asks for, after `before` records of its window.
 
         Raises RetriesExhausted, RequestRefused, PageTooLarge and Stopped.
@@ -114,10 +114,10 @@ class Client:
             before_sleep=lambda state: self._note(state, window, counts),
             retry_error_callback=lambda state: self._give_up(state, window, counts),
         )
-        page: Page = attempts(self._attempt, request, course, before, counts)
+        page: Page = attempts(self._attempt, request, guard, before, counts)
         return page
 
-    def _attempt(self, request: Request, course: Course, before: int, counts: Counter[str]) -> Page:
+    def _attempt(self, request: Request, guard: PassGuard, before: int, counts: Counter[str]) -> Page:
         self.pace.wait()
         counts["requests"] += 1
         deadline = time.monotonic() + self._settings.page_budget_seconds
@@ -140,9 +140,11 @@ class Client:
             self._refuse_certificate(error)
             raise Transient("connection", "no connection") from error
         except (requests.RequestException, ValueError) as error:
-            raise RequestRefused(self._told(request.url, f"{type(error).__name__}; see [orders_api] url")) from None
+            raise RequestRefused(
+                self._error_text(request.url, f"{type(error).__name__}; see [orders_api] url")
+            ) from None
         page = read_page(self._settings, request, body, response.headers, before)
-        course.check(request, page)
+        guard.check(request, page)
         return page
 
     def _session(self) -> _Session:
@@ -161,10 +163,10 @@ class Client:
                 self.pace.rest(wait or 0)
             raise Transient(str(status), f"status {status}", retry_after=wait)
         setting, said = SETTINGS_BY_STATUS.get(status, "url"), self._said(response)
-        raise RequestRefused(self._told(response.url, f"status {status}: {said}; see [orders_api] {setting}"))
+        raise RequestRefused(self._error_text(response.url, f"status {status}: {said}; see [orders_api] {setting}"))
 
     def _said(self, response: requests.Response) -> str:
-        """The API's words with a refusal, as far as they can be read; cut only once the secrets are out of them."""
+        """The start of the API's text with a refusal. Secrets are removed before the text is cut."""
         try:
             said = response.raw.read(READ_REFUSAL_BYTES, decode_content=True).decode(errors="replace")
         except HTTPError:
@@ -178,7 +180,7 @@ class Client:
             size += len(piece)
             if size > self._settings.max_page_bytes:
                 limit = f"{self._settings.max_page_bytes:,} bytes ([orders_api] max_page_bytes)"
-                raise PageTooLarge(self._told(response.url, f"a page of more than {limit}; see page_size"))
+                raise PageTooLarge(self._error_text(response.url, f"a page of more than {limit}; see page_size"))
             if time.monotonic() > deadline:
                 raise Transient("timeout", "a page that takes longer than page_budget_seconds")
         return b"".join(pieces)
@@ -186,11 +188,11 @@ class Client:
     def _refuse_certificate(self, error: Exception) -> None:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise RequestRefused(
-                self._told(self._shop.url, "its TLS certificate cannot be verified; see [orders_api] url")
+                self._error_text(self._shop.url, "its TLS certificate cannot be verified; see [orders_api] url")
             ) from None
 
-    def _told(self, url: str, found: str) -> str:
-        """An error's text: the URL without its parameters, which may be long, and no secret."""
+    def _error_text(self, url: str, found: str) -> str:
+        """The message of an error: without the URL's parameters, which may be long, and without secrets."""
         return self._shop.credentials.redacted(f"{url.split('?')[0]}: {found}")
 
     def _wait(self) -> Callable[[RetryCallState], float]:
@@ -211,10 +213,10 @@ class Client:
         error = _transient(state)
         counts[error.kind] += 1
         raise RetriesExhausted(
-            self._told(
+            self._error_text(
                 self._shop.url,
-                f"{error}, after {state.attempt_number} attempts in {state.seconds_since_start or 0:.0f} s; the API "
-                "should answer with a page; run again later, or see [orders_api] attempts and page_budget_seconds",
+                f"{error}, after {state.attempt_number} attempts in {state.seconds_since_start or 0:.0f} s; expected "
+                "a page; run again later, or see [orders_api] attempts and page_budget_seconds",
             )
         ) from None
 
@@ -226,7 +228,7 @@ def _transient(state: RetryCallState) -> Transient:
 
 
 def retry_after(value: str, cap_seconds: float) -> float | None:
-    """The seconds that Retry-After asks for, as a number or as a date, up to the cap; None for 0, less or no such."""
+    """The seconds in Retry-After, a number or a date, at most the cap. None if they are not above 0 or not readable."""
     try:
         seconds = float(value)
     except ValueError:

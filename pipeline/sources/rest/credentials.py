@@ -1,4 +1,4 @@
-"""What proves to a shop's API who asks: from the environment only, and never in a text that is written."""
+"""The credentials for a shop's API. They come from environment variables and are kept out of all written text."""
 
 import base64
 import json
@@ -17,20 +17,20 @@ HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 
 @dataclass(frozen=True)
 class Credentials:
-    """Headers that carry a secret, and every form of that secret that might turn up in a text."""
+    """Headers with a secret, and the forms in which the secret may appear in a text."""
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def redacted(self, text: str) -> str:
-        """The text without the secrets."""
+        """The text with *** in place of each secret."""
         for secret in self.secrets:
             text = text.replace(secret, HIDDEN)
         return text
 
 
 def read_credentials(settings: ShopSettings) -> Credentials:
-    """The credentials that `auth` asks for, from the variables that it names. Raises BadSetting."""
+    """The credentials for the `auth` setting, from environment variables. Raises BadSetting."""
     if settings.auth == "none":
         return Credentials()
     if settings.auth == "basic":
@@ -47,7 +47,7 @@ def read_credentials(settings: ShopSettings) -> Credentials:
 
 
 def _forms(*secrets: str) -> tuple[str, ...]:
-    """The secrets as they are and as JSON (of PHP, too) and URLs write them, the longest first."""
+    """The secrets as they are, and as JSON, PHP's JSON and URLs write them. The longest is first."""
     forms = set(secrets)
     for secret in secrets:
         escaped = json.dumps(secret)[1:-1]
@@ -64,5 +64,5 @@ def _variable(settings: ShopSettings, key: str) -> str:
             "expected the secret there"
         )
     if not value.isprintable() or not value.isascii():
-        raise BadSetting(f"environment variable {name}: expected printable ASCII, as it is sent in a header")
+        raise BadSetting(f"environment variable {name}: expected printable ASCII, because it is sent in a header")
     return value

@@ -1,4 +1,4 @@
-"""FetchOrders from a REST API: one window a date, several at a time, each landed as soon as it is whole."""
+"""FetchOrders from a REST API: one window per date, several at a time, each landed as soon as it is complete."""
 
 import time
 from collections import Counter
@@ -23,10 +23,10 @@ NO_RETRY = ("dates", "unchanged", "records", "pages", "requests", "restarts")
 
 
 def extract(run: Run, shop: Shop, dates: list[str]) -> None:
-    """Publish the raw partition of each date that is not complete, as the API answers. A bad date stops no other.
+    """Publish the raw partition of each incomplete date from the API. A date that fails does not stop the others.
 
-    While the API is asked, others may publish; no other run asks it. Raises RunFailed naming the dates that failed,
-    unless the intent is to keep going.
+    Meanwhile other runs may publish, but no other run asks the API. Raises RunFailed, which names the dates that
+    failed, unless the intent has keep_going.
     """
     with run.lake.work.extracting():
         todo = {date: reason for date in dates if (reason := missing(run.lake, RAW_STAGE, date, run.intent))}
@@ -34,7 +34,7 @@ def extract(run: Run, shop: Shop, dates: list[str]) -> None:
         with run.open_engine() as engine:
             _Extraction(run, shop, engine, outcome, todo).land()
         if not outcome.failed:
-            # the spools of windows that nobody asks for any more; those of failed ones are gone on with
+            # after a failure the spools stay, because the next run resumes the failed windows
             run.lake.work.remove(WINDOW_SPOOLS)
         with run.lake.work.locked():
             outcome.close(run.lake, run.intent)
@@ -49,7 +49,7 @@ class _Extraction:
     todo: dict[str, str]
     landed: Counter[str] = field(default_factory=Counter)
     spools: dict[str, WindowSpool] = field(default_factory=dict)
-    # windows that lack many landed orders: these may turn up in another window
+    # windows that lack many landed orders, which may have moved to another window
     doubtful: dict[str, WindowSpool] = field(default_factory=dict)
     failures_in_a_row: int = 0
 
@@ -61,14 +61,14 @@ class _Extraction:
                 futures = {pool.submit(self._fetch, client, date): date for date in self.todo}
                 for future in as_completed(futures):
                     self._take(future, futures[future], client)
-                    advance(1, self._told(time.monotonic() - started))
+                    advance(1, self._remark(time.monotonic() - started))
                     if self.failures_in_a_row >= at_once:
                         break
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
                 client.pace.stop()
-        self._settle_doubts()
-        self._give_up_on_rest()
+        self._land_or_fail_doubtful()
+        self._fail_dates_not_asked()
         emit("extracted", dates=self.landed["dates"], unchanged=self.landed["unchanged"], **self._figures(started))
 
     def _fetch(self, client: Client, date: str) -> WindowSpool:
@@ -77,7 +77,7 @@ class _Extraction:
         return fetch(client, self.shop, window, spool)
 
     def _take(self, future: Future[WindowSpool], date: str, client: Client) -> None:
-        """Land a window, or note why it cannot be."""
+        """Land a window, or note why it cannot be landed."""
         try:
             spool = future.result()
             self.failures_in_a_row = 0
@@ -97,7 +97,7 @@ class _Extraction:
         self.landed.update(dates=1, records=spool.at.records, pages=spool.at.pages, **spool.at.counts)
 
     def _publish(self, date: str, spool: WindowSpool, because: str, *, certain: bool) -> bool:
-        """Whether the window is landed; it is not while it is doubtful."""
+        """Whether the window is landed. A doubtful window is not, unless `certain`."""
         answer = self._answer(spool)
         if is_intact(self.run.lake, date, str(answer.id)):
             confirm(self.run, date, answer, because)
@@ -114,7 +114,7 @@ class _Extraction:
         return date not in self.outcome.failed
 
     def _answer(self, spool: WindowSpool) -> RawManifest:
-        """What the API says of a date."""
+        """The manifest of a date, from the spool of its window."""
         return RawManifest(
             id=self._raw_id(spool),
             counts=RawCounts(spool.at.records),
@@ -125,7 +125,7 @@ class _Extraction:
         )
 
     def _raw_id(self, spool: WindowSpool) -> str:
-        """The content's hash; and how many updated_at are in the future, since that changes as time goes by."""
+        """The raw id: the hash of the content, and how many updated_at are in the future."""
         at = moment(spool.at.started_at)
         with open(spool.records, "rb") as file:
             found = map(split_lines, blocks(file))
@@ -140,8 +140,8 @@ class _Extraction:
         with open(spool.records, "rb") as file:
             return order_ids(self.engine, blocks(file), self.shop.fields)
 
-    def _settle_doubts(self) -> None:
-        """An order that moved to another date of this extraction is not gone."""
+    def _land_or_fail_doubtful(self) -> None:
+        """Land each doubtful window, unless too many landed orders are in no window of this extraction."""
         if not self.doubtful:
             return
         now = {date: landed_order_ids(self.run.lake, self.engine, date) for date in self.todo}
@@ -155,16 +155,16 @@ class _Extraction:
             else:
                 self._land_window(date, spool, certain=True)
 
-    def _give_up_on_rest(self) -> None:
-        """The dates that were not asked for, as the API has failed so many in a row."""
+    def _fail_dates_not_asked(self) -> None:
+        """Fail the dates that were not asked for because too many dates in a row had failed."""
         rest = [date for date in self.todo if missing(self.run.lake, RAW_STAGE, date, self.run.intent)]
         for date in rest:
             if date not in self.outcome.failed:
                 self.outcome.fail(
                     date,
                     RequestRefused(
-                        f"{self.shop.url}: not asked for, since {self.failures_in_a_row} dates in a row had failed; "
-                        "mend what is wrong with those and run again"
+                        f"{self.shop.url}: not asked for, because {self.failures_in_a_row} dates in a row had failed; "
+                        "fix the errors of those dates and run again"
                     ),
                 )
 
@@ -173,6 +173,6 @@ class _Extraction:
         figures = {name: self.landed[name] for name in ("records", "pages", "requests", "restarts")}
         return figures | {"retries": retries, "seconds": time.monotonic() - started}
 
-    def _told(self, seconds: float) -> str:
+    def _remark(self, seconds: float) -> str:
         pace = self.landed["requests"] / max(seconds, 0.001)
         return f"{self.landed['pages']:,} pages, {self.landed['records']:,} orders, {pace:.1f} requests/s"

@@ -1,4 +1,4 @@
-"""A response's body as a page: its records verbatim, one a line, and the request for the page after it."""
+"""Reads a response as a page: its records verbatim, one per line, and the request for the next page."""
 
 import json
 import re
@@ -17,20 +17,20 @@ from pipeline.sources.array_scan import ArrayScan
 from pipeline.sources.json_array import opening
 from pipeline.sources.rest.shop import Request, origin
 
-# RFC 8288: <target> and its parameters, whose values may be quoted and then hold any character
+# RFC 8288: <target> and its parameters. A quoted value may hold any character
 _PARAMETER = r';\s*([^\s=;,]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",;]*)))?\s*'
 _LINK = re.compile(rf"<([^>]*)>\s*((?:{_PARAMETER})*)")
 _PARAMETERS = re.compile(_PARAMETER)
 
-# the elements of an array and the members of an object, as their own text
+# decode an array or an object, but leave each element or member as its JSON text
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-# in JSON a line break is between tokens only, where a blank is as good
+# in valid JSON a line break stands only between tokens, and a blank there means the same
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 
 
 class Transient(Exception):
-    """An answer that may be another one at the next attempt; `kind` is what it is counted as."""
+    """An answer that is worth another attempt. `kind` is its name in the counts."""
 
     def __init__(self, kind: str, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class Transient(Exception):
 
 @dataclass(frozen=True)
 class Page:
-    """Newline-ended records, how many there are, what to ask for next, and how many the API says the window has."""
+    """Newline-ended records, their number, the next request, and the window's total number of records by the API."""
 
     records: bytes
     count: int
@@ -48,18 +48,18 @@ class Page:
 
 
 def read_page(settings: ShopSettings, request: Request, body: bytes, headers: Mapping[str, str], before: int) -> Page:
-    """The page in a body; `before` records of its window came before it. Raises Transient when it is no page."""
-    envelope, records, count, last = _whole(settings, body) or _careful(settings, body)
+    """The page in a body, after `before` records of its window. Raises Transient if the body is not a page."""
+    envelope, records, count, last = _read_at_once(settings, body) or _read_by_record(settings, body)
     total = _total(settings, envelope, headers)
     return Page(records, count, _next(settings, request, envelope, headers, last, before + count, count, total), total)
 
 
-def _whole(settings: ShopSettings, body: bytes) -> tuple[Any, bytes, int, Any] | None:
-    """(envelope, records, how many, the last one) of a body that is JSON; None when that is in doubt."""
+def _read_at_once(settings: ShopSettings, body: bytes) -> tuple[Any, bytes, int, Any] | None:
+    """(envelope, records, their number, the last one) of a body. None if it is not certain that the body is JSON."""
     try:
-        # what is no text is all that msgspec lets pass in values that it does not decode
+        # msgspec does not notice invalid UTF-8 in a value that it does not decode; everything else it checks
         body.decode()
-        envelope, records = _apart(body, settings.records)
+        envelope, records = _envelope_and_records(body, settings.records)
     except (UnicodeDecodeError, RecursionError, msgspec.DecodeError):
         return None
     _refuse_error(settings, envelope)
@@ -67,22 +67,25 @@ def _whole(settings: ShopSettings, body: bytes) -> tuple[Any, bytes, int, Any] |
     return envelope, b"".join(bytes(record).translate(_ONE_LINE) + b"\n" for record in records), len(records), last
 
 
-def _apart(text: Any, path: Path) -> tuple[Any, list[msgspec.Raw]]:
-    """The values around the array at a path, and that array's elements verbatim. Raises msgspec.DecodeError."""
+def _envelope_and_records(text: Any, path: Path) -> tuple[Any, list[msgspec.Raw]]:
+    """The values around the array at a path, and the elements of the array verbatim. Raises msgspec.DecodeError."""
     if not path:
         return [], _ELEMENTS.decode(text)
     members: dict[Any, msgspec.Raw] = _MEMBERS.decode(text)
     if path[0] not in members:
         raise msgspec.DecodeError
-    inner, records = _apart(members.pop(path[0]), path[1:])
+    inner, records = _envelope_and_records(members.pop(path[0]), path[1:])
     return {name: _value(bytes(member)) for name, member in members.items()} | {path[0]: inner}, records
 
 
-def _careful(settings: ShopSettings, body: bytes) -> tuple[Any, bytes, int, Any]:
-    """The same, record by record, of a body that may hold records that are no text, nested too deeply or broken."""
+def _read_by_record(settings: ShopSettings, body: bytes) -> tuple[Any, bytes, int, Any]:
+    """Like _read_at_once, for a body with records that are not Unicode text or are nested too deeply.
+
+    Raises Transient if the body is not JSON.
+    """
     start = opening(body, settings.records)
     if start is None and _value(body) is not None:
-        raise Transient("error_envelope", "JSON without an array where [orders_api] records says")
+        raise Transient("error_envelope", "JSON without an array at [orders_api] records")
     if start is None:
         raise _no_json(body)
     scan = ArrayScan()
@@ -103,7 +106,7 @@ def _careful(settings: ShopSettings, body: bytes) -> tuple[Any, bytes, int, Any]
 
 
 def _value(text: bytes) -> Any:
-    """A JSON text as Python has it; None when it is none."""
+    """The value of a JSON text. None if the text is not JSON."""
     try:
         return json.loads(text.decode(errors="replace"))
     except (ValueError, RecursionError):
@@ -136,14 +139,14 @@ def _next(
     count: int,
     total: int | None,
 ) -> Request | None:
-    """What asks for the page after this one; None when this was the last."""
+    """The request for the next page. None after the last page."""
     if settings.pagination == "none":
         return None
     if settings.pagination == "link_header":
-        return _linked(request, headers)
+        return _next_by_link(request, headers)
     if settings.pagination == "cursor":
-        return _pointed(settings, request, envelope, last)
-    # more than there are, as it says, is no reason to stop
+        return _next_by_cursor(settings, request, envelope, last)
+    # if more records came than `total` says, the total is wrong and later pages may exist
     if not count or seen == total:
         return None
     if settings.pagination == "offset":
@@ -151,13 +154,13 @@ def _next(
     return _with(request, settings.page_param, int(request.params[settings.page_param]) + 1)
 
 
-def _pointed(settings: ShopSettings, request: Request, envelope: Any, last: Any) -> Request | None:
-    """The request with the next cursor. Raises Transient when more is said to follow, but not where."""
+def _next_by_cursor(settings: ShopSettings, request: Request, envelope: Any, last: Any) -> Request | None:
+    """The request with the next cursor. Raises Transient if has_more is true but there is no cursor."""
     cursor = found(last, path) if (path := settings.cursor_of_last) else found(envelope, settings.next_cursor or ())
     cursor = None if cursor is False or cursor == "" else cursor
     more = found(envelope, settings.has_more) if settings.has_more is not None else cursor is not None
     if more and cursor is None:
-        raise Transient("no_cursor", "[orders_api] has_more says yes, but next_cursor or cursor_of_last finds nothing")
+        raise Transient("no_cursor", "[orders_api] has_more is true, but next_cursor or cursor_of_last finds nothing")
     return _with(request, settings.cursor_param, cursor) if more else None
 
 
@@ -165,29 +168,29 @@ def _with(request: Request, name: str, value: Any) -> Request:
     return replace(request, params=request.params | {name: str(value)})
 
 
-def _linked(request: Request, headers: Mapping[str, str]) -> Request | None:
-    """The target of Link with rel="next" (RFC 8288), relative to the request."""
+def _next_by_link(request: Request, headers: Mapping[str, str]) -> Request | None:
+    """The request for the target of Link with rel="next" (RFC 8288). Raises RequestRefused for another host."""
     target = next((target for target, relations in _links(headers.get("Link", "")) if "next" in relations), None)
     if target is None:
         return None
     url = urljoin(request.url, target)
     if origin(url) != origin(request.url):
         raise RequestRefused(
-            f"{request.url}: Link names a next page on another host, {origin(url)[1]}; "
-            "expected one of the same scheme, host and port; nothing was sent there"
+            f"{request.url}: Link names a next page at {origin(url)[1]}; "
+            "expected the scheme, host and port of [orders_api] url; nothing was sent there"
         )
     return Request(url)
 
 
 def _links(header: str) -> Iterator[tuple[str, list[str]]]:
-    """Each link's target and relations; of several parameters `rel` the first counts."""
+    """The target and the relations of each link. If a link has several `rel`, the first counts."""
     for link in _LINK.finditer(header):
         given = [(name.lower(), quoted or bare) for name, quoted, bare in _PARAMETERS.findall(link[2])]
         yield link[1], next((value.strip("'").lower().split() for name, value in given if name == "rel"), [])
 
 
-class Course:
-    """The pages of one pass over a window, as they come: it ends, and comes to no page twice."""
+class PassGuard:
+    """Watches the pages of one pass over a window: refuses repeated pages, and pages that never end."""
 
     MAX_EMPTY_PAGES = 20
 
@@ -197,21 +200,21 @@ class Course:
         self._empty = 0
 
     def check(self, request: Request, page: Page) -> None:
-        """Raises Transient for a page that was there before, as a stale cache gives it."""
+        """Raises Transient for a page that came before in this pass, as from a stale cache."""
         asked = self._asked | {_key(request)}
         if page.next is not None and _key(page.next) in asked:
-            raise Transient("repeated_page", "the request for the next page is one that was made already")
+            raise Transient("repeated_page", "a next page that was requested before")
         if page.count and page.records == self._records:
-            raise Transient("repeated_page", "the very records of the page before")
+            raise Transient("repeated_page", "the same records as the page before")
 
     def accept(self, request: Request, page: Page) -> None:
-        """Go on with this page. Raises EndlessPages."""
+        """Take this page as the current one. Raises EndlessPages."""
         self._asked.add(_key(request))
         self._records = page.records
         self._empty = 0 if page.count else self._empty + 1
         if self._empty > self.MAX_EMPTY_PAGES and page.next is not None:
             raise EndlessPages(
-                f"{request.url}: {self._empty} empty pages in a row, and there is always another; "
+                f"{request.url}: {self._empty} empty pages in a row, and the last one names a next page; "
                 "see [orders_api] pagination, next_cursor and has_more"
             )
 

@@ -1,4 +1,4 @@
-"""A shop's REST API as luigi.cfg describes it: which requests ask for a window of orders."""
+"""A shop's REST API by its settings: the requests for a window of orders."""
 
 import hashlib
 import json
@@ -22,14 +22,14 @@ NEEDED = {
 
 
 def origin(url: str) -> tuple[str, str | None, int | None]:
-    """Scheme, host and port, which is what credentials are for. Raises ValueError."""
+    """Scheme, host and port: credentials are sent to one origin only. Raises ValueError."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 @dataclass(frozen=True)
 class Window:
-    """The orders to ask for: those created in [since, until), or with until None those updated since. Naive UTC."""
+    """A range of orders, naive UTC: those created in [since, until). With until None: those updated since `since`."""
 
     name: str
     since: datetime
@@ -54,7 +54,7 @@ class Shop:
     """The API, with its credentials and the map of its orders' fields."""
 
     def __init__(self, settings: ShopSettings, fields: FieldMap | None) -> None:
-        """Raises BadSetting for settings that do not fit together, and for a secret that is not there."""
+        """Raises BadSetting if settings do not fit together, or if a secret is missing."""
         self.settings, self.fields = settings, fields
         self.url = settings.url
         _refuse_unusable(settings)
@@ -63,12 +63,12 @@ class Shop:
 
     @property
     def digest(self) -> str:
-        """Another for every other way of asking."""
+        """16 hex digits that identify the settings of the requests."""
         asked = {name: getattr(self.settings, name) for name in RequestSettings.__struct_fields__}
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
 
     def first(self, window: Window) -> Request:
-        """What asks for the first page of a window."""
+        """The request for the first page of a window."""
         settings = self.settings
         params = dict(settings.params)
         if window.until is None:
@@ -83,7 +83,7 @@ class Shop:
         return Request(self.url, params)
 
     def time(self, instant: datetime) -> str:
-        """An instant as the API wants it."""
+        """An instant in the API's time_format."""
         seconds = instant.replace(tzinfo=UTC).timestamp()
         if self.settings.time_format == "iso":
             return instant.isoformat() + "Z"
@@ -102,11 +102,13 @@ def _refuse_unusable(settings: ShopSettings) -> None:
     if parts.query or parts.fragment:
         raise BadSetting(
             f"[orders_api] url = {parts.scheme}://{parts.hostname}{parts.path}?…: expected a URL without parameters; "
-            "fixed ones go into [orders_api] params, secrets into the environment (see auth)"
+            "put fixed parameters into [orders_api] params, and secrets into the environment (see auth)"
         )
     for names in (("since_param",), ("until_param",), *NEEDED[settings.pagination]):
         if not any(getattr(settings, name) for name in names):
-            raise BadSetting(f"[orders_api] {' or '.join(names)}: pagination = {settings.pagination} needs it")
+            raise BadSetting(
+                f"[orders_api] {' or '.join(names)} is empty; pagination = {settings.pagination} needs a value"
+            )
 
 
 def _refuse_insecure(settings: ShopSettings, credentials: Credentials) -> None:

@@ -19,12 +19,12 @@ from pipeline.sources.raw import Shape
 from pipeline.sources.rest.changed import changed_dates
 from pipeline.sources.rest.client import Client
 from pipeline.sources.rest.extract import extract
-from pipeline.sources.rest.pages import Course, Page
+from pipeline.sources.rest.pages import Page, PassGuard
 from pipeline.sources.rest.shop import Shop, Window
 
 
 class ShopSource:
-    """The API of [orders_api]. Its secrets are read when it is asked for the first time."""
+    """The API of [orders_api]. Its secrets are read before the first request."""
 
     bytes_to_lay_out = 0
 
@@ -44,12 +44,12 @@ class ShopSource:
         return self._settings.url
 
     def dates(self, run: Run, asked: Range, *, writes: bool = True) -> list[str]:
-        """Every date from the start to the end of the range, or to now: an API does not tell which dates it has."""
+        """Every date of the range up to the run's as_of, because an API does not tell which dates it has."""
         start = self._start(asked)
         if start is None:
             raise BadSetting(
                 "--since is not given and [orders_api] start_date is not set; an API does not tell which dates it "
-                "has: expected one of them, such as --since 2025-01-15"
+                "has; expected one of the two, such as --since 2025-01-15"
             )
         return days_between(start, min(asked.until, run.intent.as_of))
 
@@ -75,26 +75,26 @@ class ShopSource:
         return None
 
     def probe(self, run: Run) -> list[Diagnosis]:
-        """What the API gives for the newest window, the date of now, when it is asked once, for one page."""
+        """Whether the API gives a page of the window of today, in one attempt, and which of its records are valid."""
         shop = Shop(msgspec.structs.replace(self._settings, attempts=1), self._fields)
         window = Window.of(str(run.intent.as_of.date()))
         counts: Counter[str] = Counter()
         try:
-            page = Client(shop).page(window, shop.first(window), Course(), 0, counts)
+            page = Client(shop).page(window, shop.first(window), PassGuard(), 0, counts)
         except SourceUnreadable as error:
-            mend = "mend: that setting, or the API, or the way to it; then ask again"
+            mend = "mend: check that setting, the API and the network, then ask again"
             return [Diagnosis(ERROR, "source", str(error), mend)]
         text = f"{shop.url}: a page of {page.count:,} order(s) of {window.name}, auth = {shop.settings.auth}"
         reasons = _reasons(run, shop, page, window)
         if not reasons:
             return [Diagnosis(OK, "source", text)]
         discarded = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
-        mend = "mend: see [orders_fields], or of outside_window [orders_api] since_param, until_param, time_format"
-        return [Diagnosis(WARNING, "source", f"{text}, of which would be discarded: {discarded}", mend)]
+        mend = "mend: see [orders_fields]; for outside_window see [orders_api] since_param, until_param, time_format"
+        return [Diagnosis(WARNING, "source", f"{text}; a run would discard {discarded}", mend)]
 
 
 def _reasons(run: Run, shop: Shop, page: Page, window: Window) -> Counter[str]:
-    """Why records of the page would be discarded: with a wrong map of the fields, all of them."""
+    """How many records of the page would be discarded, by reason."""
     lines = split_lines(page.records)
     dates = pa.repeat(pa.scalar(window.since.date(), pa.date32()), lines.size)
     with run.open_engine() as engine:

@@ -1,4 +1,4 @@
-"""The spool of an API's windows: each page is kept as it comes, so that a killed extraction goes on where it was."""
+"""The spools of an API's windows. Each page is saved when it comes, so a killed extraction can be resumed."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from pipeline.errors import EndlessPages, RequestRefused
 from pipeline.events import emit
 from pipeline.lake import AS_OF_FORMAT, WINDOW_SPOOLS, Intent, Lake, settled_at
 from pipeline.sources.rest.client import Client
-from pipeline.sources.rest.pages import Course, Page
+from pipeline.sources.rest.pages import Page, PassGuard
 from pipeline.sources.rest.shop import Request, Shop, Window
 
 MAX_PASSES = 5
@@ -23,9 +23,10 @@ HASH_BLOCK_BYTES = 1 << 20
 
 @dataclass
 class Checkpoint:
-    """How far a window is: `records` holds `length` bytes of this sha256; `next` is the page to ask for, or None.
+    """The state of a window. The first `length` bytes of the file of records have this sha256.
 
-    `started_at` is the stamp of the run that asked for the first page of this pass: all of them speak for that moment.
+    `next` is the next request; None after the last page. `started_at` is the stamp of the run that asked for the first
+    page of this pass. The whole window speaks for that moment.
     """
 
     shop: str
@@ -42,7 +43,7 @@ class Checkpoint:
 
 
 class WindowSpool:
-    """One window's folder: the file `records`, and its checkpoint, replaced whole after each page."""
+    """The folder of one window: the file of records, and the checkpoint, which is replaced after each page."""
 
     def __init__(self, lake: Lake, shop: Shop, window: Window, intent: Intent) -> None:
         self._spool = lake.work.spool(WINDOW_SPOOLS, window.name)
@@ -53,11 +54,11 @@ class WindowSpool:
 
     @property
     def records(self) -> str:
-        """The path of the records, one a line, in the order of the pages."""
+        """The path of the file of records: one per line, in the order of the pages."""
         return self._spool.path(RECORDS)
 
     def _read(self) -> Checkpoint | None:
-        """The checkpoint of a run that was killed, if what it asked for is what this one wants."""
+        """The checkpoint of a killed run. None if this run cannot go on with its pages."""
         try:
             at = Checkpoint(**json.loads(self._spool.read(CHECKPOINT)))
             if at.shop != self._shop.digest or self._is_old(at.started_at):
@@ -72,10 +73,10 @@ class WindowSpool:
         return at
 
     def _is_old(self, started_at: str) -> bool:
-        """Whether the pages were asked for too long ago to be the answer that this run wants.
+        """Whether the pages were asked for too long ago for this run.
 
-        A run that looks for changes wants none from before itself. Any other one goes on with pages of a run that was
-        killed, but not with those from before the date was final, if it is final now.
+        A run with --force or --changed-since needs pages of its own. Another run may go on with pages that are younger
+        than spool_max_age_minutes, unless the date has become final since they were asked for.
         """
         if self._intent.force or self._intent.reopen or self._window.until is None:
             return started_at < self._intent.stamp
@@ -92,12 +93,12 @@ class WindowSpool:
         return Checkpoint(self._shop.digest, self._intent.stamp, first, sha256=empty, counts=counts)
 
     def restart(self) -> None:
-        """Drop the pages and go to the first one again; the counts go on."""
+        """Drop the pages and start again at the first page. The counts are kept."""
         self.resumed = False
         self.at = self._begin(self.at.counts)
 
     def add(self, page: Page, counts: Counter[str]) -> None:
-        """Keep a page and what to ask for next."""
+        """Save a page and the next request."""
         with open(self.records, "ab") as file:
             file.write(page.records)
         self._digest.update(page.records)
@@ -112,16 +113,16 @@ class WindowSpool:
         self._spool.put(CHECKPOINT, json.dumps(asdict(self.at)))
 
     def remove(self) -> None:
-        """Call it once the window is landed."""
+        """Call it after the window is landed."""
         self._spool.remove()
 
 
 def fetch(client: Client, shop: Shop, window: Window, spool: WindowSpool) -> WindowSpool:
     """The window's spool with all of its pages.
 
-    A pass over the pages in which no record came twice, and as many as the API says there are, is believed. After any
-    other one records may have moved between pages, so the window is read again until two passes hold the same.
-    Raises RetriesExhausted, RequestRefused, EndlessPages, PageTooLarge and OSError.
+    A pass over the pages is accepted if no record came twice, and the number of records is the API's total if it gives
+    one. Otherwise records may have moved between pages. Then the window is read again, until two passes in a row give
+    the same set of records. Raises RetriesExhausted, RequestRefused, EndlessPages, PageTooLarge and OSError.
     """
     counts = Counter(spool.at.counts)
     before: np.ndarray | None = None
@@ -147,26 +148,26 @@ def fetch(client: Client, shop: Shop, window: Window, spool: WindowSpool) -> Win
         )
         spool.restart()
     raise EndlessPages(
-        f"{shop.url}: window {window.name}: its records change while they are read, in {MAX_PASSES} passes no two held "
-        "the same; see [orders_api] pagination, params (an order that is stable) and total"
+        f"{shop.url}: window {window.name}: its records change while they are read: no two of {MAX_PASSES} passes gave "
+        "the same records; see [orders_api] pagination, total, and params (expected: a stable sort order)"
     )
 
 
 def _pass(client: Client, shop: Shop, window: Window, spool: WindowSpool, counts: Counter[str]) -> None:
-    course = Course()
+    guard = PassGuard()
     while spool.at.next is not None:
         request = Request(**spool.at.next)
         try:
-            page = client.page(window, request, course, spool.at.records, counts)
+            page = client.page(window, request, guard, spool.at.records, counts)
         except RequestRefused:
             # a cursor may have expired since the run that was killed
             if not spool.resumed:
                 raise
             spool.restart()
-            course = Course()
+            guard = PassGuard()
             continue
         spool.resumed = False
-        course.accept(request, page)
+        guard.accept(request, page)
         spool.add(page, counts)
 
 
