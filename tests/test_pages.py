@@ -1,4 +1,4 @@
-"""The pages are true: their commands run on the sample orders and print what the pages show, and their links lead somewhere.
+"""The pages are true: their commands print what the pages show, on the sample orders, and their links lead somewhere.
 
 A block marked `<!-- not run: why -->` is left out. In what a block shows, `…` stands for anything in its line and, on a
 line of its own, for any lines. After a change of the output, `python tests/test_pages.py` writes the blocks anew that
@@ -161,7 +161,7 @@ def sample_in(folder: Path) -> Iterator[Sample]:
 
 
 def _take_environment(venv: Path) -> None:
-    """This environment under another name, set up in the eyes of make, which would clear the real one to set it up anew."""
+    """This environment at another path. It looks set up to make, which would otherwise clear and install the real one."""
     venv.mkdir()
     for name in ("bin", "lib"):
         (venv / name).symlink_to(Path(sys.prefix) / name)
