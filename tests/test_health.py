@@ -125,9 +125,9 @@ def test_a_refused_dump_is_landed_and_is_built_once_the_map_is_right(lake: LakeU
         "2025-01-03": 10,
     }
     (error,) = lake.errors
-    assert "date=2025-01-01..2025-01-03: amount: none of 30 records has one that can be read at $.amount" in error
+    assert "date=2025-01-01..2025-01-03: amount: none of 30 records has a readable value at $.amount" in error
     assert "fields of such a record: id, customer, sum, curr, placed" in error
-    assert "amount = none says that there is none" in error
+    assert "if there is no amount, set [orders_fields] amount = none" in error
     mapped(lake)
     assert lake.run(None, AS_OF + HOUR), lake.errors
     assert sum(len(rows) for rows in lake.curated("fact_order").values()) == 30
