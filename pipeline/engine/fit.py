@@ -75,11 +75,11 @@ class Fit:
             return f"{said}{self._hint(field) if field else ''}; {accept}"
         if self._records >= JUDGED_FROM and "amount" not in self._found:
             said = f"amount: none of {self._records:,} records has a readable value at {places.texts['amount']}"
-            return f"{said}{self._hint('amount')}; if there is no amount, set [orders_fields] amount = none; {accept}"
+            return f"{said}{self._hint('amount')}; if there is no amount, write [orders_fields] amount = none; {accept}"
         if self._lines >= JUDGED_FROM and "items" not in self._found:
             at = ", ".join(f"{name} at {places.texts[place_of(name)]}" for name in ITEM_FIELDS)
             said = f"items: none of {self._lines:,} lines has a readable value of {at}"
-            return f"{said}{self._hint('sku')}; if there are no items, set [orders_fields] items = none; {accept}"
+            return f"{said}{self._hint('sku')}; if there are no items, write [orders_fields] items = none; {accept}"
         return ""
 
     def _hint(self, field: str) -> str:
