@@ -1,4 +1,4 @@
-"""Settings from environment variables: below an option, above a file, and named where they are wrong."""
+"""Settings from environment variables rank below an option and above a file, and errors name the variable."""
 
 import os
 import subprocess
@@ -118,7 +118,7 @@ def test_an_unknown_name_says_which_one_is_meant(monkeypatch):
     monkeypatch.setenv("ORDERS_LAKE_COLOUR_OF_THE_SKY", "hunter2")
     assert config.unknown_variables() == [
         "ORDERS_LAKE_COLOUR_OF_THE_SKY: no setting has this name; expected ORDERS_LAKE_<SECTION>_<KEY>; unset it; "
-        "README.md lists the settings",
+        "docs/SETTINGS.md lists the settings",
         "ORDERS_LAKE_orders_api_url: no setting has this name; expected ORDERS_LAKE_<SECTION>_<KEY>; "
         "write ORDERS_LAKE_ORDERS_API_URL",
     ]
