@@ -1,4 +1,4 @@
-"""python -m pipeline doctor: each fault of a lake is found and told with a command, and that command heals it."""
+"""python -m pipeline doctor finds each fault of a lake, and the command that it names mends the fault."""
 
 import datetime as dt
 import json

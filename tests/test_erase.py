@@ -1,4 +1,4 @@
-"""One user's data goes from every layer; the lake is then what a source without the user would have made of it."""
+"""Erasing a user leaves the lake as a source without this user would have made it."""
 
 import datetime as dt
 import json

@@ -1,4 +1,4 @@
-"""Field health and law 7's refusal: a shop's data that is mapped wrong never ends green."""
+"""Field health and law 7: a run on a shop's data with a wrong map never ends without an error."""
 
 import datetime as dt
 import json
