@@ -80,7 +80,7 @@ def _in_lake(held: dict[str, Held], in_dim_user: int) -> Iterator[str]:
 
 
 def _sources(run: Run, user_id: str) -> Iterator[str]:
-    """A line for each source that still has the user, or of which this is not known."""
+    """A line for each source that still has the user, and for each source that cannot be read."""
     yield from _in_orders(run, user_id)
     users = sources()[DIM_USER]
     try:

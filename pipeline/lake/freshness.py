@@ -133,7 +133,7 @@ def still_open(manifest: RawManifest | None, date: str, intent: Intent) -> str |
 
 
 def done_later(lake: Lake, dates: Iterable[str], intent: Intent) -> tuple[str, str] | None:
-    """The date and stamp of the newest build later than this run's as_of; None if there is none.
+    """The date and stamp of the newest extraction or build that is later than this run's as_of; None if there is none.
 
     --force and --reprocess do nothing for such a date, because it counts as rebuilt already.
     """

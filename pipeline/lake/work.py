@@ -100,7 +100,7 @@ class Work:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the lake's lock. Only its holder publishes, so files staged before are left by a killed run: deleted.
+        """Hold the lake's lock, under which alone files are published. Deletes the staged files of a killed run.
 
         Raises LakeBusy after lock_timeout_seconds, and StorageUnusable if the root cannot be written.
         """

@@ -89,7 +89,7 @@ def _again(summary: Summary, dates: list[str]) -> str:
 
 
 def _silent(summary: Summary, rules: Rules) -> list[Finding]:
-    """Open or newly settled dates without an order. Not for runs that ask only for some dates (--changed-since)."""
+    """Open or newly settled dates without an order. None for --reprocess and --changed-since: they skip dates."""
     if summary.reprocess or summary.changed_since:
         return []
     as_of, since, until = summary.began, _instant(summary.since), _instant(summary.until)

@@ -35,7 +35,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     discarded: dict[str, int] | UnsetType = UNSET
     normalized: Count = UNSET
     superseded_here: Count = UNSET
-    # orders of which another date has a later version; orders that this date keeps
+    # orders with a later version on another date; orders that this date keeps
     superseded_elsewhere: Count = UNSET
     kept: Count = UNSET
     # orders that the map excludes; their lines; those of these orders that no other date has a later version of

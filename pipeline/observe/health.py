@@ -113,7 +113,7 @@ def _of_1970(parts: Mapping[str, Counts], fields: FieldMap | None) -> list[Healt
     if fields is None or fields["created_at"].form != "epoch_millis":
         return []
     early = sum(part.normalized or 0 for date, part in parts.items() if date < "1971")
-    text = f"created_at: {early:,} orders are of 1970; if the shop's times are in seconds, set the form epoch_seconds"
+    text = f"created_at: {early:,} orders are of 1970; for times in seconds write epoch_seconds in [orders_fields]"
     return [Health.of("created_at", FieldCounts(accepted=early), text, is_ill=True)] if early else []
 
 
