@@ -1,4 +1,4 @@
-"""python -m pipeline, and the script orders-lake: the commands for people, parsed and handed to their modules."""
+"""python -m pipeline and the script orders-lake: parses the command line and calls the module of the command."""
 
 import argparse
 import os
@@ -15,9 +15,9 @@ from pipeline.errors import PipelineError
 from pipeline.events import one_line
 from pipeline.tasks.start import started_at
 
-# each is a module of pipeline/commands
+# each name is a module of pipeline/commands
 COMMANDS = ("run", "plan", "report", "quarantine", "doctor", "drop", "erase", "views")
-# the package, and its script
+# the name of the package and of its script
 PACKAGE = "orders-lake"
 EPILOG = """\
 Times are ISO 8601: 2025-01-15, 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00. A time without an offset is in UTC.
@@ -39,12 +39,12 @@ class _Version(argparse.Action):
 
 
 def program() -> str:
-    """The name by which it was started."""
+    """The command by which the program was started."""
     return PACKAGE if os.path.basename(sys.argv[0]) == PACKAGE else "python -m pipeline"
 
 
 def parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
-    """The command line with these commands; only their modules are imported, as a run need not wait for the others."""
+    """The command line with these commands. Only their modules are imported, because each import takes time."""
     top = argparse.ArgumentParser(
         prog=program(),
         description="Keeps an orders lake true: one Parquet partition per UTC date, extracted, normalized, checked.",
@@ -54,7 +54,7 @@ def parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action=_Version)
     commands = top.add_subparsers(dest="command", metavar=f"{{{','.join(COMMANDS)}}}")
-    # an option cut short must not pass for another one: --all is no --allow-shrink
+    # no abbreviations: --all must not mean --allow-shrink
     shared: dict[str, Any] = {"epilog": EPILOG, "allow_abbrev": False}
     for name in names:
         command = import_module(f"pipeline.commands.{name}")
@@ -63,7 +63,7 @@ def parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run a command; exits with luigi's [retcode] codes, 2 for a mistake on the command line."""
+    """Run a command. Exits with luigi's [retcode] codes; with 2 for a mistake on the command line."""
     started_at()
     argv = sys.argv[1:] if argv is None else argv
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):

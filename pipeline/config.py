@@ -1,4 +1,4 @@
-"""The settings, one luigi.Config class a section of luigi.cfg, read once at the edge; units are in the key names."""
+"""The settings: one luigi.Config class per section of luigi.cfg. They are read once, at the edge. Keys hold units."""
 
 import configparser
 import re
@@ -46,7 +46,7 @@ def _query(text: str) -> dict[str, str]:
 
 
 def _total(text: str) -> Any:
-    """A path into the body, or the name of a header; None for neither."""
+    """A path into the body, or the name of a header; None for an empty text."""
     header = text.strip().removeprefix("header:")
     return header if header != text.strip() else _path(text)
 
@@ -56,7 +56,7 @@ def _path(text: str) -> Any:
 
 
 def _of_preset(read: Callable[[str], Any], expected: str) -> Setting:
-    """UNSET where luigi.cfg leaves it out, and then the preset counts; None is what an empty path says."""
+    """A setting whose default is the preset's value. UNSET: absent in luigi.cfg. None: set to an empty path."""
     return Setting(read, expected, default=UNSET)
 
 
@@ -142,11 +142,11 @@ def _place(name: str) -> Setting:
 
 A_CONDITION = "paths such as $.test, or with texts such as $.status in failed,cancelled, with commas between them"
 FIELD_ATTRIBUTES = {name: name.replace(".", "_") for name in (*FIELDS, EXCLUDE)}
-# where each field of an order is in the shop's JSON
+# made with type(), because keys such as items.sku are not valid attribute names
 orders_fields = type(
     "orders_fields",
     (luigi.Config,),
-    {"__doc__": "Where the shop has the contract's fields.", "__module__": __name__}
+    {"__doc__": "The path of each field of an order in the shop's JSON.", "__module__": __name__}
     | {attribute: _place(name) for name, attribute in FIELD_ATTRIBUTES.items() if name != EXCLUDE}
     | {EXCLUDE: Setting(lambda text: (parse_exclude(text), text)[1], A_CONDITION, default=None)},
 )
@@ -154,7 +154,7 @@ orders_fields = type(
 
 @cache
 def _preset(name: str) -> configparser.ConfigParser:
-    """The settings of a preset, those of plain below them."""
+    """The settings of a preset; a setting that it lacks comes from the preset `plain`."""
     parser = configparser.ConfigParser(interpolation=None)
     for layer in dict.fromkeys(("plain", name)):
         parser.read_string(resources.files("pipeline").joinpath("presets", f"{layer}.cfg").read_text(encoding="utf-8"))
@@ -162,7 +162,7 @@ def _preset(name: str) -> configparser.ConfigParser:
 
 
 def api(section: orders_api) -> ShopSettings:
-    """What luigi.cfg says in [orders_api], over what its preset says."""
+    """The settings of [orders_api]; luigi.cfg overrides the preset."""
     parameters = dict(orders_api.get_params())
     said = {name: parameters[name].parse(text) for name, text in _preset(section.preset)["orders_api"].items()}
     given = {name: value for name in parameters if (value := getattr(section, name)) is not UNSET}
@@ -170,7 +170,7 @@ def api(section: orders_api) -> ShopSettings:
 
 
 def field_map(name: str) -> FieldMap | None:
-    """The map of [orders_fields] over that of a preset; None where the records are as the contract has them."""
+    """The map of [orders_fields], which overrides the preset's map. None if it is the contract's own map."""
     preset = _preset(name)
     said = dict(preset["orders_fields"]) if preset.has_section("orders_fields") else {}
     section: Any = orders_fields()
@@ -190,7 +190,7 @@ class storage(luigi.Config):
     undated_days = _amount(float, 0, 100_000, "days", 90.0)
 
 
-# what is there unless a setting says otherwise; without such a file its dimension is empty
+# the default files; if a default file is absent, its dimension is empty
 USERS_CSV, PRODUCTS_CSV = "data/users.csv", "data/products.csv"
 
 
@@ -210,14 +210,14 @@ class engine(luigi.Config):
 
 
 class run(luigi.Config):
-    """How a run is cut and when it is."""
+    """How many dates a task gets, and the moment of the run."""
 
     dates_per_task = Setting(_number(int, 0, 100_000), "a whole number from 0 to 100000; 0: automatic", default=0)
     as_of = Instant(default=None)
 
 
 class health(luigi.Config):
-    """Which shares of absent and of unreadable values make a field a warning."""
+    """The shares of absent and unreadable values above which a field is reported."""
 
     max_unreadable_share = _amount(float, 0, 1, "a share", 0.05)
     max_absent_share = _amount(float, 0, 1, "a share", 0.5)
@@ -225,7 +225,7 @@ class health(luigi.Config):
 
 
 class alerts(luigi.Config):
-    """When a run that did not fail is worth a message all the same."""
+    """The limits above which a run without an error sends a message."""
 
     no_data_after_hours = _amount(float, 0, 10_000, "hours", 24.0)
     max_discard_share = _amount(float, 0, 1, "a share", 0.05)
@@ -251,18 +251,18 @@ SECTIONS = tuple(
 
 
 def keys(section: type[luigi.Config]) -> list[str]:
-    """The keys of a section, as luigi.cfg has them."""
+    """The keys of a section, as they are written in luigi.cfg."""
     return [getattr(parameter, "key", None) or name for name, parameter in section.get_params()]
 
 
 def unknown_variables() -> list[str]:
-    """What is wrong with the environment variables that are named as if they gave a setting, and give none."""
+    """A message for each environment variable that has the prefix of settings but names no setting."""
     known = [environment.variable(section.__name__, key) for section in SECTIONS for key in keys(section)]
     return list(environment.unknown(known))
 
 
 def validate() -> None:
-    """Read every setting. Raises BadSetting naming the first that cannot be used."""
+    """Read every setting. Raises BadSetting for the first unusable one."""
     for text in unknown_variables():
         raise BadSetting(text)
     for section in SECTIONS:

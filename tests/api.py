@@ -1,4 +1,4 @@
-"""The mock shop as a process of its own, and servers in this one that answer as a test says."""
+"""Starts the mock shop as a process, and servers in this process that answer as a test says."""
 
 import json
 import re

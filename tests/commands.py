@@ -1,4 +1,4 @@
-"""The commands of the pipeline run in this process, which is quick, and what they say."""
+"""Runs the commands of the pipeline in this process, which is quick, and captures their output."""
 
 import shlex
 import subprocess

@@ -1,4 +1,4 @@
-"""Fixtures that all tests share, quiet logs, and how long hypothesis searches."""
+"""Fixtures for all tests, quiet logs, and the settings of hypothesis."""
 
 import logging
 import os

@@ -1,7 +1,7 @@
-"""Orders as a shop might send them, good and hostile: tables of fields, hand-written lines, and hypothesis strategies.
+"""Good and hostile orders of a shop: tables of field values, hand-written lines, and hypothesis strategies.
 
-The tables map the JSON text of a field's value to what the contract makes of it (see the comment above each), so that
-they serve as data for every engine and as a check of the reference. All is judged as extracted at `EXTRACTED_AT`.
+The tables map the JSON text of a field's value to the value by the contract (see the comment above each table). They
+are test data for the pipeline and a check of the reference. All records are judged as extracted at `EXTRACTED_AT`.
 """
 
 import datetime as dt

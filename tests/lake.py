@@ -1,4 +1,4 @@
-"""A lake in a folder of its own, run through luigi in this process, and what lies in it afterwards."""
+"""A lake in its own folder: runs luigi in this process, and reads what the lake holds afterwards."""
 
 import datetime as dt
 import json

@@ -1,4 +1,4 @@
-"""Runs of the pipeline as processes: real ones, and forked ones that die, or find the disk full, at a chosen moment."""
+"""Runs the pipeline as processes: real ones, and forked ones that die or meet a full disk at a chosen moment."""
 
 import errno
 import importlib

@@ -1,4 +1,4 @@
-"""An independent reading of the contract and the laws, in plain and obvious Python, for tests to compare with."""
+"""An independent implementation of the contract and the laws in plain Python, to compare the pipeline with."""
 
 import datetime as dt
 import json

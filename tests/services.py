@@ -1,4 +1,4 @@
-"""What a container engine would do with a service of docker-compose.yml, done with namespaces: for tests, as root."""
+"""Runs a service of docker-compose.yml in namespaces instead of a container engine; it needs root."""
 
 import os
 import re

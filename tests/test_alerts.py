@@ -1,4 +1,4 @@
-"""When a run tells people something, and what; real messages to a real receiver on this machine."""
+"""Alerts: when a run sends a message, what the message says, and that a receiver on this machine gets it."""
 
 import datetime as dt
 import json

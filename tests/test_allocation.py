@@ -1,4 +1,4 @@
-"""An order's amount shared over its lines: the reference's shares to the digit, which add up to the amount."""
+"""Allocation: the shares equal those of the reference to the digit, and they sum to the order's amount."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""Whatever the API does, what is published is what a dump of the same orders gives, and every fault is counted."""
+"""API faults: a run publishes the same as from a dump of the same orders, and it counts every fault."""
 
 import datetime as dt
 import json

@@ -1,4 +1,4 @@
-"""An extraction that is killed at any moment goes on where it was: no page but the last is asked for twice."""
+"""An extraction that is killed at any moment continues later, and asks again for at most the last page."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""--changed-since: the dates of orders that were updated, and no others, are extracted again."""
+"""--changed-since extracts again the dates of updated orders, and no other dates."""
 
 import datetime as dt
 import json

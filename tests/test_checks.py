@@ -1,4 +1,4 @@
-"""The data checks: each finds its fault in a doctored lake, and a run that finds one fails, naming check and rows."""
+"""Each data check finds its fault in a damaged lake, and the run fails with the check's name and the rows."""
 
 import datetime as dt
 from collections.abc import Callable

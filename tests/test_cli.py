@@ -1,4 +1,4 @@
-"""The command line as people use it: one line for a mistake, exit codes for cron, a plan that writes nothing."""
+"""The command line for people: one line for a mistake, exit codes for cron, and a plan that writes nothing."""
 
 import configparser
 import datetime as dt
@@ -238,10 +238,10 @@ def test_doctor_says_of_each_wrong_value_where_it_stands(in_folder):
 # A luigi.cfg that is none: its text, and what the line must say
 
 MALFORMED = {
-    b"# settings\nurl = hunter2\n[storage]\n": "luigi.cfg, line 2: stands before any section; expected a [section]",
+    b"# settings\nurl = hunter2\n[storage]\n": "luigi.cfg, line 2: a line before the first section; expected a",
     b"[storage]\nroot hunter2\n": "luigi.cfg, line 2: neither a [section] nor a key with a value; expected key = value",
-    b"[storage]\n[engine]\n[storage]\n": "luigi.cfg, line 3: [storage] for the second time; expected each section once",
-    b"[storage]\nroot = a\nroot = hunter2\n": "luigi.cfg, line 3: [storage] root for the second time; expected each",
+    b"[storage]\n[engine]\n[storage]\n": "luigi.cfg, line 3: [storage] appears twice; expected each section once",
+    b"[storage]\nroot = a\nroot = hunter2\n": "luigi.cfg, line 3: [storage] root appears twice; expected each",
     b"[storage]\n# caf\xe9\n": "luigi.cfg, line 2: bytes that are not UTF-8; expected text in UTF-8",
 }
 
@@ -260,7 +260,7 @@ def test_a_file_of_luigi_config_path_that_cannot_be_parsed_is_named(in_folder, t
     (tmp_path / "more.cfg").write_text("[storage\n")
     said = in_folder(b"[storage]\nroot = x\n", "plan", LUIGI_CONFIG_PATH=str(tmp_path / "more.cfg"))
     assert said.code == 1
-    assert said.errors[0].startswith(f"UnreadableSettings: {tmp_path}/more.cfg, line 1: stands before any section")
+    assert said.errors[0].startswith(f"UnreadableSettings: {tmp_path}/more.cfg, line 1: a line before the first")
     assert len(said.errors) == 1
 
 
@@ -269,8 +269,8 @@ def test_a_file_of_luigi_config_path_that_cannot_be_parsed_is_named(in_folder, t
 BROKEN = {
     "${NOWHERE}": "${NOWHERE}: no such environment variable; expected the name of one that is set",
     "${NOWHERE": "${ without a name and }; expected ${NAME}, where NAME is an environment variable",
-    "50%": "a % that stands for nothing; expected %% for a %",
-    "%(nowhere)s": "%(nowhere)s: no such key in [{section}]; expected %% for a %",
+    "50%": "a single %; expected %% for a percent sign",
+    "%(nowhere)s": "%(nowhere)s: no such key in [{section}]; expected a key, or %% for a percent sign",
 }
 
 

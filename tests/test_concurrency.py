@@ -1,4 +1,4 @@
-"""Several runs of one lake at once: the lake's lock puts them one after the other, or says who is in the way."""
+"""Several runs of one lake at once: they wait for the lake's lock, or say which lock is held."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What the files for containers promise, without an engine, and the script that cron runs."""
+"""The files for containers and the script that cron runs, tested without a container engine."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""The contract's table, row by row, and every hostile line: the pipeline's own normalizing against the reference."""
+"""The contract's table row by row, and every hostile line: the pipeline's normalizing equals the reference."""
 
 import datetime as dt
 from decimal import Decimal

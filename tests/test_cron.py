@@ -1,7 +1,7 @@
-"""A real `cron -f`, started by the script of the service, runs the service's job each minute; chosen by -m minutes.
+"""A real `cron -f`, started by the script of the service, runs the service's job each minute; marked `minutes`.
 
-It has /etc/cron.d, /run and the user app for itself, in a mount namespace, so nothing of it is left on the machine.
-Two crons run side by side: one asks an API that is quick, one an API so slow that runs are not over within a minute.
+/etc/cron.d, /run and the user app exist only in a mount namespace, so the test leaves nothing on the machine.
+Two crons run side by side: one asks a quick API, the other an API so slow that a run takes more than a minute.
 """
 
 import datetime as dt

@@ -1,4 +1,4 @@
-"""SeedDims and init_database: users and products from their CSV files, by key, with nothing deleted."""
+"""SeedDims and init_database load users and products from their CSV files by key, and delete no row."""
 
 import datetime as dt
 import json

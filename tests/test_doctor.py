@@ -1,4 +1,4 @@
-"""python -m pipeline doctor: each fault of a lake is found and told with a command, and that command heals it."""
+"""python -m pipeline doctor finds each fault of a lake, and the command that it names mends the fault."""
 
 import datetime as dt
 import json
@@ -201,7 +201,7 @@ FAULTS = {
     "warehouse_log": (written("../warehouse.db.building.wal"), "warning", "leftovers", "warehouse.db.building.wal"),
     "warehouse_spilled": (written("../warehouse.db.building.tmp/x"), "warning", "leftovers", "was not finished"),
     "views_dropped": (dropped_views, "error", "warehouse", "5 view(s) do not answer"),
-    "views_outdated": (changed("curated/_warehouse.json", views="x"), "warning", "warehouse", "views as of before"),
+    "views_outdated": (changed("curated/_warehouse.json", views="x"), "warning", "warehouse", "views are out of date"),
 }
 
 
@@ -253,7 +253,7 @@ def test_while_a_run_publishes_its_work_is_no_damage(examined, built):
         said = examined()
     assert (said.code, told(said, "error")) == (0, [])
     (finding,) = told(said, "warning")
-    assert "a run is at work on the lake: 2 finding(s) may be its work; mend: ask again when it has ended" in finding
+    assert "a run is at work on the lake: 2 finding(s) may be its work; mend: run doctor again after it" in finding
     assert len(told(examined(), "error")) == 2
 
 
@@ -387,7 +387,7 @@ def test_values_that_cannot_be_used_are_errors_of_their_sections_and_the_rest_is
     assert [finding.split()[0] for finding in told(said, "error")] == ["luigi.cfg", "luigi.cfg"]
     assert "settle-hours soon: expected hours" in said.out
     assert "dates-per-task x: expected a whole number" in said.out
-    assert "not looked at: a setting that it needs cannot be used" in told(said, "warning")[0]
+    assert "not examined: a setting that it needs cannot be used" in told(said, "warning")[0]
     assert [line for line in told(said, "ok") if line.startswith("manifests")]
     assert "Traceback" not in said.out + said.err
 

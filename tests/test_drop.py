@@ -1,4 +1,4 @@
-"""A date that is dropped on purpose is empty in every layer and stays so, whatever runs, until it is restored."""
+"""A dropped date is empty in every layer, and stays empty in all runs until it is restored."""
 
 import datetime as dt
 import json

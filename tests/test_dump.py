@@ -1,4 +1,4 @@
-"""A dump in every shape a shop may send, whole, cut and broken: the same partitions, or nothing and a clear error."""
+"""A dump of every shape gives the same partitions; a cut or broken dump gives a clear error and publishes nothing."""
 
 import codecs
 import datetime as dt

@@ -1,4 +1,4 @@
-"""Settings from environment variables: below an option, above a file, and named where they are wrong."""
+"""Settings from environment variables rank below an option and above a file, and errors name the variable."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""One user's data goes from every layer; the lake is then what a source without the user would have made of it."""
+"""Erasing a user leaves the lake as a source without this user would have made it."""
 
 import datetime as dt
 import json
@@ -94,8 +94,8 @@ def test_without_yes_it_says_how_much_there_is_and_who_would_bring_it_back_and_w
         "2025-01-16  1 record(s) in raw, 1 in orders, 2 row(s) of fact_order, 0 in quarantine",
         "undated     2 record(s) in raw, 0 in orders, 0 row(s) of fact_order, 2 in quarantine",
         "users       a row of dim_user and of the warehouse",
-        f"{lake.dump}: still has 6 record(s) of the user; make it without them, or they come back when they are "
-        "extracted: open dates, --force, and undated ones once the dump changes",
+        f"{lake.dump}: still has 6 record(s) of the user; remove them from the dump, or they come back: "
+        "with open dates, with --force, and undated records when the dump changes",
         f"{lake.users_csv}: still has the user; remove the row, or the next change of the file brings it back",
         "nothing was erased; add --yes to erase it",
     ]
@@ -129,7 +129,7 @@ def test_a_record_of_another_user_that_names_this_one_stays_and_is_told(lake, ca
     assert lake.run([order("o_1", metadata={"referred_by": USER})], SETTLED[0])
     capsys.readouterr()
     lake.erase(USER, SETTLED[1])
-    assert "1 record(s) that are not the user's name the same text" in capsys.readouterr().out
+    assert "1 record(s) of others have the same text in another field" in capsys.readouterr().out
     assert len(lake.raw()["2025-01-15"]) == 1
 
 
@@ -168,7 +168,7 @@ def test_a_source_that_cannot_be_read_is_told_and_stops_nothing(lake, capsys):
     lake.dump.unlink()
     lake.users_csv.unlink()
     lake.erase(USER, SETTLED[1])
-    assert capsys.readouterr().out.count("so it is not known whether it still has the user") == 2
+    assert capsys.readouterr().out.count("so it is not known whether this source still has the user") == 2
     assert holding(lake, USER) == []
 
 

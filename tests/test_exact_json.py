@@ -1,4 +1,4 @@
-"""Reading one record exactly: the same JSON as Python's own reader, and numbers by their own text."""
+"""The exact JSON reader agrees with Python's own reader, and keeps the text of numbers."""
 
 import json
 from decimal import Decimal

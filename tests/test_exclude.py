@@ -1,4 +1,4 @@
-"""Orders that [orders_fields] exclude names: they supersede like any version, and are in no curated table."""
+"""Orders that [orders_fields] exclude matches supersede like any version, and are in no curated table."""
 
 import datetime as dt
 import json

@@ -1,4 +1,4 @@
-"""What the form behind a path makes of a value, in both readers: DuckDB's and the exact one."""
+"""The forms of paths, such as epoch_seconds, give the same values in DuckDB's reader and in the exact reader."""
 
 import datetime as dt
 import json

@@ -1,4 +1,4 @@
-"""normalize_orders and dedupe: the tasks' own logic on Python objects and pandas frames."""
+"""normalize_orders and dedupe on Python objects and pandas frames."""
 
 import datetime as dt
 import json

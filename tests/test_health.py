@@ -1,4 +1,4 @@
-"""Field health and law 7's refusal: a shop's data that is mapped wrong never ends green."""
+"""Field health and law 7: a run on a shop's data with a wrong map never ends without an error."""
 
 import datetime as dt
 import json
@@ -110,7 +110,7 @@ def test_hundredths_of_a_currency_that_has_none_are_told(lake: LakeUnderTest, ca
     assert lake.run(lines(30, yen=500, curr="jpy"), AS_OF), lake.errors
     assert warned(caplog) == {"amount"}
     (found,) = lake.summary(AS_OF)["health"]
-    assert "hundredths of JPY, which has no hundredths; set [orders_fields] amount = $.yen minor_units" in found["text"]
+    assert "hundredths, but JPY has no hundredths; set [orders_fields] amount = $.yen minor_units" in found["text"]
     mapped(lake, amount="$.yen minor_units")
     assert lake.run(None, AS_OF + HOUR, reprocess=True), lake.errors
     assert {row[3] for rows in lake.curated("fact_order").values() for row in rows} == {500}
@@ -125,9 +125,9 @@ def test_a_refused_dump_is_landed_and_is_built_once_the_map_is_right(lake: LakeU
         "2025-01-03": 10,
     }
     (error,) = lake.errors
-    assert "date=2025-01-01..2025-01-03: amount: none of 30 records has one that can be read at $.amount" in error
+    assert "date=2025-01-01..2025-01-03: amount: none of 30 records has a readable value at $.amount" in error
     assert "fields of such a record: id, customer, sum, curr, placed" in error
-    assert "amount = none says that there is none" in error
+    assert "if there is no amount, write [orders_fields] amount = none" in error
     mapped(lake)
     assert lake.run(None, AS_OF + HOUR), lake.errors
     assert sum(len(rows) for rows in lake.curated("fact_order").values()) == 30

@@ -1,4 +1,4 @@
-"""The runs of a lake by their summaries: which files count, and what the ones of before still say."""
+"""The summaries of a lake's runs: which files count, and what summaries of older versions still tell."""
 
 import datetime as dt
 import json

@@ -1,7 +1,7 @@
-"""The real Dockerfile, built by buildah, and the services of docker-compose.yml run from it; chosen by -m minutes.
+"""Builds the real Dockerfile with buildah and runs the services of docker-compose.yml from it; marked `minutes`.
 
-No registry is asked: a Debian made by debootstrap stands for Docker's Python image under its name, so Python is 3.11
-here. While it builds, pip finds the packages that this machine's pip has downloaded for it.
+The test asks no registry. A Debian from debootstrap takes the place and the name of Docker's Python image, so Python
+is 3.11 here. During the build, pip finds the packages that this machine's pip has downloaded before.
 """
 
 import configparser

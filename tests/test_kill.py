@@ -1,4 +1,4 @@
-"""Law 5: a run killed at any moment leaves whole files, and the next plain run finishes its work."""
+"""Law 5: a run that is killed at any moment leaves whole files, and the next plain run finishes its work."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""The main stories of the laws, one by one: orders that move, vanish and come back, settled and open dates."""
+"""The laws, one example each: orders that move, vanish and come back, and settled and open dates."""
 
 import datetime as dt
 import json

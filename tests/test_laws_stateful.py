@@ -1,4 +1,4 @@
-"""Laws 1, 2, 3, 4 and 6 over any history: a shop that changes, time that passes, runs of all kinds, lost files."""
+"""Laws 1, 2, 3, 4 and 6 over random histories of shop changes, time, runs of all kinds, and lost files."""
 
 import datetime as dt
 import json

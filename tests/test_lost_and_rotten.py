@@ -1,4 +1,4 @@
-"""Lost, damaged and foreign files: no date is published twice, none stops another, and the next run mends them."""
+"""Lost, damaged and foreign files: no order is published twice, other dates continue, and the next run mends them."""
 
 import datetime as dt
 import json

@@ -1,4 +1,4 @@
-"""Under a real luigid with two workers: what a run makes there is what it makes alone, to the byte."""
+"""A run with two workers under a real luigid makes the same bytes as a run with a local scheduler."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The figures of a run for Prometheus: a textfile as node_exporter reads it."""
+"""The Prometheus textfile of a run, as node_exporter reads it."""
 
 import datetime as dt
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The mock shop does what it says: each style's windows and pages, credentials, and each fault as a client meets it."""
+"""The mock shop: the windows and pages of each style, credentials, and each fault as a client meets it."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""DuckDB 1.5, which today's BI tools bring along, opens warehouse.db; it is installed from the package index."""
+"""DuckDB 1.5, which current BI tools use, opens warehouse.db; the test installs it from the package index."""
 
 import datetime as dt
 import json

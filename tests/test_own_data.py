@@ -1,4 +1,4 @@
-"""People's own data: without users.csv and products.csv, with nothing in the range, into a lake of other data."""
+"""A user's own data: no users.csv or products.csv, an empty range, or a lake that holds data of another source."""
 
 import datetime as dt
 import os

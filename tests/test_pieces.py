@@ -1,4 +1,4 @@
-"""Pieces of dates: another process that takes no lock can do what is done to one, to the same bytes."""
+"""A process without a lock can normalize or curate a piece of the dates, and gives the same bytes."""
 
 import datetime as dt
 import pickle

@@ -1,4 +1,4 @@
-"""The presets load their vendors' shapes into the same curated bytes as the orders as the contract has them."""
+"""Each preset loads its vendor's shape of some orders into the same curated bytes as the contract's own shape."""
 
 import datetime as dt
 import json

@@ -1,4 +1,4 @@
-"""publishing_order: a date that loses an order is published before the date that wins it, unless they swap orders."""
+"""A date that loses an order is published before the date that wins the order, unless both swap orders."""
 
 import itertools
 import random

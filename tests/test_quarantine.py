@@ -1,4 +1,4 @@
-"""python -m pipeline quarantine: what was discarded, counted, shown and exported as it came; no terminal is harmed."""
+"""python -m pipeline quarantine counts, prints and exports discarded records; control characters are escaped."""
 
 import base64
 import datetime as dt

@@ -1,4 +1,4 @@
-"""Luigi's own RangeDaily over the tasks of a date, and runs in which one date cannot be built."""
+"""Luigi's RangeDaily over the tasks of a date, and runs in which one date cannot be built."""
 
 import os
 import subprocess

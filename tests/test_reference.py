@@ -1,4 +1,4 @@
-"""Examples worked out by hand that pin the reference itself."""
+"""Hand-made examples that test the reference itself."""
 
 import datetime as dt
 import json

@@ -1,4 +1,4 @@
-"""Runs that are repeated: with a clock that is behind, with a pinned as_of, and after a failure."""
+"""Repeated runs: with a clock that is behind, with a pinned as_of, and after a failure."""
 
 import datetime as dt
 

@@ -1,4 +1,4 @@
-"""The run report in a real headless Chromium: what it shows, that it asks nobody, and what writing it costs."""
+"""The report in a real headless Chromium: what it shows, that it requests nothing, and what it costs to write."""
 
 import datetime as dt
 import json

@@ -1,4 +1,4 @@
-"""What an API may answer, and what becomes of the dates it was asked for; a scripted server, real HTTP."""
+"""The answers of an API and what they do to the dates of a run, with a scripted server and real HTTP."""
 
 import base64
 import datetime as dt

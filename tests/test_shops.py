@@ -1,8 +1,8 @@
-"""Samples of what each vendor answers (tests/shops), read with its preset: sums by currency are those done by hand.
+"""Sample answers of each vendor (tests/shops), read with its preset: the sums by currency equal those made by hand.
 
-The samples have the fields and types of the vendors' references, with invented values. Each has a guest, an order
-without decimals and one with three, one that was cancelled, the last second of a date and the first of the next. Of
-these vendors only Shopify and BigCommerce mark a test order.
+The samples have the fields and types of the vendors' references, with invented values. Each sample has an order of a
+guest, an amount without decimals, an amount with three decimals, a cancelled order, and orders in the last second of a
+date and the first second of the next date. Only Shopify and BigCommerce mark test orders.
 """
 
 import datetime as dt

@@ -1,4 +1,4 @@
-"""What a dump speaks for: the moment at which it was written, whenever it is read."""
+"""A dump speaks for the moment at which it was written, whenever a run reads it."""
 
 import datetime as dt
 import json

@@ -1,4 +1,4 @@
-"""The lake's folder: publishing whole files and manifests, listing partitions, and the one lock."""
+"""The lake's folder: publishing whole files and manifests, listing partitions, and the lock."""
 
 import json
 import os

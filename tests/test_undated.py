@@ -1,4 +1,4 @@
-"""The undated partition: what no dump gives a date is kept over all dumps, each record as it was when it came."""
+"""The undated partition keeps the undated records of all dumps, each with its own reason and moment."""
 
 import datetime as dt
 import json

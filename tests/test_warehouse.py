@@ -1,4 +1,4 @@
-"""warehouse.db: views that people query, from any folder, while runs go on; and files that every reader understands."""
+"""warehouse.db: its views answer from any folder while runs work, and every reader understands its files."""
 
 import datetime as dt
 import subprocess

@@ -1,1 +1,1 @@
-"""The commands for people, one module each; what several of them share lies beside them."""
+"""The commands of `python -m pipeline`, one module each, and the code that several commands share."""

@@ -1,4 +1,4 @@
-"""python -m pipeline drop: dates that are dropped on purpose, and the way back."""
+"""python -m pipeline drop: empties dates on purpose, and restores them."""
 
 import argparse
 
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def drop_or_restore(options: argparse.Namespace, settings: list[str]) -> None:
-    """Do what the options say, and print what there is to say. Raises BadSetting and RunFailed."""
+    """Drop or restore the dates of the options, and print the lines about them. Raises BadSetting and RunFailed."""
     with run_all(options, settings) as task:
         for line in _done(options, task.this_run):
             print(line)
@@ -44,9 +44,9 @@ def _done(options: argparse.Namespace, run: Run) -> list[str]:
 
 
 def drop_dates(text: str, reason: str, run: Run) -> list[str]:
-    """Drop the dates and rebuild what was made from them; a line for each that was dropped before.
+    """Drop the dates and rebuild their later stages. Returns a line for each date that was dropped before.
 
-    Raises BadSetting for dates or a reason that cannot be meant, and RunFailed for what cannot be rebuilt.
+    Raises BadSetting for invalid dates or a blank reason, and RunFailed if a date cannot be rebuilt.
     """
     dates, reason = _dates(text, run), _reason(reason)
     lines = [f"{date}: already dropped: {why}" for date in dates if (why := dropped(run.lake, date)) is not None]
@@ -57,22 +57,22 @@ def drop_dates(text: str, reason: str, run: Run) -> list[str]:
 
 
 def drop_undated(reason: str | None, run: Run) -> list[str]:
-    """Drop the records without a date. Raises BadSetting, as they have no tombstone that could be taken back."""
+    """Drop the undated records. Without a reason, for --restore, it raises BadSetting: they have no tombstone."""
     if reason is None:
-        raise BadSetting("--date undated --restore: expected a date; --force takes in what the dump still has undated")
+        raise BadSetting("--date undated --restore: expected a date; to land undated records again, run with --force")
     records = empty(run, _reason(reason))
     return [f"undated: {records:,} record(s) dropped"]
 
 
 def _reason(text: str) -> str:
-    """The reason in one line. Raises BadSetting."""
+    """The reason in one line. Raises BadSetting if it is blank."""
     if not text.strip():
-        raise BadSetting("--reason: it is blank; expected why these dates are dropped, for those who meet the gap")
+        raise BadSetting("--reason: it is blank; expected why these dates are dropped, as plan and the tables show it")
     return " ".join(text.split())
 
 
 def restore_dates(text: str, run: Run) -> list[str]:
-    """Take the tombstones of the dates away; a line for each date. Raises BadSetting."""
+    """Remove the tombstones of the dates. Returns a line for each date. Raises BadSetting."""
     dates = _dates(text, run)
     restored = restore(run.lake, dates)
     return [

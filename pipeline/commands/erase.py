@@ -1,4 +1,4 @@
-"""python -m pipeline erase: one user's data, out of every layer."""
+"""python -m pipeline erase: removes one user's data from every layer."""
 
 import argparse
 from collections.abc import Iterator
@@ -39,14 +39,14 @@ def _erase_user(options: argparse.Namespace, settings: list[str]) -> None:
 
 
 def erase_user(user_id: str, run: Run, *, really: bool) -> None:
-    """Say what there is of a user, and which source would bring it back; then, if really, remove it.
+    """Print what the lake has of a user, and which sources would bring it back. If `really`, remove it.
 
-    Raises BadSetting, NotLanded, CorruptPartition, UnusableWarehouse, RunFailed, and CheckFailed for what is left.
+    Raises BadSetting, NotLanded, CorruptPartition, UnusableWarehouse, RunFailed, and CheckFailed if data is left.
     """
     if not user_id.strip():
         raise BadSetting("--user-id: it is blank; expected the user_id as the tables have it")
     held = survey(run, user_id, open_source().shape)
-    print(*_told(held, in_dimension(run.lake, user_id)), *_sources(run, user_id), sep="\n")
+    print(*_in_lake(held, in_dimension(run.lake, user_id)), *_sources(run, user_id), sep="\n")
     refuse_broken(run.lake, held)
     if really:
         _erase(run, user_id)
@@ -64,12 +64,13 @@ def _erase(run: Run, user_id: str) -> None:
     left = [date for date, part in survey(run, user_id, open_source().shape).items() if part.in_all]
     if left or in_dimension(lake, user_id):
         raise CheckFailed(
-            f"something of the user is left, in {', '.join(left) or 'dim_user'}; expected nothing; "
+            f"data of the user is left in {', '.join(left) or 'dim_user'}; expected none; "
             "another run may have brought it back meanwhile: run this command again"
         )
 
 
-def _told(held: dict[str, Held], in_dim_user: int) -> Iterator[str]:
+def _in_lake(held: dict[str, Held], in_dim_user: int) -> Iterator[str]:
+    """A line for each partition that holds the user."""
     for date, part in held.items():
         if part.in_all:
             yield (
@@ -82,18 +83,18 @@ def _told(held: dict[str, Held], in_dim_user: int) -> Iterator[str]:
         yield "nothing of this user is in the lake"
     others = sum(part.mentions for part in held.values())
     if others:
-        yield f"{others:,} record(s) that are not the user's name the same text in another field; these stay"
+        yield f"{others:,} record(s) of others have the same text in another field; these records stay"
 
 
 def _sources(run: Run, user_id: str) -> Iterator[str]:
-    """A line for each source that has the user still, or cannot say."""
+    """A line for each source that still has the user, and for each source that cannot be read."""
     yield from _in_orders(run, user_id)
     users = sources()[DIM_USER]
     try:
         if is_in_csv(users, user_id):
             yield f"{users.path}: still has the user; remove the row, or the next change of the file brings it back"
     except PipelineError as error:
-        yield f"{error}; so it is not known whether it still has the user"
+        yield f"{error}; so it is not known whether this source still has the user"
 
 
 def _in_orders(run: Run, user_id: str) -> Iterator[str]:
@@ -104,12 +105,12 @@ def _in_orders(run: Run, user_id: str) -> Iterator[str]:
         if records is None:
             yield (
                 f"{url}: not asked; remove the user from the shop first, or the next extraction of a date brings "
-                "records back"
+                "the records back"
             )
         elif count := in_records(records, user_id, source.shape.fields, run.open_engine):
             yield (
-                f"{url}: still has {count:,} record(s) of the user; make it without them, or they come back when "
-                "they are extracted: open dates, --force, and undated ones once the dump changes"
+                f"{url}: still has {count:,} record(s) of the user; remove them from the dump, or they come back: "
+                "with open dates, with --force, and undated records when the dump changes"
             )
     except PipelineError as error:
-        yield f"{error}; so it is not known whether it still has the user"
+        yield f"{error}; so it is not known whether this source still has the user"

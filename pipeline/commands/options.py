@@ -1,4 +1,4 @@
-"""The options of a command that are Luigi's: those of RunAll, and one for each setting."""
+"""The options that commands share with Luigi: RunAll's parameters, and one option per setting."""
 
 import argparse
 from collections.abc import Iterable, Iterator
@@ -18,14 +18,14 @@ from pipeline.terminal import printing
 
 RANGE = ("since", "until", "force", "reprocess", "allow_shrink")
 ROOT = ("--module", "pipeline", "RunAll")
-# beside those of RunAll's parameters that a command has
+# Luigi's own option beside RunAll's parameters
 CORE = ("workers",)
-# options are long and alike
+# higher than difflib's default, because options are long and similar
 OPTION_LIKENESS = 0.75
 
 
 def add_parameters(command: argparse.ArgumentParser, *names: str) -> None:
-    """Options for these parameters of RunAll, explained as there: flags and times."""
+    """Add options for these parameters of RunAll, with RunAll's descriptions as help."""
     parameters = dict(RunAll.get_params())
     for name in names:
         is_flag = isinstance(parameters[name], luigi.BoolParameter)
@@ -34,9 +34,9 @@ def add_parameters(command: argparse.ArgumentParser, *names: str) -> None:
 
 
 def meaningless(options: argparse.Namespace, settings: list[str]) -> str | None:
-    """What is wrong with words that should be settings; None when they are. `options` are those that were understood.
+    """What is wrong with the words in `settings`; None if each is a setting. `options` are the options parsed before.
 
-    luigi would take an option cut short for the one that it begins, --all for --allow-shrink.
+    Abbreviated options are refused here, because Luigi would read --all as --allow-shrink.
     """
     known = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     names = [*map(_option, vars(options))]
@@ -56,13 +56,13 @@ def meaningless(options: argparse.Namespace, settings: list[str]) -> str | None:
 
 
 def perhaps(word: str, names: Iterable[str], likeness: float = 0.6) -> str:
-    """The name that may be meant, for a message."""
+    """`; perhaps NAME is meant`, for a message; empty if no name is similar."""
     near = get_close_matches(word, names, 1, likeness)
     return f"; perhaps {near[0]} is meant" if near else ""
 
 
 def ready_luigi() -> None:
-    """Give luigi what holds without a luigi.cfg. Raises BadSetting for what the file has that luigi cannot use."""
+    """Set the values that Luigi needs and luigi.cfg does not set. Raises BadSetting for a value Luigi cannot use."""
     fill_in()
     unusable = next(unusable_by_luigi(), None)
     if unusable is not None:
@@ -70,7 +70,7 @@ def ready_luigi() -> None:
 
 
 def luigi_words(options: argparse.Namespace, settings: list[str]) -> list[str]:
-    """The same RunAll on luigi's own command line, with a scheduler of its own."""
+    """The words of luigi's command line for this RunAll, with a local scheduler."""
     words = [*ROOT, "--local-scheduler", *settings]
     for name in (*dict(RunAll.get_params()), *CORE):
         value = getattr(options, name, None)
@@ -83,7 +83,7 @@ def luigi_words(options: argparse.Namespace, settings: list[str]) -> list[str]:
 
 @contextmanager
 def run_all(options: argparse.Namespace, settings: list[str]) -> Iterator[RunAll]:
-    """The RunAll of the options, while these settings hold and something is printed. Raises BadSetting."""
+    """The RunAll of the options. In the block the settings hold, and `printing()` is active. Raises BadSetting."""
     ready_luigi()
     with CmdlineParser.global_instance(luigi_words(options, settings)) as parsed, printing():
         yield parsed.get_task_obj()

@@ -1,4 +1,4 @@
-"""python -m pipeline plan: what a run would do, date by date, and why; it writes nothing."""
+"""python -m pipeline plan: prints what a run would do for each date, and why. It writes nothing."""
 
 import argparse
 
@@ -22,13 +22,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def print_plan(options: argparse.Namespace, settings: list[str]) -> None:
-    """Raises BadSetting, and what the source raises."""
+    """Raises BadSetting, and the errors of the source."""
     with run_all(options, settings) as task:
         print(*plan(task, everything=options.all), sep="\n")
 
 
 def plan(task: RunAll, *, everything: bool) -> list[str]:
-    """A line a date that the run would build, or, with everything, a line a date; then a line that counts them."""
+    """One line per date to build (with `everything`: per date), one line with the counts, and the notes."""
     lake, intent, source = open_lake(), task.intent, open_source()
     dates = dates_of(task, source, writes=False)
     differing = set() if task.reprocess else set(source.differing(lake, dates))

@@ -1,4 +1,4 @@
-"""python -m pipeline quarantine: what was discarded, by date and reason, on a terminal or as a file."""
+"""python -m pipeline quarantine: lists, prints and exports discarded records."""
 
 import argparse
 import sys
@@ -43,7 +43,7 @@ def _number(text: str) -> int:
 
 
 def quarantine(options: argparse.Namespace, settings: list[str]) -> None:
-    """Print, or export, what the options choose. Raises BadSetting and CorruptPartition."""
+    """List, print or export the chosen records. Raises BadSetting and CorruptPartition."""
     with run_all(options, settings):
         _answer(options)
 
@@ -93,7 +93,7 @@ def _list(found: dict[tuple[str, str], int]) -> None:
 
 
 def _show(lake: Lake, choice: Choice, found: dict[tuple[str, str], int], limit: int) -> None:
-    """Records as they are, but that what could steer a terminal is escaped."""
+    """Print the records verbatim, with the control characters of terminals escaped."""
     dates, reasons = (max(map(len, column)) for column in zip(*found, strict=True))
     total = sum(found.values())
     for row in islice(records(lake, choice), limit):

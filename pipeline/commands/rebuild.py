@@ -1,4 +1,4 @@
-"""What follows when raw partitions have changed without a source: normalized, curated, views, checks and a summary."""
+"""Rebuilds the later stages after a command has changed raw partitions; then views, checks and the summary."""
 
 from pipeline.contract import CURATED_STAGES
 from pipeline.lake import Run
@@ -11,7 +11,7 @@ from pipeline.tasks.source import open_source
 
 
 def rebuild(command: str, dates: list[str], run: Run) -> None:
-    """Make of each date's raw partition what is not made of it yet. Raises RunFailed, after the summary."""
+    """Build the stages of the dates that are out of date with raw. Raises RunFailed after the summary is written."""
     run, source = run.keeping_going, open_source()
     normalize(run, dates, source.shape)
     for stage in CURATED_STAGES:

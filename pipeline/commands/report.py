@@ -1,4 +1,4 @@
-"""python -m pipeline report: the page about the lake and its runs."""
+"""python -m pipeline report: writes report.html, the page about the lake and its runs."""
 
 import argparse
 

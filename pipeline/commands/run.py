@@ -1,4 +1,4 @@
-"""python -m pipeline run: RunAll with a scheduler of its own."""
+"""python -m pipeline run: RunAll with a local scheduler."""
 
 import argparse
 
@@ -18,6 +18,6 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, settings: list[str]) -> None:
-    """Exits with luigi's [retcode] codes. Raises BadSetting for what luigi itself cannot use."""
+    """Exits with luigi's [retcode] codes. Raises BadSetting for a value that Luigi cannot use."""
     ready_luigi()
     run_with_retcodes(luigi_words(options, settings))

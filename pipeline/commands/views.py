@@ -1,4 +1,4 @@
-"""python -m pipeline views: the views of warehouse.db once more."""
+"""python -m pipeline views: creates the views of warehouse.db again."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""All of DuckDB: it types, judges, joins and counts."""
+"""The engine: DuckDB and numpy read raw lines, type and judge records, join tables and count values."""
 
 from pipeline.engine.connection import (
     BAD_DATE,

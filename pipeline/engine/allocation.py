@@ -1,9 +1,9 @@
-"""Kimball's header-to-line allocation: an order's amount shared over its lines so that the shares add up to it.
+"""Kimball's header-to-line allocation: divides an order's amount over its lines. The shares sum to the amount.
 
-The rule, exactly: the weight of a line is qty × price where every line has both and they sum to W > 0, else 1. With
-Cᵢ the running sum of the weights (exact, in ten-thousandths), Aᵢ = floor(amount × (Cᵢ / W) × 10⁴ + ½) in doubles, and
-the last Aₙ is the amount itself; a line's share is Aᵢ − Aᵢ₋₁ ten-thousandths. Where a share would not fit
-DECIMAL(18,4), the weights are 1.
+The weight of a line is qty × price if every line of the order has both and these products sum to more than 0.
+Otherwise all weights are 1. W is the sum of the weights; Cᵢ is the exact running sum, in ten-thousandths.
+Aᵢ = floor(amount × (Cᵢ / W) × 10⁴ + ½), computed in doubles; the last Aₙ is the amount itself.
+The share of line i is Aᵢ − Aᵢ₋₁ ten-thousandths. If a share of an order does not fit DECIMAL(18,4), its weights are 1.
 """
 
 from itertools import accumulate
@@ -14,15 +14,17 @@ import pyarrow as pa
 from pipeline.contract import MONEY
 
 UNITS = 10_000.0
+# DECIMAL(18,4) has 18 digits
 LARGEST_SHARE = 10**18 - 1
+# well below int64's limit of 9.2e18, as the sums that are compared with it are rounded doubles
 SAFE_SUM = 4e18
 
 
 def shares(amount: pa.Array, qty: pa.Array, price: pa.Array, size: np.ndarray) -> pa.Array:
-    """The share of each line, as MONEY; null where the amount is.
+    """The share of each line, as MONEY; null if the order's amount is null.
 
-    Lines of one order are adjacent: order i has size[i] ≥ 1 of them. amount holds one value an order, qty and price
-    one a line.
+    `amount` has one value per order; `qty` and `price` have one value per line. The lines of an order are adjacent.
+    Order i has size[i] ≥ 1 lines.
     """
     total = money_units(amount)
     first = np.cumsum(size) - size
@@ -36,7 +38,7 @@ def shares(amount: pa.Array, qty: pa.Array, price: pa.Array, size: np.ndarray) -
 
 
 def _weighted(qty: pa.Array, price: pa.Array, first: np.ndarray, order: np.ndarray, equal: np.ndarray) -> np.ndarray:
-    """Cᵢ / W of every line; that of equal weights where the lines cannot be weighed."""
+    """Cᵢ / W of every line; the values of `equal` for an order whose weights are all 1."""
     if not len(order):
         return equal
     known = np.asarray(qty.is_valid()) & np.asarray(price.is_valid())
@@ -61,7 +63,7 @@ def _weighted(qty: pa.Array, price: pa.Array, first: np.ndarray, order: np.ndarr
 def _allocate(
     total: np.ndarray, ratio: np.ndarray, first: np.ndarray, order: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each line's share in ten-thousandths, and of each order whether all of its shares fit MONEY."""
+    """The share of each line in ten-thousandths; and for each order, whether all its shares fit MONEY."""
     if not len(order):
         return np.zeros(0, np.int64), np.ones(0, bool)
     reached = np.floor((total / UNITS)[order] * ratio * UNITS + 0.5)

@@ -1,4 +1,4 @@
-"""Runs the SQL of pipeline/engine/sql on DuckDB, in memory, and hands over Arrow tables."""
+"""Runs the SQL of pipeline/engine/sql on DuckDB in memory, and returns Arrow tables."""
 
 import importlib
 import re
@@ -15,7 +15,7 @@ from pipeline.contract import Table
 from pipeline.garbage import uncollected
 
 MACROS = ("json_fields", "text", "identifier", "currency_code", "instant", "money", "whole_number")
-# what mapped_line calls beside these; a macro takes 1 to 2 ms to define, and most runs have no map
+# only mapped_line.sql calls these macros; defining one takes 1 to 2 ms, and most runs have no map
 MAPPING_MACROS = (
     *("is_set", "word", "from_rfc2822", "from_time", "from_minor_units", "decimals_of"),
     *("unless_zero", "without_children"),
@@ -23,16 +23,16 @@ MAPPING_MACROS = (
 ROWS_PER_SCAN = 8192
 
 EngineError = duckdb.Error
-# what a bad file or record may raise, so that its date fails and the others do not
+# the errors that a bad file or record can raise: the date fails, the other dates continue
 BAD_DATE = (OSError, ValueError, EngineError, pa.ArrowException)
 
 OpenEngine = Callable[[], "Engine"]
 
 
 class Engine:
-    """One DuckDB connection without files of its own: rows come from Arrow tables and Parquet files.
+    """One in-memory DuckDB connection. It reads Arrow tables and Parquet files.
 
-    Results keep the order of their input rows (DuckDB's preserve_insertion_order) unless the SQL sorts.
+    Results keep the order of the input rows (DuckDB's preserve_insertion_order) unless the SQL sorts them.
     """
 
     def __init__(self, *, memory_limit: str, threads: int, temp_directory: str) -> None:
@@ -59,26 +59,26 @@ class Engine:
         self._connection.close()
 
     def define(self, macros: Iterable[str]) -> None:
-        """Make the macros of sql/macros known to queries, in this order, unless they are."""
+        """Define these macros of sql/macros, in this order. A macro that is already defined is skipped."""
         for macro in macros:
             if macro not in self._macros:
                 self._connection.execute(sql(f"macros/{macro}"))
                 self._macros.add(macro)
 
     def bind(self, **relations: pa.Table) -> None:
-        """Give Arrow tables the names by which the SQL reads them. Cut into batches, so that two cores share a scan."""
+        """Register Arrow tables under the names that the SQL reads. Batches let several cores share a scan."""
         for name, table in relations.items():
             batches = table.to_batches(max_chunksize=ROWS_PER_SCAN)
             self._connection.register(name, pa.Table.from_batches(batches, schema=table.schema))
 
     def register_files(self, table: Table, paths: Iterable[str], name: str | None = None) -> None:
-        """Give Parquet files of a table the name by which the SQL reads them: the table's own, unless another is given.
+        """Register Parquet files of a table under `name`; the default is the table's own name.
 
-        The rows keep the order of the paths and of the rows in each file; a column `filename` holds their path. Without
-        paths the relation has no rows. The first file is opened now and the others by the query, so both may raise
-        EngineError. The first file's columns count for all: DuckDB's union by name opens the footer of every file
-        beforehand, which makes a query over 365 files take twice as long. Files of before lack the last columns of
-        orders, so no query may name these.
+        The rows keep the order of the paths and of each file. The column `filename` holds the path of a row. Without
+        paths the relation has no rows. This call opens the first file and the query opens the others, so both may
+        raise EngineError. The columns of the first file count for all files: DuckDB's union by name opens every
+        footer first, and a query over 365 files then takes twice as long. Files of older versions lack the columns
+        `status` and `excluded` of orders, so no query may name these two columns.
         """
         name = name or table.name
         files = ", ".join(map(literal, paths))
@@ -91,7 +91,7 @@ class Engine:
         )
 
     def keep(self, name: str) -> None:
-        """Run sql/<name>.sql and keep its rows as the temporary table <name>."""
+        """Run sql/<name>.sql and store its rows in the temporary table <name>."""
         self._connection.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {sql(name)}')
 
     def query(self, name: str, values: Mapping[str, Any] | None = None) -> pa.Table:
@@ -101,9 +101,9 @@ class Engine:
 
 @cache
 def load_libraries() -> None:
-    """Import what Arrow imports with its first array (pandas) and at its first grouping: 0.3 s, once a process.
+    """Import pandas and pyarrow.acero, which Arrow imports at its first array and its first grouping: 0.3 s a process.
 
-    Without a look for garbage it takes 0.04 to 0.09 s less.
+    Without garbage collection the imports take 0.04 to 0.09 s less.
     """
     with uncollected():
         pa.array([0])
@@ -111,16 +111,16 @@ def load_libraries() -> None:
 
 
 def use_system_memory() -> None:
-    """Have Arrow take the memory of this process from the C library.
+    """Make Arrow allocate memory from the C library.
 
-    Arrow's own pool gives large buffers back to the system at once and takes them anew, a page fault for each 4 KiB:
-    measured at 1 M orders, a run with the C library's took 0.85 to 0.95 of the time.
+    Arrow's own pool returns large buffers to the system at once and requests them again, with a page fault for each
+    4 KiB. Measured at 1 M orders, a run with the C library took 0.85 to 0.95 of the time.
     """
     pa.set_memory_pool(pa.system_memory_pool())
 
 
 def literal(path: str) -> str:
-    """The path in SQL. DuckDB would take *, ? and [ in it for a pattern and read other folders' files."""
+    """The path as a SQL string. *, ? and [ are escaped, because DuckDB reads them as a pattern for several files."""
     return "'" + re.sub(r"([*?\[])", r"[\1]", path).replace("'", "''") + "'"
 
 
@@ -131,6 +131,6 @@ def sql(name: str) -> str:
 
 
 def check_names() -> list[str]:
-    """The data checks of pipeline/engine/sql/checks, sorted."""
+    """The names of the data checks in pipeline/engine/sql/checks, sorted."""
     folder = resources.files("pipeline.engine").joinpath("sql", "checks")
     return sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".sql"))

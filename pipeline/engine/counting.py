@@ -1,4 +1,4 @@
-"""What normalizing counts by date: law 1's figures, lines, currencies, and how the values of each field were taken."""
+"""Counts normalized partitions: the figures of law 1, lines, currencies, and how each field's values were read."""
 
 from collections import Counter
 from typing import Any
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pipeline.fields import ITEM_FIELDS
 
 ORDER_LEVEL = ("user_id", "amount", "currency", "updated_at")
-# a record without an acceptable value of these is discarded, and why
+# a record without an accepted value of these fields is discarded; each reason with the figure of FieldCounts it adds to
 REQUIRED = {
     "order_id": {"missing_order_id": "absent"},
     "created_at": {
@@ -27,9 +27,9 @@ Counts = dict[str, dict[str, Any]]
 def counts_by_date(
     dates: pa.Array, kept: pa.Table, items: pa.Table, superseded: pa.Table, discarded: pa.Table
 ) -> Counts:
-    """The counts of NormalizedCounts by date. Values are counted of orders that are not excluded.
+    """NormalizedCounts by date. Field values are counted only for orders that are not excluded.
 
-    `kept` and `items` are ordered by date; `discarded` are rows of record.
+    `kept` and `items` are sorted by date; `discarded` has rows of record.sql.
     """
     counts: Counts = {}
 
@@ -62,12 +62,12 @@ def counts_by_date(
 
 
 def list_lengths(lists: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The length of each list; null is an empty one."""
+    """The length of each list; 0 for null."""
     return pc.fill_null(pc.list_value_length(lists), 0)
 
 
 def _count_values(counts: Counts, name: str, rows: pa.Table, is_accepted: Any, is_present: Any) -> None:
-    """Add FieldCounts of one field by date, where not all are accepted; the rows are ordered by date."""
+    """Add the FieldCounts of one field for each date with a value that is not accepted. `rows` are sorted by date."""
     days = rows["date"].cast(pa.int32()).to_numpy()
     if not len(days):
         return
@@ -85,7 +85,7 @@ def _count_values(counts: Counts, name: str, rows: pa.Table, is_accepted: Any, i
 
 
 def _count_discarded(counts: Counts, discarded: pa.Table) -> None:
-    """Add the reasons to discard records by date, and FieldCounts of the fields that these are about."""
+    """Add the discarded records by date and reason, and the FieldCounts of the REQUIRED fields."""
     names = ["partition_date", "reason", "order_id", "order_id_present"]
     fields: dict[tuple[str, str], Counter[str]] = {}
     firsts: dict[tuple[str, str], str] = {}

@@ -1,8 +1,8 @@
-"""One JSON record read exactly, by hand: for the few that DuckDB's reader would round, accept or flatten wrongly.
+"""A small strict JSON reader for the few records that DuckDB's reader would round, accept or flatten wrongly.
 
-DuckDB keeps JSON numbers as doubles, errs with exponents, accepts NaN and trailing commas, and cannot tell `1` from
-`{}` inside `items`. A record that may hold such a thing is rewritten here into one that means the same to the SQL:
-numbers become strings of their own text, items hold objects only.
+DuckDB keeps JSON numbers as doubles, misreads exponents, accepts NaN and trailing commas, and cannot distinguish `1`
+from `{}` inside `items`. This module rewrites such a record into one that has the same meaning for the SQL: numbers
+become strings of their own text, and items hold only objects.
 """
 
 import json
@@ -53,7 +53,7 @@ _RFC2822 = re.compile(
 
 
 class NotJson(ValueError):
-    """Text that RFC 8259 does not allow; `position` counts characters."""
+    """Text that RFC 8259 does not allow. `position` is the first wrong character, counted from 0."""
 
     def __init__(self, position: int) -> None:
         super().__init__(f"not JSON from character {position} on")
@@ -61,14 +61,14 @@ class NotJson(ValueError):
 
 
 class NotText(ValueError):
-    """JSON by its grammar that is no Unicode text: invalid UTF-8, or a surrogate without its other half."""
+    """Text with valid JSON grammar but invalid Unicode: bad UTF-8, or half of a surrogate pair."""
 
 
 @dataclass(frozen=True)
 class ExactRecord:
-    """A rewritten record: JSON text for the SQL, its metadata minified, how many items were no objects.
+    """A rewritten record. `line` is JSON text for the SQL, `metadata` is minified JSON text.
 
-    And whether the map excludes it.
+    `dropped_items` counts the items that are not objects. `excluded`: the map excludes the order.
     """
 
     line: str
@@ -79,7 +79,7 @@ class ExactRecord:
 
 @dataclass(frozen=True)
 class _Value:
-    """A JSON value: its tokens and, of an object or array near the top, its members' (name, value) in order."""
+    """A JSON value: its tokens, and the (name, value) members of an object or array in their order."""
 
     tokens: list[str]
     start: int
@@ -92,7 +92,7 @@ class _Value:
         return "".join(self.tokens[self.start : self.end])
 
     def at(self, path: Path) -> "_Value | None":
-        """What is at the end of the path: the first of equal names counts."""
+        """The value at the end of the path; None if there is none. Of equal names the first counts."""
         value: _Value | None = self
         for step in path:
             if value is None or value.kind != ("{" if isinstance(step, str) else "["):
@@ -107,7 +107,7 @@ class _Value:
 
 
 def rewrite(record: bytes, fields: FieldMap = AS_THE_CONTRACT) -> ExactRecord | None:
-    """The record for the SQL; None when it is JSON, but no object. Raises NotJson and NotText."""
+    """The record rewritten for the SQL; None if it is JSON but not an object. Raises NotJson and NotText."""
     text = _decoded(record)
     value = _read(text)
     if value.kind != "{":
@@ -131,7 +131,7 @@ def rewrite(record: bytes, fields: FieldMap = AS_THE_CONTRACT) -> ExactRecord | 
 
 
 def _excludes(condition: Condition, value: _Value | None) -> bool:
-    """The condition of mapped_line.sql, with its macro is_set, exactly."""
+    """Whether the order is excluded: the same rule as in mapped_line.sql and its macro is_set."""
     if value is None or value.text == "null":
         return False
     if condition.values:
@@ -144,7 +144,7 @@ def _excludes(condition: Condition, value: _Value | None) -> bool:
 
 
 def _decoded(record: bytes) -> str:
-    """The record as text. The grammar is checked first, so that NotText means JSON but for its characters."""
+    """The record as text. Raises NotText only if the grammar is valid; otherwise NotJson."""
     try:
         return record.decode()
     except UnicodeDecodeError:
@@ -158,7 +158,7 @@ def _item(line: _Value, fields: FieldMap, currency: str | None) -> str:
 
 
 def _is_child(line: _Value) -> bool:
-    """The macro without_children."""
+    """The same rule as in the macro without_children."""
     parent = line.at(PARENT)
     return parent is not None and parent.text != "null"
 
@@ -188,7 +188,7 @@ def _characters(value: _Value) -> str:
 
 
 def _from_epoch(value: _Value, unit: int) -> str:
-    """The macro from_time, exactly."""
+    """The same rule as in the macro from_time."""
     text = _characters(value)
     if not _EPOCH.fullmatch(text):
         return "false"
@@ -200,7 +200,7 @@ def _from_epoch(value: _Value, unit: int) -> str:
 
 
 def _from_rfc2822(value: _Value) -> str:
-    """The macro from_rfc2822."""
+    """The same rule as in the macro from_rfc2822."""
     match = _RFC2822.fullmatch(_characters(value))
     if match is None:
         return "false"
@@ -209,20 +209,20 @@ def _from_rfc2822(value: _Value) -> str:
 
 
 def _from_minor_units(value: _Value, decimals: int | None) -> str:
-    """The macro from_minor_units, exactly."""
+    """The same rule as in the macro from_minor_units."""
     text = _characters(value)
     is_one = decimals is not None and _MINOR_UNITS.fullmatch(text)
     return f'"{Decimal(text).scaleb(-(decimals or 0)):f}"' if is_one else "false"
 
 
 def _money(value: _Value) -> str:
-    """The number as a string without an exponent, with which DuckDB's decimals overflow or lose digits."""
+    """The number as a string without an exponent. With an exponent, DuckDB's decimals overflow or lose digits."""
     text = _characters(value)
     return json.dumps(format(Decimal(text), "f") if _EXPONENT.fullmatch(text) else text)
 
 
 def tokens(text: str) -> Iterator[tuple[str, str, int]]:
-    """(kind, text, position) of each token; the kind of a mark is the mark itself. Raises NotJson."""
+    """(kind, text, position) of each token. The kind of a mark such as `{` is the mark itself. Raises NotJson."""
     position = 0
     end = len(text.rstrip(" \t\n\r"))
     while position < end:
@@ -236,7 +236,7 @@ def tokens(text: str) -> Iterator[tuple[str, str, int]]:
 
 
 def _read(text: str) -> _Value:
-    """Parse one JSON text with a stack of its own, since depth is the sender's to choose."""
+    """Parse one JSON text. The stack is a list, because a deeply nested record would exhaust Python's own stack."""
     texts: list[str] = []
     stack: list[tuple[str, str, int, list[tuple[str, _Value]]]] = [("", "", 0, [])]
     name, expected, halved = "", "value", False
@@ -265,7 +265,7 @@ def _read(text: str) -> _Value:
     if expected != "nothing":
         raise NotJson(len(text))
     if halved:
-        raise NotText("a surrogate without its other half")
+        raise NotText("half of a surrogate pair")
     return stack[0][3][0][1]
 
 

@@ -1,4 +1,4 @@
-"""fact_order's rows of orders and their lines: expanded, with amounts allocated."""
+"""Builds the rows of fact_order: orders expanded to their lines, with the amounts allocated."""
 
 import numpy as np
 import pyarrow as pa
@@ -9,9 +9,10 @@ from pipeline.errors import CorruptPartition
 
 
 def fact_order(headers: pa.Table, lines: pa.Table) -> pa.Table:
-    """fact_order's rows of orders and their lines, both in one order of order_id without repeats across dates.
+    """The rows of fact_order: one per order line; one for an order without lines.
 
-    Raises CorruptPartition when a line belongs to no order.
+    `headers` and `lines` have the order_ids in the same sequence, and no order_id on two dates.
+    Raises CorruptPartition if a line belongs to no order.
     """
     ids = lines["order_id"].combine_chunks()
     starts = np.flatnonzero(np.append(True, pc.not_equal(ids[1:], ids[:-1]))) if len(ids) else np.zeros(0, np.int64)
@@ -19,8 +20,8 @@ def fact_order(headers: pa.Table, lines: pa.Table) -> pa.Table:
     has_lines = np.asarray(pc.is_in(headers["order_id"], value_set=ordered).combine_chunks())
     if not headers["order_id"].filter(pa.array(has_lines)).combine_chunks().equals(ordered):
         raise CorruptPartition(
-            "normalized items.parquet: its lines are not those of orders.parquet, in its order; "
-            "delete the file and run again, it is then made anew"
+            "normalized items.parquet: its order_ids do not match orders.parquet; "
+            "expected the same order_ids in the same sequence; delete the file and run again to rebuild it"
         )
     size = np.ones(len(has_lines), np.int64)
     size[has_lines] = np.diff(starts, append=len(ids))
@@ -35,7 +36,7 @@ def fact_order(headers: pa.Table, lines: pa.Table) -> pa.Table:
 
 
 def _line_of(has_lines: np.ndarray, size: np.ndarray) -> pa.Array:
-    """For each row of fact_order its line's index; null for the row of an order without lines."""
+    """The index of the line for each row of fact_order; null for an order without lines."""
     real = np.repeat(has_lines, size)
     index = np.cumsum(real) - 1
     return pa.array(index, mask=~real)

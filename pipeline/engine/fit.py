@@ -1,4 +1,4 @@
-"""Whether a map fits records at all. One that fits none of many is bad input, which law 7 refuses."""
+"""Judges whether a map of fields fits the records. Law 7 refuses a map that fits none of many records."""
 
 from collections import Counter
 from datetime import datetime
@@ -12,17 +12,17 @@ from pipeline.engine.lines import Lines, bind_lines, same_instant, split_lines
 from pipeline.fields import AS_THE_CONTRACT, ITEM_FIELDS, FieldMap
 from pipeline.likely import hint, place_of
 
-# law 7: fewer records, or lines, are not judged
+# law 7: a map is judged by at least so many records or lines
 JUDGED_FROM = 20
 FIRST_LINES = 100
-# orders may be without lines, so these are not looked for for ever
+# all orders may be without lines, so the search for lines ends after so many records
 ENOUGH_RECORDS = 10_000
 
 
 class Fit:
-    """Whether, by a map, any of some records is kept, has an amount, and has a line with a sku, qty or price.
+    """Looks for a record that is kept, a record with an amount, and a line with a sku, qty or price.
 
-    Records are looked at until one of each was found.
+    It looks at records until it has found all three. `fields` is the map; None: the records have the contract's names.
     """
 
     def __init__(self, fields: FieldMap | None) -> None:
@@ -33,9 +33,9 @@ class Fit:
         self._sample = b""
 
     def look(self, engine: Engine, lines: Lines, answers_as_of: datetime, date: str | None = None) -> None:
-        """Look at these records, a first part of them first; with the date, if they are landed under one.
+        """Look at these records: the first FIRST_LINES, then the rest if they are needed. Binds the table `line`.
 
-        It binds the table `line`.
+        `date` is the date that the records are landed under; None for records that are not landed yet.
         """
         end = int(lines.ends[:FIRST_LINES][-1]) if lines.size else 0
         for part in (lines.buffer.slice(0, end), lines.buffer.slice(end)):
@@ -44,7 +44,7 @@ class Fit:
 
     @property
     def is_certain(self) -> bool:
-        """Whether the map fits, whatever the records are that were not looked at."""
+        """Whether the map is known to fit, so no other records have to be looked at."""
         has_lines = "items" in self._found or (not self._lines and self._records >= ENOUGH_RECORDS)
         return {"kept", "amount"} <= self._found and has_lines
 
@@ -64,9 +64,9 @@ class Fit:
 
     @property
     def fault(self) -> str:
-        """What the map does not find, what the records hold instead, and what to set; empty where it fits."""
+        """What the map does not find, which fields the records have instead, and what to set; empty if the map fits."""
         places = self._fields or AS_THE_CONTRACT
-        accept = "--force reads orders that were corrected, --accept-fields says that it is meant for these dates"
+        accept = "if the shop has corrected its orders, add --force; if the map is right, add --accept-fields"
         if self._records >= JUDGED_FROM and "kept" not in self._found:
             (reason, count), *_ = self._reasons.most_common(1)
             field = next((name for name, reasons in REQUIRED.items() if reason in reasons), "")
@@ -74,12 +74,12 @@ class Fit:
             said = f"all {self._records:,} records are discarded, {count:,} of them as {reason}{where}"
             return f"{said}{self._hint(field) if field else ''}; {accept}"
         if self._records >= JUDGED_FROM and "amount" not in self._found:
-            said = f"amount: none of {self._records:,} records has one that can be read at {places.texts['amount']}"
-            return f"{said}{self._hint('amount')}; [orders_fields] amount = none says that there is none, {accept}"
+            said = f"amount: none of {self._records:,} records has a readable value at {places.texts['amount']}"
+            return f"{said}{self._hint('amount')}; if there is no amount, write [orders_fields] amount = none; {accept}"
         if self._lines >= JUDGED_FROM and "items" not in self._found:
             at = ", ".join(f"{name} at {places.texts[place_of(name)]}" for name in ITEM_FIELDS)
-            said = f"items: none of {self._lines:,} lines has one of {at}"
-            return f"{said}{self._hint('sku')}; [orders_fields] items = none says that there are none, {accept}"
+            said = f"items: none of {self._lines:,} lines has a readable value of {at}"
+            return f"{said}{self._hint('sku')}; if there are no items, write [orders_fields] items = none; {accept}"
         return ""
 
     def _hint(self, field: str) -> str:

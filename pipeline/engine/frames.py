@@ -1,4 +1,4 @@
-"""The tasks' own logic for pandas: normalize_orders and dedupe."""
+"""normalize_orders and dedupe: the logic of the tasks for Python objects and pandas frames."""
 
 import json
 from collections.abc import Iterable
@@ -22,10 +22,10 @@ def _engine() -> Engine:
 
 
 def normalize_orders(records: Iterable[Any]) -> "tuple[pd.DataFrame, pd.DataFrame]":
-    """(orders, items) of Python objects, by the contract: discarded records are left out, the latest version stays.
+    """(orders, items) of Python objects, by the contract: the latest version of each order, no discarded records.
 
-    Grain and columns are those of normalized/orders and items; timestamps are UTC without a zone. A record is judged
-    by its JSON text, as extracted now.
+    Grain and columns are those of normalized orders and items; timestamps are UTC without a zone. A record is judged
+    by its JSON text, with the present moment as the moment of its extraction.
     """
     data = "".join(json.dumps(record, default=str) + "\n" for record in records).encode()
     lines = split_lines(data)
@@ -39,11 +39,11 @@ def normalize_orders(records: Iterable[Any]) -> "tuple[pd.DataFrame, pd.DataFram
 
 
 def dedupe(df: "pd.DataFrame", key: str = "order_id") -> "pd.DataFrame":
-    """The rows of df that are the latest version of their key: by updated_at or else created_at, then created_at.
+    """The rows of df that are the latest version of their key. Order, index and columns of df stay.
 
-    A frame with only one of these columns goes by that one, a frame with neither keeps the last row of each key.
-    A tie goes to the later row. Order, index and columns stay; rows without a key all stay.
-    Raises KeyError when key is no column.
+    The latest version has the greatest updated_at (created_at if updated_at is null), then the greatest created_at.
+    A tie goes to the later row. If df has only one of the two columns, that column decides; if it has neither, the
+    last row of each key stays. All rows without a key stay. Raises KeyError if df has no column `key`.
     """
     size = len(df)
     versions = {
@@ -62,7 +62,7 @@ def dedupe(df: "pd.DataFrame", key: str = "order_id") -> "pd.DataFrame":
 
 
 def _instants(df: "pd.DataFrame", name: str) -> pa.Array:
-    """The column in UTC, without a zone; null in each row of a frame that does not have it."""
+    """The column as UTC without a zone; all null if df does not have the column."""
     import pandas as pd
 
     if name not in df:

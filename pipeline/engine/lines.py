@@ -1,4 +1,4 @@
-"""Raw lines as the table `line` that the SQL reads: most as they are, the few that DuckDB would misread rewritten."""
+"""Binds raw lines as the table `line` for the SQL. The few lines that DuckDB would misread are rewritten."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -30,7 +30,7 @@ NEWLINE_SCAN_BYTES = 1 << 18
 
 @dataclass(frozen=True)
 class Lines:
-    """A buffer of newline-ended records and where each one ends; `size` of them."""
+    """A buffer of records. Each record ends with a newline; `ends` has the byte offset behind each one."""
 
     buffer: pa.Buffer
     ends: np.ndarray
@@ -40,13 +40,13 @@ class Lines:
         return len(self.ends)
 
     def array(self) -> pa.LargeBinaryArray:
-        """The lines, newline included, without a copy."""
+        """The lines with their newlines, without a copy."""
         offsets = pa.py_buffer(np.concatenate((np.zeros(1, np.int64), self.ends)))
         return pa.LargeBinaryArray.from_buffers(pa.large_binary(), self.size, [None, offsets, self.buffer])
 
 
 def split_lines(data: bytes | bytearray | memoryview) -> Lines:
-    """The lines of a buffer that ends with a newline, or is empty."""
+    """The lines of a buffer. The buffer is empty or ends with a newline."""
     view = np.frombuffer(data, dtype=np.uint8)
     ends = [
         np.flatnonzero(view[start : start + NEWLINE_SCAN_BYTES] == ord("\n")) + (start + 1)
@@ -65,11 +65,12 @@ def bind_lines(
     exactly: Iterable[int] = (),
     known_plain: bool = False,
 ) -> np.ndarray:
-    """Bind the table `line`; the records at `exactly`, and those that look suspicious, are read exactly.
+    """Bind the table `line`. Returns the positions of the lines that are read exactly.
 
-    Each line may have the date that it was landed under, and the moment by which it is judged (null: neither matters).
-    Returns the positions of what is read exactly. Lines that are known to be plain are not looked through for
-    suspicious ones. With a map of fields, the records are a shop's and bound as the contract would have them.
+    These are the lines at `exactly`, the lines that are not UTF-8, and the lines that suspicious.sql finds;
+    `known_plain` skips that search. `dates` has the date that each line was landed under, and `answers_as_of` the
+    moment by which each line is judged; null if that does not matter. With `fields`, the records have the fields of a
+    shop, and `line` has them under the contract's names and in its forms.
     """
     array = lines.array()
     text, unreadable = _as_text(array)
@@ -92,7 +93,7 @@ def bind_lines(
 
 
 def _plain(text: pa.Array, dates: pa.Array | None, answers_as_of: pa.Array | None) -> pa.Table:
-    """The rows of `line` for lines that are read as they are."""
+    """The rows of `line` for lines that are not rewritten."""
     size = len(text)
     columns = {
         "position": pa.array(np.arange(size)),
@@ -108,7 +109,7 @@ def _plain(text: pa.Array, dates: pa.Array | None, answers_as_of: pa.Array | Non
 
 
 def _as_text(array: pa.LargeBinaryArray) -> tuple[pa.Array, list[int]]:
-    """The lines as text, and the positions of those that are not UTF-8 (null in the text)."""
+    """The lines as text, and the positions of the lines that are not UTF-8; their text is null."""
     text = pa.Array.from_buffers(pa.large_string(), len(array), array.buffers())
     try:
         text.validate(full=True)
@@ -149,5 +150,5 @@ def _rewritten(array: pa.LargeBinaryArray, plain: pa.Table, positions: np.ndarra
 
 
 def same_instant(value: datetime, size: int) -> pa.Array:
-    """`size` times one naive UTC instant."""
+    """An array that holds one naive UTC instant `size` times."""
     return pa.repeat(pa.scalar(value, pa.timestamp("us")), size)

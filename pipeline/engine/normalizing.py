@@ -1,4 +1,4 @@
-"""Raw lines as the contract sees them: typed, judged and deduplicated rows of orders, items and discarded records."""
+"""Applies the contract to raw lines: typed, judged and deduplicated orders and items, and the discarded records."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from pipeline.fields import ITEM_FIELDS, FieldMap
 
 @dataclass
 class Normalized:
-    """Rows of orders and items, ordered by date and key; the discarded records; counts by date."""
+    """Rows of orders and items, sorted by date and key; the discarded records; the counts by date."""
 
     orders: pa.Table
     items: pa.Table
@@ -32,9 +32,10 @@ def normalized(
     *,
     known_plain: bool = False,
 ) -> Normalized:
-    """Apply the contract to raw lines, each with the date it landed under (null: any) and when it was extracted.
+    """Apply the contract to raw lines. The lines of one date are adjacent.
 
-    Lines of one date are adjacent. Without dates the lines are one partition. See bind_lines for `known_plain`.
+    `dates` has the date that each line was landed under; lines with a null date form one partition and may be of any
+    date. `answers_as_of` has the moment by which each line is judged. See bind_lines for `fields` and `known_plain`.
     """
     record = _records(engine, lines, dates, answers_as_of, fields, known_plain=known_plain)
     stays = pc.is_null(record["reason"])
@@ -60,7 +61,10 @@ def _records(
     *,
     known_plain: bool,
 ) -> pa.Table:
-    """The lines typed, in their order. An item without sku, qty and price may be no object: then read exactly."""
+    """The typed lines, in their order.
+
+    An item without sku, qty and price may be something else than an object. Lines with such items are read exactly.
+    """
     bound: dict[str, Any] = {"dates": dates, "answers_as_of": answers_as_of, "fields": fields}
     exactly: list[int] = []
     while True:
@@ -84,7 +88,7 @@ def _shapeless(record: pa.Table) -> list[int]:
 
 
 def _items(kept: pa.Table) -> pa.Table:
-    """One row per order line, numbered from 1 in array order, in the order of kept."""
+    """One row per order line, in the order of `kept`; line_number counts from 1 in array order."""
     lists = kept["items"].combine_chunks()
     order = pc.list_parent_indices(lists)
     size = list_lengths(lists).to_numpy()
@@ -97,7 +101,7 @@ def _items(kept: pa.Table) -> pa.Table:
 
 
 def _discarded(record: pa.Table, lines: Lines, dates: pa.Array) -> pa.Table:
-    """The discarded records as they came, with their position in their date's raw file."""
+    """The discarded records verbatim, with their position in the raw file of their date, from 0."""
     position = record["position"].to_numpy()
     day = dates.cast(pa.int32()).fill_null(0).to_numpy()
     starts = np.flatnonzero(np.diff(day, prepend=day[:1] - 1)) if len(day) else day
@@ -108,7 +112,7 @@ def _discarded(record: pa.Table, lines: Lines, dates: pa.Array) -> pa.Table:
 
 
 def by_date(rows: pa.Table) -> dict[str, pa.Table]:
-    """The rows of each date of a table that is ordered by date."""
+    """The rows of each date. `rows` are sorted by date."""
     days = rows["date"].cast(pa.int32()).to_numpy()
     assert (days[1:] >= days[:-1]).all(), "rows out of order"
     found, firsts = np.unique(days, return_index=True)

@@ -1,4 +1,4 @@
-"""The lake: what is published, and when it is complete."""
+"""The lake: its files and manifests, how they are published, and when a partition is complete."""
 
 from pipeline.lake.files import Files, json_object
 from pipeline.lake.freshness import (

@@ -1,4 +1,4 @@
-"""The files of a lake on local disk, by their names in it: what a bucket would hold instead."""
+"""Reads and publishes the files of a lake on local disk, by their names in the lake."""
 
 import json
 import logging
@@ -19,39 +19,40 @@ from pipeline.lake.work import STAGING
 
 FSYNC_THREADS = 8
 Value = TypeVar("Value")
-# by path and reader: what a file was read as, and its mtime, size and inode then
-_named: set[str] = set()
+# the paths that a WARNING has named in this process
+_warned: set[str] = set()
+# by path and reader: the file's mtime, size and inode when it was read, and what the reader returned
 _seen: dict[tuple[str, Any], tuple[tuple[int, int, int], Any]] = {}
 
 
 @dataclass(frozen=True)
 class Files:
-    """The files under the folder `root`. All names are relative to it, with forward slashes."""
+    """The files below the folder `root`. A name is a path relative to `root`, with forward slashes."""
 
     root: Path
     fsync: bool
 
     def fetch(self, name: str) -> str:
-        """A path on this machine at which the file can be read."""
+        """The path on this machine from which the file can be read."""
         return f"{self.root}/{name}"
 
     def stage(self, name: str) -> str:
-        """A path on this machine at which a file is written before it is published under `name`."""
+        """The path on this machine to which a file is written before it is published under `name`."""
         return f"{self.root}/{STAGING}/{name.replace('/', '~')}"
 
     def stage_bytes(self, name: str, content: bytes) -> str:
-        """Write a file's content where it can be published from; the path."""
+        """Write a file to its staging path, and return that path."""
         with open(self.stage(name), "wb") as file:
             file.write(content)
         return self.stage(name)
 
     def stage_copy(self, name: str, path: str) -> str:
-        """Copy a file of this machine to where it can be published from; the path."""
+        """Copy a file of this machine to its staging path, and return that path."""
         shutil.copyfile(path, self.stage(name))
         return self.stage(name)
 
     def put(self, name: str, staged: str | None) -> None:
-        """Publish the staged file under its name; without one, delete what is published. Durable after sync_folders."""
+        """Publish the staged file under its name; if `staged` is None, delete the file. Durable after sync_folders."""
         if staged is None:
             self.remove(name)
             return
@@ -59,13 +60,13 @@ class Files:
         os.replace(staged, self.fetch(name))
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """A JSON file as last published; None when it is absent or unreadable."""
+        """The object in a JSON file; None if the file is absent or cannot be read."""
         return self.read_as(name, json_object)
 
     def read_as(self, name: str, reader: Callable[[bytes], Value]) -> Value | None:
-        """What a reader makes of a file; None when it cannot be read or the reader raises a ValueError.
+        """What `reader` returns for the content of a file. None if the file cannot be read or it raises ValueError.
 
-        While the file is the same, what is returned is the same object: whoever changes it makes a copy first.
+        The result is cached as long as mtime, size and inode of the file stay: copy the result before you change it.
         """
         path = self.fetch(name)
         try:
@@ -85,11 +86,11 @@ class Files:
             return file.read()
 
     def write(self, name: str, content: dict[str, Any]) -> None:
-        """Replace one JSON file atomically; durable once its folder is synced."""
+        """Replace one JSON file atomically. Durable after sync_folders."""
         self.write_text(name, json.dumps(content, sort_keys=True))
 
     def write_text(self, name: str, text: str) -> None:
-        """Replace one file of text atomically; durable once its folder is synced."""
+        """Replace one text file (UTF-8) atomically. Durable after sync_folders."""
         staged = self.stage(name)
         with open(staged, "w", encoding="utf-8", newline="") as file:
             file.write(text)
@@ -99,7 +100,7 @@ class Files:
         self.put(name, staged)
 
     def names(self, folder: str) -> list[str]:
-        """The names of the files in a folder, sorted."""
+        """The names of the files in a folder, sorted; none if the folder is absent."""
         try:
             found = [entry.name for entry in os.scandir(self.fetch(folder)) if entry.is_file()]
         except FileNotFoundError:
@@ -107,7 +108,7 @@ class Files:
         return sorted(f"{folder}/{name}" for name in found)
 
     def folders(self, folder: str) -> list[str]:
-        """What is called date=<value> in a folder, without the path, in no order."""
+        """The entries date=<value> of a folder, without the path, in no order."""
         try:
             return [name for name in os.listdir(self.fetch(folder)) if name.startswith("date=")]
         except (FileNotFoundError, NotADirectoryError):
@@ -120,68 +121,68 @@ class Files:
             yield from (f"{within}/{file}" for file in files)
 
     def create(self, name: str) -> None:
-        """Make an empty file. Raises FileExistsError where there is one: only one process makes it."""
+        """Make an empty file. Raises FileExistsError if the file exists, so only one process can make it."""
         os.makedirs(os.path.dirname(self.fetch(name)), exist_ok=True)
         with open(self.fetch(name), "x"):
             pass
 
     def has(self, name: str) -> bool:
-        """Whether there is a file or folder of this name."""
+        """Whether a file or folder of this name exists."""
         return os.path.exists(self.fetch(name))
 
     def size(self, name: str) -> int | None:
-        """The bytes of a file; None when it is not there."""
+        """The size of a file in bytes; None if the file is absent."""
         try:
             return os.stat(self.fetch(name)).st_size
         except OSError:
             return None
 
     def modified_at(self, name: str) -> datetime:
-        """When a file was written. Raises OSError."""
+        """The mtime of a file, in UTC. Raises OSError."""
         return datetime.fromtimestamp(os.stat(self.fetch(name)).st_mtime, UTC)
 
     def remove(self, name: str) -> None:
-        """Delete one file, if it is there."""
+        """Delete one file, if it exists."""
         with suppress(FileNotFoundError):
             os.remove(self.fetch(name))
 
     def remove_folder(self, name: str) -> None:
-        """Delete a folder with all that is in it, if it is there."""
+        """Delete a folder and its content, if it exists."""
         shutil.rmtree(self.fetch(name), ignore_errors=True)
 
     def name_foreign(self, name: str, reason: str) -> None:
-        """A WARNING, once in a process, of a file or folder that is none of the lake's."""
-        if self.fetch(name) not in _named:
-            _named.add(self.fetch(name))
+        """Emit one WARNING per process for a file or folder that does not belong to the lake."""
+        if self.fetch(name) not in _warned:
+            _warned.add(self.fetch(name))
             emit("foreign", level=logging.WARNING, path=self.fetch(name), reason=reason)
 
     def sync_folders(self, names: Collection[str]) -> None:
-        """Make what was put or removed durable: the folder of each name and the folder that lists that one."""
+        """Make put() and remove() of these names durable: sync the folder of each name, and its parent folder."""
         folders = {os.path.dirname(self.fetch(name)) for name in names}
         folders |= {os.path.dirname(folder) for folder in folders}
         self.sync([folder for folder in sorted(folders) if os.path.isdir(folder)])
 
     def sync(self, paths: Collection[str]) -> None:
-        """Make what is written at these paths durable."""
+        """Make the content of these paths durable, if [storage] fsync is on."""
         if self.fsync:
             with ThreadPoolExecutor(FSYNC_THREADS) as pool:
                 list(pool.map(_fsync, paths))
 
 
 def json_object(content: bytes) -> dict[str, Any]:
-    """The object that a JSON text holds. Raises ValueError."""
+    """The object in a JSON text. Raises ValueError."""
     try:
         found = msgspec.json.decode(content)
     except ValueError:
-        # strict about halves of surrogates, which a path may have that is no UTF-8
+        # msgspec refuses half a surrogate pair, but a path that is not UTF-8 can hold one
         found = json.loads(content, parse_constant=_refuse)
     if not isinstance(found, dict):
-        raise ValueError("no JSON object")
+        raise ValueError("not a JSON object")
     return found
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _fsync(path: str) -> None:

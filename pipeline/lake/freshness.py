@@ -1,4 +1,4 @@
-"""When a partition is complete, and otherwise why not: the one rule for luigi, `plan` and the stages alike."""
+"""Decides whether a partition is complete, and why not. Luigi's targets, `plan` and the stages all use this rule."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -9,21 +9,21 @@ from pipeline.lake.lake import Lake
 from pipeline.lake.manifests import EMPTY_ID, RawManifest
 from pipeline.lake.run import AS_OF_FORMAT, Intent
 
-# present while curated partitions may hold orders that normalizing has moved; curating all that is stale removes it
+# exists from the moment an order may have moved to another date until all stale curated partitions are written
 STALE = "curated/_stale.json"
 OPEN = "open"
 
 
 @cache
 def moment(stamp: str) -> datetime:
-    """The instant of a stamp, naive UTC."""
+    """The instant of a stamp, as naive UTC."""
     return datetime.strptime(stamp, AS_OF_FORMAT)
 
 
 def may_be_stale(lake: Lake) -> bool:
-    """Whether an order may be in two curated partitions, or in none, until what is stale is curated.
+    """Whether an order may be in two curated partitions or in none, because stale partitions are not written yet.
 
-    A mark that waits for partitions which are not whole counts once one of them is.
+    A mark with `waits_for` lists normalized partitions that are not whole. It counts only once one of them is whole.
     """
     mark = lake.files.read(STALE)
     if mark is None:
@@ -36,19 +36,19 @@ def may_be_stale(lake: Lake) -> bool:
 
 @cache
 def settled_at(date: str, settle: timedelta) -> str:
-    """The stamp from which on an answer for the date is final."""
+    """The stamp from which an answer for the date is final: the end of the date plus `settle`."""
     return (datetime.fromisoformat(date) + timedelta(days=1) + settle).strftime(AS_OF_FORMAT)
 
 
 def failure(stage: Stage, date: str, intent: Intent) -> str:
-    """The name of the marker that says that the stage of a date failed in this run."""
+    """The name of the file that records the failure of a stage of a date in this run."""
     return f"{intent.failures}/{date}.{stage.name}.json"
 
 
 def missing(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | None:
-    """Why the stage of a date has to be built; None when it is complete for this run.
+    """Why this run has to build the stage of a date; None if the stage is complete.
 
-    With keep_going, what failed in this run counts as complete, and so does what is made from it.
+    With keep_going, a stage that failed in this run counts as complete, and so do the stages after it.
     """
     if intent.keep_going and why_failed(lake, stage, date, intent) is not None:
         return None
@@ -56,7 +56,7 @@ def missing(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | None:
 
 
 def why_failed(lake: Lake, stage: Stage | None, date: str, intent: Intent) -> str | None:
-    """The error with which the stage of a date, or one that it is made from, failed in this run; None if none did."""
+    """The error of the stage of a date, or of one of its upstream stages, in this run; None if none failed."""
     if not lake.files.has(intent.failures):
         return None
     while stage is not None:
@@ -81,7 +81,7 @@ def _raw_missing(lake: Lake, date: str, intent: Intent) -> str | None:
 
 
 def is_open(manifest: RawManifest, date: str, settle: timedelta) -> str | None:
-    """Why a landed date is not final, if its source could have changed since it answered; None when it is final."""
+    """Why a landed date is not final, so that its orders may still change in the source; None if it is final."""
     final = settled_at(date, settle)
     if manifest.answers_as_of >= final:
         return None
@@ -89,7 +89,7 @@ def is_open(manifest: RawManifest, date: str, settle: timedelta) -> str | None:
 
 
 def shown(stamp: str) -> str:
-    """A stamp to the minute, as people write it."""
+    """A stamp for people, to the minute: 2025-01-15 06:30."""
     return f"{stamp[:10]} {stamp[11:16]}"
 
 
@@ -107,7 +107,7 @@ def _made_missing(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | 
 
 
 def stale(lake: Lake, stage: Stage, date: str) -> str | None:
-    """Why a stage of a date is to be made anew: it is not there or not whole, or its upstream has changed."""
+    """Why a stage of a date is absent, not whole, or out of date with its upstream; None if it is up to date."""
     assert stage.upstream is not None
     manifest, upstream = lake.made(stage, date), lake.manifest(stage.upstream, date)
     if manifest is None:
@@ -120,22 +120,22 @@ def stale(lake: Lake, stage: Stage, date: str) -> str | None:
 
 
 def settled(lake: Lake, date: str, intent: Intent) -> bool:
-    """Whether what is landed of a date is final."""
+    """Whether the date is landed and final."""
     manifest = lake.raw(date)
     return manifest is not None and manifest.id is not None and still_open(manifest, date, intent) is None
 
 
 def still_open(manifest: RawManifest | None, date: str, intent: Intent) -> str | None:
-    """Why what is landed of a date is not final; None when it is, or when nothing is landed."""
+    """Why a landed date is not final; None if it is final, dropped or not landed."""
     if manifest is None or manifest.id is None or manifest.dropped:
         return None
     return is_open(manifest, date, intent.settle)
 
 
 def done_later(lake: Lake, dates: Iterable[str], intent: Intent) -> tuple[str, str] | None:
-    """The date and the stamp of what was last made that `intent` asks to redo, if that is later than its run.
+    """The date and stamp of the newest extraction or build that is later than this run's as_of; None if there is none.
 
-    Such a date counts as redone already, so --force and --reprocess do nothing for it.
+    --force and --reprocess do nothing for such a date, because it counts as rebuilt already.
     """
     found = []
     for date in dates:
@@ -148,22 +148,22 @@ def done_later(lake: Lake, dates: Iterable[str], intent: Intent) -> tuple[str, s
 
 
 def newest_settled(lake: Lake, intent: Intent) -> str | None:
-    """The newest date whose orders are final and normalized; None when there is none."""
+    """The newest date that is final and normalized; None if there is none."""
     dates = (date for date in reversed(lake.partitions("normalized")) if date != UNDATED)
     ready = (date for date in dates if settled(lake, date, intent) and stale(lake, NORMALIZED_STAGE, date) is None)
     return next(ready, None)
 
 
 def dropped(lake: Lake, date: str) -> str | None:
-    """Why a date was dropped on purpose; None for a date that was not."""
+    """Why a date was dropped on purpose; None if it was not dropped."""
     manifest = lake.raw(date)
     return manifest.dropped.reason if manifest is not None and manifest.dropped else None
 
 
 def differs(lake: Lake, date: str, raw_id: str | None) -> bool:
-    """Whether a landed date holds other records than those of this id; without an id, than none.
+    """Whether a landed date holds other records than those of `raw_id`; None stands for no records.
 
-    A dropped date is meant to differ.
+    A dropped date never differs, because it is empty on purpose.
     """
     manifest = lake.raw(date)
     return manifest is not None and not manifest.dropped and manifest.id not in (None, raw_id or EMPTY_ID)

@@ -1,4 +1,4 @@
-"""The lake: its partitions, the manifests that commit them, and how they are published whole."""
+"""The lake: its partitions, the manifests that commit their files, and the atomic publication of both."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -33,9 +33,9 @@ from pipeline.lake.work import Work
 
 @dataclass
 class Publication(Generic[AnyManifest]):
-    """What is published together: staged files by their names in the lake (None deletes), then the manifest at `name`.
+    """Staged files by their names in the lake (None deletes the file), and their manifest, which is written last.
 
-    The manifest's `files` are those that stay as they are; publishing adds the staged ones.
+    `name` is the manifest's name. Its `files` lists the files that stay as they are; publish() adds the staged files.
     """
 
     name: str
@@ -51,101 +51,101 @@ class Lake:
     root: Path
     lock_timeout_seconds: float = 600
     fsync: bool = True
-    # a record without a date leaves so long after the dump that first brought it, unless the dump still holds it
+    # an undated record leaves the lake so long after the dump that first held it, unless the current dump holds it
     undated_days: float = 90
 
     @cached_property
     def files(self) -> Files:
-        """What the lake holds."""
+        """The published files."""
         return Files(self.root, self.fsync)
 
     @cached_property
     def work(self) -> Work:
-        """What this host needs to work on it."""
+        """The locks, scratch files and spools of this host."""
         return Work(self.root, self.lock_timeout_seconds)
 
     def paths(self, table: Table, dates: Iterable[str]) -> list[str]:
-        """Where a table's files can be read, one a date."""
+        """The paths of a table's files, one per date."""
         return [self.files.fetch(table.at(date)) for date in dates]
 
     def partitions(self, layer: str) -> list[str]:
-        """The partition values present in a layer, sorted; the undated partition included.
+        """The partition values of a layer, sorted, with the undated partition.
 
-        A folder of another name, such as a copy `date=2025-01-15.bak`, is no partition: a WARNING names it once.
+        A folder with another value, such as a copy `date=2025-01-15.bak`, is left out. One WARNING names it.
         """
         values = [name.removeprefix("date=") for name in self.files.folders(layer)]
         for value in values:
             if not is_partition(value):
                 self.files.name_foreign(
                     f"{layer}/date={value}",
-                    "no partition: expected a date in 1970 to 2199; it is left alone, but other readers may find it",
+                    "not a partition: expected a date in 1970 to 2199; it is ignored, but other readers may read it",
                 )
         return sorted(filter(is_partition, values))
 
     def dates(self) -> list[str]:
-        """Every date that any layer has a partition of, sorted."""
+        """Every date with a partition in any layer, sorted; without the undated partition."""
         layers = {stage.layer for stage in STAGES}
         return sorted({date for layer in layers for date in self.partitions(layer)} - {UNDATED})
 
     def raw(self, date: str) -> RawManifest | None:
-        """The manifest of a raw partition, as read_manifest has it."""
+        """The manifest of a raw partition; see read_manifest."""
         return self.read_manifest(RAW_STAGE.manifest_at(date), RawManifest)
 
     def landed(self, date: str) -> RawManifest:
-        """The manifest of a raw partition; with id null where there is none."""
+        """The manifest of a raw partition; one with id null if there is none."""
         return self.raw(date) or RawManifest(id=None)
 
     def normalized(self, date: str) -> NormalizedManifest | None:
-        """The manifest of a normalized partition, as read_manifest has it."""
+        """The manifest of a normalized partition; see read_manifest."""
         return self.read_manifest(NORMALIZED_STAGE.manifest_at(date), NormalizedManifest)
 
     def curated(self, stage: Stage, date: str) -> CuratedManifest | None:
-        """The manifest of a curated table of a date, as read_manifest has it."""
+        """The manifest of a curated table of a date; see read_manifest."""
         return self.read_manifest(stage.manifest_at(date), CuratedManifest)
 
     def made(self, stage: Stage, date: str) -> NormalizedManifest | CuratedManifest | None:
-        """The manifest of a stage that has an upstream, as read_manifest has it."""
+        """The manifest of a stage that has an upstream; see read_manifest."""
         return self.normalized(date) if stage == NORMALIZED_STAGE else self.curated(stage, date)
 
     def manifest(self, stage: Stage, date: str) -> Manifest | None:
-        """The manifest of any stage of a date, as read_manifest has it."""
+        """The manifest of any stage of a date; see read_manifest."""
         return self.raw(date) if stage == RAW_STAGE else self.made(stage, date)
 
     def dimensions(self) -> DimensionsManifest | None:
-        """The manifest of the dimensions, as read_manifest has it."""
+        """The manifest of the dimensions; see read_manifest."""
         return self.read_manifest(DIMENSIONS_MANIFEST, DimensionsManifest)
 
     def read_manifest(self, name: str, kind: type[AnyManifest]) -> AnyManifest | None:
-        """A manifest; None when it is absent, unreadable or of another shape. Whoever changes it makes a copy first.
+        """A manifest; None if it is absent, unreadable or of another shape. Copy it before you change it.
 
-        A WARNING names, once, a manifest of another shape.
+        One WARNING names a manifest of another shape.
         """
         manifest = self.files.read_as(name, READERS[kind])
         if isinstance(manifest, str):
-            self.files.name_foreign(name, f"no manifest of its kind: {manifest}; it counts as absent")
+            self.files.name_foreign(name, f"not a valid manifest: {manifest}; it counts as absent")
             return None
         return manifest
 
     def whole(self, manifest: Manifest | None) -> bool:
-        """Whether the manifest commits to something and every file it lists is there with its size."""
+        """Whether the manifest has an id, and every file it lists exists with the listed size."""
         if manifest is None or manifest.id is None:
             return False
         return all(self.files.size(name) == size for name, size in manifest.files.items())
 
     def is_whole(self, stage: Stage, date: str) -> bool:
-        """Whether a stage of a date is published, and is all there."""
+        """Whether a stage of a date is published and all its files exist with their sizes."""
         return self.whole(self.manifest(stage, date))
 
     def publish(self, publications: Sequence[Publication[Any]]) -> dict[str, OSError]:
-        """Replace each publication's files, in order, then commit their manifests; what failed, by manifest name.
+        """Replace the files of each publication, in order, then write the manifests. Returns errors by manifest name.
 
-        A manifest that is there is first rewritten with id null, durably: until the new one is in place, its date
-        counts as incomplete. So a kill at any moment leaves each file old or new and each date complete or redone.
+        First, each existing manifest is rewritten with id null and synced. Its date is incomplete until the new
+        manifest is written. So after a kill at any moment each file is old or new, and an incomplete date is redone.
         """
         failed: dict[str, OSError] = {}
 
         def each(step: Callable[[Publication[Any]], bool | None]) -> list[Publication[Any]]:
-            """Those for which the step said anything but False."""
+            """Run a step for each publication without an error; those for which the step did not return False."""
             done = []
             for publication in publications:
                 try:
@@ -171,9 +171,9 @@ class Lake:
                 publication.sizes[name] = os.stat(path).st_size
 
     def _revoke(self, name: str) -> bool:
-        """Whether the manifest committed to something until now."""
+        """Rewrite a manifest with id null. Returns whether it had an id before."""
         try:
-            # not to be remembered, since it is replaced now
+            # read past the cache, as this content is replaced at once
             current = json_object(self.files.bytes_of(name))
         except (OSError, ValueError):
             return False
@@ -191,20 +191,20 @@ class Lake:
         self.write_manifest(publication.name, publication.manifest)
 
     def write_manifest(self, name: str, manifest: Manifest) -> None:
-        """Replace one manifest atomically; durable once its folder is synced."""
+        """Replace one manifest atomically. Durable after sync_folders."""
         self.files.write(name, encoded(manifest))
 
     def disown(self, name: str) -> None:
-        """Make what a manifest commits to count as lost, since a file of it cannot be read. Call it under the lock.
+        """Set the id of a manifest to null, durably, because one of its files cannot be read: its date is redone.
 
-        Raises OSError.
+        Call it under the lake's lock. Raises OSError.
         """
         self._revoke(name)
         self.files.sync_folders([name])
 
 
 def _reader(kind: type[AnyManifest]) -> Callable[[bytes], AnyManifest | str]:
-    """Reads a manifest, or says why its JSON is none, so that Files remembers that answer, too."""
+    """A reader that returns a manifest, or the reason why the JSON is not one, so that Files caches the reason, too."""
 
     def read(content: bytes) -> AnyManifest | str:
         found = json_object(content)
@@ -222,5 +222,5 @@ READERS: dict[type[Manifest], Callable[[bytes], Any]] = {
 
 
 def is_partition(value: str) -> bool:
-    """Whether `date=<value>` is the name of a partition: a date, or the undated one."""
+    """Whether `date=<value>` is the folder of a partition: of a date, or the undated partition."""
     return value == UNDATED or is_date(value)

@@ -1,4 +1,4 @@
-"""What manifests hold, by stage, and the ids of raw records. A manifest commits its stage of a date to its files."""
+"""The types of manifests, by stage, and the ids in them. A manifest commits the files of a stage of a date."""
 
 import hashlib
 from typing import Annotated, Any, TypeVar
@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 Date = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\d$")]
-# a moment in UTC; it sorts like the instant
+# a moment in UTC as text; stamps sort like their instants
 Stamp = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 AnyManifest = TypeVar("AnyManifest", bound="Manifest")
@@ -20,9 +20,9 @@ class Tombstone(msgspec.Struct):
 
 
 class Segment(msgspec.Struct):
-    """Neighbouring records of the undated partition that came with one dump, which speaks for `answers_as_of`.
+    """Adjacent records of the undated partition that one dump brought. The dump speaks for `answers_as_of`.
 
-    `fields` has the texts of the map by which the dump was read, if there was one.
+    `fields` has the texts of the map that the dump was read with; UNSET if there was no map.
     """
 
     records: Count
@@ -31,14 +31,14 @@ class Segment(msgspec.Struct):
 
 
 class Judged(msgspec.Struct):
-    """Whether the map of this digest fits the dump that the records came with; `fault` is empty if it does."""
+    """Whether the map with the digest `map` fits the dump of the records. `fault` is empty if the map fits."""
 
     map: str
     fault: str
 
 
 class RawCounts(msgspec.Struct):
-    """The records landed; those of the undated partition are all discarded, here by reason."""
+    """How many records are landed. `discarded` counts, by reason, those of the undated partition: all are discarded."""
 
     extracted: Count = 0
     discarded: dict[str, Count] | msgspec.UnsetType = msgspec.UNSET
@@ -48,9 +48,9 @@ SomeOrNone = Count | msgspec.UnsetType
 
 
 class FieldCounts(msgspec.Struct, omit_defaults=True):
-    """How many values of a field were accepted, were not there or null, and could not be read as the contract says.
+    """How many values of a field are accepted, absent (or null), and unreadable by the contract.
 
-    `first` is the order_id of the first unreadable one. Of `items` an order's lines are one value, absent without any.
+    `first` is the order_id of the first unreadable value. The field `items` has one value per order: its lines.
     """
 
     accepted: Count = 0
@@ -60,10 +60,11 @@ class FieldCounts(msgspec.Struct, omit_defaults=True):
 
 
 class NormalizedCounts(msgspec.Struct):
-    """Of the records of a raw partition: orders in their newest version, older versions, discarded by reason; lines.
+    """The counts of a normalized partition: extracted = normalized + superseded_here + discarded (by reason).
 
-    Where there are any: orders that the map excludes and their lines, and of the others the items that are no objects.
-    `fields` has the fields of which not all values were accepted.
+    `lines` counts the rows of items. `excluded_here` counts the orders that the map excludes, `excluded_lines` their
+    lines, and `dropped_items` the items of other orders that are not objects; each is UNSET if there are none.
+    `fields` has the fields with values that are not accepted.
     """
 
     extracted: Count = 0
@@ -79,9 +80,9 @@ class NormalizedCounts(msgspec.Struct):
 
 
 class CuratedCounts(msgspec.Struct):
-    """Of the orders of a normalized partition: kept, kept by another date, and of the rest those that are excluded.
+    """The counts of a curated table: the orders of the normalized partition = kept + superseded_elsewhere + excluded.
 
-    `rows` are those of the file.
+    `resurfaced` counts the kept orders that the date did not keep before. `rows` counts the rows of the file.
     """
 
     kept: Count = 0
@@ -92,7 +93,11 @@ class CuratedCounts(msgspec.Struct):
 
 
 class UndatedChanges(msgspec.Struct):
-    """What the last run did to the undated partition: records added by reason, found under a date, and expired."""
+    """What the last run changed in the undated partition.
+
+    `added` counts new records by reason, `dated` the records that left because the dump has them with a date, and
+    `expired` the records that left after undated_days.
+    """
 
     added: dict[str, Count] = {}
     dated: Count = 0
@@ -100,9 +105,10 @@ class UndatedChanges(msgspec.Struct):
 
 
 class Manifest(msgspec.Struct, kw_only=True):
-    """What all manifests have. With id null, as a run leaves it that is killed, the rest may be of another content.
+    """The fields of every manifest. If id is null, a run was killed, and the other fields may not match the files.
 
-    `as_of` is the stamp of the run that wrote it, `files` has the bytes of each file by its name in the lake.
+    `as_of` is the stamp of the run that wrote the manifest, `because` the reason for that build. `files` has the size
+    in bytes of each file by its name in the lake.
     """
 
     id: str | None
@@ -114,9 +120,9 @@ class Manifest(msgspec.Struct, kw_only=True):
 class RawManifest(Manifest, kw_only=True):
     """A raw partition.
 
-    `asked_at` is the stamp of the run that last asked the source for it. `answers_as_of` is the moment that it speaks
-    for: later changes of the source are not in it. Of a dump it is when the dump was written, of an API when the oldest
-    of its pages was asked for. Lakes of older versions have `extracted_at` for both.
+    `asked_at` is the stamp of the run that last asked the source for the date. `answers_as_of` is the moment that the
+    answer speaks for: later changes of the source are not in it. For a dump it is when the dump was written; for an
+    API it is when the oldest page was asked for. Lakes of older versions have `extracted_at` for both.
     """
 
     asked_at: Stamp = ""
@@ -128,12 +134,12 @@ class RawManifest(Manifest, kw_only=True):
     api: dict[str, Count] | None = None
     plain_by: int | None = None
     judged: Judged | None = None
-    # whether --accept-fields was given: then no map is too wrong for it
+    # --accept-fields was given: these records are not refused, whatever the map finds in them
     accepts_fields: bool | None = None
     dropped: Tombstone | None = None
     erasing: str | None = None
     erased_from: str | None = None
-    # of the undated partition: its segments by the sha256 of its content, and the parts of dumps that it has taken in
+    # the undated partition only: segments by the sha256 of the content, and the ids of the dump parts merged into it
     segments: dict[str, list[Segment]] | None = None
     changes: UndatedChanges | None = None
     taken_in: dict[str, Stamp] | None = None
@@ -155,7 +161,7 @@ class NormalizedManifest(Manifest, kw_only=True):
 
 
 class CuratedManifest(Manifest, kw_only=True):
-    """One curated table of a date. `superseded` has the versions, by order_id, that another date has a later one of."""
+    """One curated table of a date. `superseded` has, by order_id, versions that lose to a later one on another date."""
 
     made_from: str = ""
     superseded: dict[str, str] = {}
@@ -163,14 +169,14 @@ class CuratedManifest(Manifest, kw_only=True):
 
 
 class DimensionCounts(msgspec.Struct):
-    """The rows of a dimension, and the rows of its CSV that were discarded."""
+    """How many rows a dimension has, and how many rows of its CSV were discarded."""
 
     rows: Count = 0
     discarded: Count = 0
 
 
 class DimensionsManifest(Manifest, kw_only=True):
-    """The dimensions, by name: the sha256 of the CSV that each was made from, its rows; and the warehouse's path."""
+    """The dimensions. `made_from` has the sha256 of each dimension's CSV; `warehouse` is the path of the warehouse."""
 
     warehouse: str = ""
     made_from: dict[str, str] = {}
@@ -178,7 +184,7 @@ class DimensionsManifest(Manifest, kw_only=True):
 
 
 _MADE = ("as_of", "because", "files", "counts", "made_from")
-# what a manifest that commits to something has at least, beside its id
+# the fields that a manifest with an id must have
 REQUIRED: dict[type[Manifest], tuple[str, ...]] = {
     RawManifest: ("as_of", "because", "files", "counts"),
     NormalizedManifest: (*_MADE, "logic_version", "generation", "neighbours"),
@@ -188,8 +194,8 @@ REQUIRED: dict[type[Manifest], tuple[str, ...]] = {
 
 
 def decoded(kind: type[AnyManifest], content: dict[str, Any]) -> AnyManifest:
-    """A manifest from the JSON of its file. Raises ValueError, which says what is wrong with its shape."""
-    # older versions have written null for what is not known
+    """The manifest of a JSON object. Raises ValueError with what is wrong with the object's shape."""
+    # older versions wrote null for unknown values
     known = {name: value for name, value in content.items() if value is not None or name == "id"}
     manifest = msgspec.convert(known, kind)
     if manifest.id is not None:
@@ -204,15 +210,15 @@ def decoded(kind: type[AnyManifest], content: dict[str, Any]) -> AnyManifest:
 
 
 def encoded(manifest: Manifest) -> dict[str, Any]:
-    """The JSON of a manifest's file. A field without a value is left out; the id is always written."""
+    """The JSON object of a manifest. Fields without a value are left out; `id` is always written."""
     content: dict[str, Any] = msgspec.to_builtins(manifest)
     return {name: value for name, value in content.items() if name == "id" or value not in (None, "")}
 
 
 def raw_id(digest: str, future_updates: int = 0) -> str:
-    """The id of raw records: the sha256 of their bytes, and how many updated_at are in the future, if any.
+    """The id of raw records: the sha256 of their bytes, plus the number of updated_at in the future, if not 0.
 
-    Once one of these comes due, the same bytes mean something else, and so the id is another one.
+    When such an updated_at is no longer in the future, the same bytes give other rows, so they get another id.
     """
     return f"{digest}-{future_updates}" if future_updates else digest
 
@@ -221,16 +227,16 @@ EMPTY_ID = raw_id(hashlib.sha256().hexdigest())
 
 
 def is_raw(found: str, data: bytes) -> bool:
-    """Whether these are the bytes that the id of raw records stands for."""
+    """Whether the raw id `found` belongs to these bytes."""
     return is_id_of(found, hashlib.sha256(data).hexdigest())
 
 
 def is_id_of(found: str, digest: str) -> bool:
-    """Whether the id of raw records stands for bytes of this sha256."""
+    """Whether the raw id `found` belongs to bytes with this sha256."""
     return found.partition("-")[0] == digest
 
 
 def normalized_id(manifest: NormalizedManifest) -> str:
-    """What curated partitions name as their source: it changes with the raw id, the logic and the generation."""
+    """The id of a normalized partition: a hash of the raw id, the logic version and the generation."""
     source = f"{manifest.made_from} {manifest.logic_version} {manifest.generation}"
     return hashlib.sha256(source.encode()).hexdigest()

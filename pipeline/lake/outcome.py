@@ -1,4 +1,4 @@
-"""What a stage did: what it built, and which dates failed with which error."""
+"""The failures of a stage, by date, and how they are recorded and reported."""
 
 import logging
 from collections.abc import Mapping
@@ -17,28 +17,28 @@ NAMED_FAILURES = 20
 
 @dataclass
 class Outcome:
-    """Failures by date; the other dates of the stage are published."""
+    """The failures of a stage by date. The other dates of the stage are published."""
 
     stage: Stage
     failed: dict[str, PipelineError] = field(default_factory=dict)
-    # what asking an API for dates that failed took: requests, and retries by kind
+    # API requests and retries, by kind, for each date that failed
     api: dict[str, dict[str, int]] = field(default_factory=dict)
-    # the stage that is at fault, where it is not this one
+    # the stage at fault, for dates where another stage than this one is at fault
     at_fault: dict[str, Stage] = field(default_factory=dict)
 
     def fail(self, date: str, error: Exception, *, at_fault: Stage | None = None) -> None:
-        """Note that a date failed; an error that is none of ours is told as what it means for the date."""
+        """Note the error of a date. An error that is not a PipelineError becomes a DateFailed."""
         if at_fault is not None:
             self.at_fault[date] = at_fault
         self.failed[date] = error if isinstance(error, PipelineError) else DateFailed(_text(self.stage, date, error))
 
     def fail_all(self, unpublished: dict[str, OSError]) -> None:
-        """Note what could not be published, by the name of its manifest."""
+        """Note the errors of Lake.publish(), which are by manifest name."""
         for name, error in unpublished.items():
             self.fail(name.split("date=")[1].split("/")[0], error)
 
     def close(self, lake: Lake, intent: Intent) -> None:
-        """Record the failures so that the run can go on (keep_going), or raise them as one. Call it under the lock."""
+        """With keep_going, write the failures to the lake; otherwise raise RunFailed. Call it under the lake's lock."""
         for error in by_text(self.failed):
             emit("date_failed", level=logging.ERROR, stage=self.stage.name, error=str(error))
         if intent.keep_going:
@@ -50,7 +50,7 @@ class Outcome:
 
 
 def note_failure(run: Run, stage: Stage, date: str, error: Exception) -> None:
-    """Say that a stage of a date, or of the undated records, failed in a run that goes on. Call it under the lock."""
+    """Write one failure of a date, or of the undated records, to the lake. Call it under the lake's lock."""
     emit("date_failed", level=logging.ERROR, stage=stage.name, error=str(error))
     _write_failure(run.lake, run.intent, (stage, date), error, {})
 
@@ -67,18 +67,18 @@ def _write_failure(
 
 
 def _text(stage: Stage, date: str, error: Exception) -> str:
-    return f"{stage.name} date={date}: {error}; mend that and run again"
+    return f"{stage.name} date={date}: {error}; fix the cause and run again"
 
 
 def forget_failed_try(lake: Lake, intent: Intent) -> None:
-    """Before a run of the same as_of is tried again: what failed then does not count as done any more."""
+    """Delete the failures of an earlier run with the same as_of, so that its failed dates are tried again."""
     with lake.work.locked():
         lake.files.remove_folder(intent.failures)
         lake.files.remove(intent.alerted)
 
 
 def by_text(failed: Mapping[str, PipelineError]) -> list[PipelineError]:
-    """The errors of dates, each text once; one that does not name its date is given those that share it."""
+    """The errors of dates, each text once. A text without `date=` gets the dates that share it as its prefix."""
     dates: dict[str, list[str]] = {}
     for date, error in sorted(failed.items()):
         dates.setdefault(str(error), []).append(date)
@@ -88,11 +88,11 @@ def by_text(failed: Mapping[str, PipelineError]) -> list[PipelineError]:
 
 
 def error_text(errors: list[PipelineError]) -> str:
-    """Several errors in one line, the first ones in full."""
+    """The errors in one line; from NAMED_FAILURES on they are only counted."""
     named = "; ".join(str(error) for error in errors[:NAMED_FAILURES])
     more = len(errors) - NAMED_FAILURES
     return named + (f"; and {more} more, see the run's summary" if more > 0 else "")
 
 
 def corrupt(name: str, found: str) -> CorruptPartition:
-    return CorruptPartition(f"{name}: {found}; delete the file and run again, it is then made anew from its source")
+    return CorruptPartition(f"{name}: {found}; delete the file and run again to rebuild it from its upstream")

@@ -1,4 +1,4 @@
-"""The one point at which Parquet files are written: the contract's schema, and equal rows to equal bytes."""
+"""Writes all Parquet files: in the contract's schema, and equal rows as equal bytes."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -6,15 +6,15 @@ import pyarrow.parquet as pq
 from pipeline.contract import Table
 
 ROW_GROUP_ROWS = 122_880
-# few values a file: a dictionary pays; for the others it costs more time than it saves bytes (measured, 1 M orders)
+# columns with few values per file; for others a dictionary costs more time than it saves bytes (measured, 1 M orders)
 DICTIONARY_COLUMNS = ("date", "currency", "reason", "country", "category")
 
 
 def write_table(table: Table, rows: pa.Table, path: str) -> None:
-    """Write rows, in their order, as a file of the contract's table.
+    """Write the rows, in their order, as a file of the table.
 
-    pyarrow's bytes depend on how a table is chunked, so it is made contiguous first. Money is stored as INT64, which
-    Redshift loads (wider decimals often fail there).
+    The rows are made contiguous first, because pyarrow's bytes depend on the chunks of a table. Money is stored as
+    INT64, because Redshift often fails to load wider decimals.
     """
     rows = rows.select(table.schema.names).cast(table.schema).combine_chunks()
     pq.write_table(

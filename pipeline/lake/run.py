@@ -1,4 +1,4 @@
-"""What a run is: the lake that it works on, what it is asked for, and how it opens an engine."""
+"""A run: the lake it works on, what it is asked to do (`Intent`), and how it opens an engine."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,12 +16,12 @@ AS_OF_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 @dataclass(frozen=True)
 class Intent:
-    """What a run is asked to do. `as_of` is naive UTC; a date is open until its end plus `settle`."""
+    """What a run is asked to do. `as_of` is naive UTC. A date is open until its end plus `settle`."""
 
     as_of: datetime
     force: bool = False
     reprocess: bool = False
-    # extract the dates as if they were open: again, and rebuild only what is not the same
+    # extract the dates again, as if they were open; rebuild only the dates whose records differ
     reopen: bool = False
     allow_shrink: bool = False
     accept_fields: bool = False
@@ -31,23 +31,23 @@ class Intent:
 
     @cached_property
     def stamp(self) -> str:
-        """as_of as text that sorts like the instant."""
+        """as_of as text; stamps sort like their instants."""
         return self.as_of.strftime(AS_OF_FORMAT)
 
     @cached_property
     def failures(self) -> str:
-        """The folder, in the lake, of what failed in this run."""
+        """The folder in the lake for the failures of this run."""
         return f"runs/{run_name(self.as_of)}/failed"
 
     @cached_property
     def alerted(self) -> str:
-        """The file, in the lake, that is there once a message about this run was sent."""
+        """The file in the lake that exists after a message about this run was sent."""
         return f"runs/{run_name(self.as_of)}/alerted"
 
 
 @dataclass(frozen=True)
 class Run:
-    """What every step of a run is given."""
+    """The lake, the intent and the engine: the argument of every step of a run."""
 
     lake: Lake
     intent: Intent
@@ -55,10 +55,10 @@ class Run:
 
     @property
     def keeping_going(self) -> "Run":
-        """This run, for what notes a failed date and goes on with the others."""
+        """This run with keep_going: a failed date does not stop the others."""
         return replace(self, intent=replace(self.intent, keep_going=True))
 
 
 def run_name(as_of: datetime) -> str:
-    """as_of in ISO 8601's basic format, since a colon is no character for a file name everywhere."""
+    """as_of in the basic format of ISO 8601, because some file systems allow no colon in a name."""
     return as_of.strftime("%Y%m%dT%H%M%S.%fZ")

@@ -1,4 +1,4 @@
-"""What of a lake stays on this host: its locks, scratch, and the spools that a run takes its records from."""
+"""The files of a lake that stay on this host: locks, scratch files, and the spools that runs read records from."""
 
 import fcntl
 import os
@@ -13,27 +13,27 @@ from filelock import FileLock, Timeout
 from pipeline.errors import LakeBusy, StorageUnusable
 from pipeline.events import emit
 
-# files before they are published, a dump split by date, and the windows of an API that are being read
+# folders for staged files, for a dump split by date, and for the API windows that a run is reading
 STAGING, DUMP_SPOOLS, WINDOW_SPOOLS = ".staging", ".spool", ".windows"
 PUBLISHING, ASKING = ".lock", ".extracting"
-# filelock's own 0.05 is longer than a task of one small date holds the lock
+# filelock's default of 0.05 is longer than a task of one small date holds the lock
 SECONDS_BETWEEN_TRIES = 0.005
-# tasks of one run wait for each other, too: that is not worth a word
+# no event for a shorter wait: tasks of one run wait for each other, too
 SILENT_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Spool:
-    """A folder from which a run takes its records. The next run continues with the folder of a killed one."""
+    """A folder that a run reads its records from. After a kill, the next run continues with the same folder."""
 
     folder: str
 
     def path(self, file: str) -> str:
-        """Where a file of it is."""
+        """The path of a file in the spool."""
         return f"{self.folder}/{file}"
 
     def begin(self) -> None:
-        """Make it an empty folder, whatever is there."""
+        """Make the spool an empty folder; an earlier content is deleted."""
         self.remove()
         os.makedirs(self.folder)
 
@@ -43,50 +43,50 @@ class Spool:
             return opened.read()
 
     def put(self, file: str, content: str) -> None:
-        """Replace a file whole."""
+        """Replace a file atomically."""
         with open(self.path(f"{file}.new"), "w", encoding="utf-8") as opened:
             opened.write(content)
         os.replace(self.path(f"{file}.new"), self.path(file))
 
     def truncate(self, file: str, length: int) -> None:
-        """Keep the first bytes of a file."""
+        """Cut a file to its first `length` bytes."""
         os.truncate(self.path(file), length)
 
     def move_to(self, other: "Spool") -> None:
-        """Rename this folder to the path of the other, which must not exist."""
+        """Rename this folder to the folder of the other spool, which must not exist."""
         os.makedirs(os.path.dirname(other.folder), exist_ok=True)
         os.replace(self.folder, other.folder)
 
     def remove(self) -> None:
-        """Delete it, if it is there."""
+        """Delete the folder, if it exists."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
 class Work:
-    """The folder `root` of a lake, as this host works in it."""
+    """Locks, scratch files and spools below the folder `root` of a lake."""
 
     root: Path
     lock_timeout_seconds: float
 
     def path(self, name: str) -> str:
-        """Where something of this name lies; nothing of it is published."""
+        """The path of a file or folder that is not published."""
         return f"{self.root}/{name}"
 
     def scratch(self, name: str) -> str:
-        """A path for what is of use only while the lock is held."""
+        """The path of a scratch file, which exists only while the lake's lock is held."""
         return self.path(f"{STAGING}/{name}")
 
     def spool(self, kind: str, name: str) -> Spool:
-        """The spool of one dump, or of one window."""
+        """The spool of one dump or of one API window; `kind` is DUMP_SPOOLS or WINDOW_SPOOLS."""
         return Spool(self.path(f"{kind}/{name}"))
 
     def has(self, kind: str) -> bool:
-        """Whether anything is staged, or spooled of a kind."""
+        """Whether the folder STAGING, DUMP_SPOOLS or WINDOW_SPOOLS exists."""
         return os.path.lexists(self.path(kind))
 
     def size_of(self, kind: str) -> int:
-        """How many bytes are staged, or spooled of a kind; files that go meanwhile do not count."""
+        """The bytes in STAGING, DUMP_SPOOLS or WINDOW_SPOOLS; files that another process deletes do not count."""
         sizes = 0
         for folder, _, files in os.walk(self.path(kind)):
             for file in files:
@@ -95,14 +95,14 @@ class Work:
         return sizes
 
     def trace(self) -> int:
-        """Another number once a run has had the lake's lock: it makes and removes STAGING. Raises OSError."""
+        """A number that changes when a run has held the lake's lock, because the run makes STAGING. Raises OSError."""
         return os.stat(self.root).st_mtime_ns
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the lake's lock. Under it nobody else publishes, so anything staged before is a killed run's litter.
+        """Hold the lake's lock, under which alone files are published. Deletes the staged files of a killed run.
 
-        Raises LakeBusy after lock_timeout_seconds and StorageUnusable when the root cannot be written.
+        Raises LakeBusy after lock_timeout_seconds, and StorageUnusable if the root cannot be written.
         """
         with self._held(PUBLISHING, "the lake's lock"), self._usable():
             try:
@@ -114,7 +114,7 @@ class Work:
 
     @contextmanager
     def extracting(self) -> Iterator[None]:
-        """Hold the right to ask an API for this lake, for minutes or hours; publishing goes on meanwhile.
+        """Hold the lock for asking an API, for minutes or hours. Other runs can publish meanwhile.
 
         Raises LakeBusy and StorageUnusable as locked() does.
         """
@@ -123,7 +123,7 @@ class Work:
 
     @contextmanager
     def extracting_if_free(self) -> Iterator[bool]:
-        """Whether nobody asked an API for this lake, and now nobody can; waits for nobody."""
+        """Try to take the lock for asking an API, without waiting. Yields whether it is held now."""
         lock = FileLock(self.path(ASKING))
         try:
             lock.acquire(timeout=0)
@@ -136,25 +136,25 @@ class Work:
             lock.release()
 
     def remove(self, kind: str) -> None:
-        """Delete all that is staged, or all spools of a kind. Call it under the lock that is for them."""
+        """Delete STAGING, DUMP_SPOOLS or WINDOW_SPOOLS. Call it under the lock that protects the folder."""
         shutil.rmtree(self.path(kind), ignore_errors=True)
 
     def remove_if_empty(self, kind: str) -> None:
-        """Delete the folder of a kind's spools, unless there are some to be gone on with."""
+        """Delete DUMP_SPOOLS or WINDOW_SPOOLS if it has no spool that a run can continue with."""
         with suppress(OSError):
             os.rmdir(self.path(kind))
 
     def remove_idle_windows(self) -> None:
-        """Delete the windows, as an extraction killed at its very end leaves them, unless an API is being asked."""
+        """Delete WINDOW_SPOOLS unless a run is asking an API. An extraction that is killed at its end leaves it."""
         if self.has(WINDOW_SPOOLS):
             with self.extracting_if_free() as free:
                 if free:
                     self.remove(WINDOW_SPOOLS)
 
     def in_use(self, name: str) -> bool:
-        """Whether a run holds PUBLISHING or ASKING now. Nothing is written, and nobody is made to wait.
+        """Whether a run holds the lock PUBLISHING or ASKING. Writes nothing and makes no run wait.
 
-        A shared lock that is let go at once finds out, as other containers' processes are in no list of locks here.
+        It takes a shared lock and releases it at once, because /proc/locks lists no locks of other containers.
         """
         try:
             handle = os.open(self.path(name), os.O_RDONLY)
@@ -190,7 +190,7 @@ class Work:
             except Timeout:
                 raise LakeBusy(
                     f"{lock.lock_file}: another run held {what} for over {self.lock_timeout_seconds:g} s "
-                    "([storage] lock_timeout_seconds); nothing was published by this task, run it again"
+                    "([storage] lock_timeout_seconds); this task has published nothing; run it again"
                 ) from None
 
     @contextmanager

@@ -1,1 +1,1 @@
-"""What happened in a run: its counts, its checks, its summary."""
+"""Observes runs and the lake: counts, checks, summaries, alerts, metrics, field health, and doctor's findings."""

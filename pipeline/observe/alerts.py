@@ -1,4 +1,4 @@
-"""What of a run has to be told to people, and the one message that tells it."""
+"""Decides whether a run needs a message to people, and writes that one message."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,13 +11,13 @@ from pipeline.observe.counts import DateSummary
 from pipeline.observe.history import Summary
 
 SHOWN_ERRORS = 10
-# a date that was settled less than this ago is newly settled
+# a date counts as newly settled for so long
 NEWLY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """When a run is worth a message although nothing failed; a date is settled `settle` after its end."""
+    """The limits above which a run without an error needs a message. A date is settled `settle` after its end."""
 
     no_data_after: timedelta
     max_discard_share: float
@@ -33,14 +33,14 @@ class Message(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What one rule found: for the title, and in full."""
+    """What one rule found: a few words for the title, and the full text."""
 
     title: str
     text: str
 
 
 def alert(summary: Summary, path: str, rules: Rules) -> Message | None:
-    """The message of a run that has a summary, at this path; None when nothing is wrong."""
+    """The message about a run, whose summary is at `path`; None if nothing is wrong."""
     found = [*_exhausted(summary), *_failed(summary), *_silent(summary, rules), *_discarding(summary, rules)]
     found += _ill(summary)
     if not found:
@@ -51,8 +51,8 @@ def alert(summary: Summary, path: str, rules: Rules) -> Message | None:
 
 
 def alert_of_failure(task: str, error: str, as_of: str) -> Message:
-    """The message of a task that failed where no summary tells of it."""
-    return Message(f"orders lake: {task} failed", f"{error}\n\nRun as of {as_of}; mend that and run again.")
+    """The message about a task that failed and that no summary reports."""
+    return Message(f"orders lake: {task} failed", f"{error}\n\nRun as of {as_of}; fix the cause and run again.")
 
 
 def _exhausted(summary: Summary) -> list[Finding]:
@@ -80,7 +80,7 @@ def _listed(errors: list[str]) -> str:
 
 
 def _again(summary: Summary, dates: list[str]) -> str:
-    """The command that runs again what failed: those dates, or where none is named all that the run was asked for."""
+    """The command that repeats the run for these dates; without dates, for the range of the run."""
     since, until = (dates[0], _day_after(dates[-1])) if dates else (summary.since, None)
     flags = {"--force": summary.force, "--reprocess": summary.reprocess}
     said = {"--since": since, "--until": until, **flags, "--changed-since": summary.changed_since}
@@ -89,7 +89,7 @@ def _again(summary: Summary, dates: list[str]) -> str:
 
 
 def _silent(summary: Summary, rules: Rules) -> list[Finding]:
-    """Dates without an order that are open or newly settled; none when the run did not ask for all of them."""
+    """Open or newly settled dates without an order. None for --reprocess and --changed-since: they skip dates."""
     if summary.reprocess or summary.changed_since:
         return []
     as_of, since, until = summary.began, _instant(summary.since), _instant(summary.until)
@@ -108,7 +108,7 @@ def _silent(summary: Summary, rules: Rules) -> list[Finding]:
 
 
 def _is_silent(date: DateSummary | None) -> bool:
-    """Without orders, though nobody has dropped it on purpose."""
+    """Whether the date has no orders and is not dropped on purpose."""
     return date is None or not (date.extracted or date.dropped)
 
 
@@ -126,10 +126,10 @@ def _discarding(summary: Summary, rules: Rules) -> list[Finding]:
 
 
 def _ill(summary: Summary) -> list[Finding]:
-    """Fields that many orders lack, or that cannot be read, by the limits of [health]."""
+    """The fields with more absent or unreadable values than [health] allows."""
     texts = [f"- {found.text}" for found in summary.health if found.is_ill]
     names = ", ".join(found.field for found in summary.health if found.is_ill)
-    text = "\n".join(["Values that are not there or cannot be read, more than [health] allows:", *texts])
+    text = "\n".join(["More absent or unreadable values than [health] allows:", *texts])
     return [Finding(f"{names} not as expected", text)] if texts else []
 
 

@@ -1,4 +1,4 @@
-"""Where messages go: the channels of apprise, and a URL that is pinged. A channel that is broken fails no run."""
+"""Sends messages through apprise's channels, and pings the heartbeat URL. A broken channel does not fail the run."""
 
 import logging
 import urllib.error
@@ -11,12 +11,12 @@ PING_TIMEOUT_SECONDS = 10
 
 
 def send(urls: str, message: Message) -> None:
-    """Send a message to each of apprise's URLs, which are separated by blanks or commas; they hold secrets."""
+    """Send a message to each apprise URL. `urls` are separated by blanks or commas, and they hold secrets."""
     try:
         _send(urls, message)
     except ImportError:
         _failed("apprise is not installed: pip install 'orders-lake[ops]'")
-    # apprise's plugins are many and by many; none may fail a run, whatever it raises
+    # apprise's plugins come from many authors and can raise anything; no plugin may fail a run
     except Exception as error:  # noqa: BLE001
         _failed(f"{type(error).__name__} in a channel of ORDERS_ALERT_URLS")
 
@@ -24,18 +24,18 @@ def send(urls: str, message: Message) -> None:
 def _send(urls: str, message: Message) -> None:
     from apprise import Apprise, NotifyFormat
 
-    # it would log the URLs of what fails
+    # apprise logs the URL of a channel that fails, and the URL holds secrets
     logging.getLogger("apprise").disabled = True
     channels = Apprise()
     if not channels.add(urls):
-        _failed("a URL in ORDERS_ALERT_URLS is none that apprise knows")
+        _failed("apprise does not know a URL in ORDERS_ALERT_URLS")
     if len(channels) and not channels.notify(body=message.body, title=message.title, body_format=NotifyFormat.TEXT):
-        _failed("a channel of ORDERS_ALERT_URLS did not take the message")
+        _failed("a channel of ORDERS_ALERT_URLS did not accept the message")
     emit("alert", title=message.title, channels=len(channels))
 
 
 def ping(url: str) -> None:
-    """Tell the heartbeat's watcher that a run has succeeded."""
+    """Ping the heartbeat URL, which says that a run has succeeded. A failed ping is a WARNING."""
     try:
         urllib.request.urlopen(url, timeout=PING_TIMEOUT_SECONDS).close()
     except (OSError, ValueError) as error:

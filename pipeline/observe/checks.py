@@ -1,4 +1,4 @@
-"""The data checks of pipeline/engine/sql/checks over what a run has touched; each returns the rows that break it."""
+"""Runs the data checks of pipeline/engine/sql/checks over partitions. Each check returns the rows that violate it."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -24,7 +24,7 @@ from pipeline.observe.counts import Count, PartitionCounts, totals
 SHOWN_ROWS = 5
 FIGURES = ("extracted", "normalized", "superseded_here", "kept", "superseded_elsewhere", "excluded", "discarded")
 COUNTED = pa.schema([("date", pa.string()), *((figure, pa.int64()) for figure in FIGURES)])
-# what the SQL of the checks reads; an order may stand in other_fact_order a second time
+# the relations that the SQL of the checks reads; other_fact_order has the curated partitions that are not checked
 RELATIONS = {"fact_order": FACT_ORDER, "order_items": ORDER_ITEMS, "orders": ORDERS, "other_fact_order": FACT_ORDER}
 # the check that reads manifests only
 OF_COUNTS = ("every_record_is_counted",)
@@ -32,21 +32,21 @@ UNKNOWN = {"unknown_user": "orders", "unknown_sku": "lines"}
 
 
 class Breaches(msgspec.Struct, frozen=True):
-    """How many rows break a check, and the first of them; none where the lake is true."""
+    """How many rows violate a check, and the first of them; 0 rows if the check passes."""
 
     rows: int
     first: list[str] = []
 
 
 class LateArriving(msgspec.Struct, frozen=True):
-    """How many orders and lines name a user or sku that no dimension has; UNSET where that was not counted."""
+    """How many orders have a user, and how many lines a sku, that no dimension has; UNSET if not counted."""
 
     unknown_user: Count = UNSET
     unknown_sku: Count = UNSET
 
 
 def run_checks(lake: Lake, engine: Engine, touched: list[PartitionCounts]) -> dict[str, Breaches]:
-    """What each check finds, by its name, in the partitions that are whole and did not fail: the others have errors."""
+    """The breaches of each check, by its name. Partitions that failed or are not whole are not checked."""
     dates = _dates(lake, touched)
     found = breaches(engine, lake, dates, [counts for counts in touched if counts.date in dates["fact_order"]])
     return {
@@ -62,9 +62,9 @@ def breaches(
     counted: list[PartitionCounts],
     only: Collection[str] = (),
 ) -> dict[str, pa.Table]:
-    """The rows that break each check, by its name; with `only`, of these checks. `dates` are those of each relation.
+    """The rows that violate each check, or each check of `only`, by its name. `dates` are the dates of each relation.
 
-    Without a date of fact_order, checks of files are left out.
+    Without dates of fact_order only the check of the counts runs.
     """
     for name, table in RELATIONS.items():
         engine.register_files(table, lake.paths(table, dates.get(name, ())), name)
@@ -75,9 +75,9 @@ def breaches(
 
 
 def late_arriving(lake: Lake, engine: Engine, touched: list[PartitionCounts]) -> LateArriving:
-    """Counted in what was touched, where there are both dimensions.
+    """Unknown users and skus in the touched partitions; all UNSET unless both dimensions exist.
 
-    Call it after run_checks, with the same engine: it counts among the relations of the checks.
+    Call it after run_checks with the same engine, because it reads the relations that run_checks has registered.
     """
     dimensions = [table for table in (DIM_USER, DIM_PRODUCT) if lake.files.has(table.at())]
     if not _dates(lake, touched)["fact_order"] or len(dimensions) < len(UNKNOWN):

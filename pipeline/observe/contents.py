@@ -1,4 +1,4 @@
-"""Whether published files hold what was published: raw by its hash, tables by their rows and types."""
+"""Compares published files with their manifests: raw by its hash, tables by their columns, types and row counts."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ class Damage(NamedTuple):
 
 
 def damaged(lake: Lake, published: Sequence[Published]) -> dict[Published, Damage]:
-    """The first damaged file of each stage and date that has one; reads all of them."""
+    """The first damaged file of each stage and date. Reads all files of `published`."""
     found = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool, progress("reading files", len(published)) as advance:
         for what, fault in zip(published, pool.map(lambda what: _damage(lake, *what), published), strict=True):
@@ -42,7 +42,7 @@ def _damage(lake: Lake, stage: Stage, date: str) -> Damage | None:
 
 
 def _damage_of(lake: Lake, name: str, date: str, manifest: Manifest | None) -> str | None:
-    """How a file differs from what its manifest promises."""
+    """How a file differs from its manifest; None if it does not."""
     try:
         if isinstance(manifest, RawManifest) and name == raw_name(date):
             return _raw_damage(lake.files.fetch(name), str(manifest.id))
@@ -53,7 +53,7 @@ def _damage_of(lake: Lake, name: str, date: str, manifest: Manifest | None) -> s
 
 
 def _counted(manifest: Manifest | None) -> dict[Table, int]:
-    """The rows of each table that a manifest counts."""
+    """How many rows the manifest gives for each table."""
     match manifest:
         case RawManifest(counts=counts):
             return {DISCARDED: sum((counts.discarded or {}).values())}
@@ -76,4 +76,4 @@ def _table_damage(path: str, table: Table, counted: int) -> str | None:
         rows = sum(batch.num_rows for batch in file.iter_batches())
     if not table.has(schema):
         return f"{table.name} has other columns or types than the contract"
-    return None if rows == counted else f"{table.name} has other rows than were published"
+    return None if rows == counted else f"{table.name} has more or fewer rows than were published"

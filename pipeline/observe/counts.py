@@ -1,4 +1,4 @@
-"""What partitions count and what became of them in a run, from files, since a worker's memory ends with its process."""
+"""Counts of partitions, and their outcome in a run. They are read from files, because workers are processes."""
 
 import os
 from collections import Counter
@@ -26,54 +26,54 @@ from pipeline.lake import (
 Count = int | UnsetType
 
 
-# without gc, since the report holds thousands of dates at once, and none can be part of a cycle
+# gc=False saves time: the report holds thousands of dates, and none can be part of a reference cycle
 class Counts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What the manifests of a partition count. What they do not have is UNSET, which is false, and is not written."""
+    """The counts in the manifests of a partition. An absent count is UNSET, which is falsy and is not written."""
 
-    # records: landed; discarded, by reason; the newest version of each order; older versions of the same date
+    # records: landed; discarded, by reason; newest versions of orders; older versions on the same date
     extracted: Count = UNSET
     discarded: dict[str, int] | UnsetType = UNSET
     normalized: Count = UNSET
     superseded_here: Count = UNSET
-    # orders: that another date has in a later version, and that this date keeps
+    # orders with a later version on another date; orders that this date keeps
     superseded_elsewhere: Count = UNSET
     kept: Count = UNSET
-    # orders that the map excludes, and their lines; and of these orders those that no other date has in a later version
+    # orders that the map excludes; their lines; those of these orders that no other date has a later version of
     excluded_here: Count = UNSET
     excluded_lines: Count = UNSET
     excluded: Count = UNSET
-    # orders that the date did not keep before and keeps now
+    # kept orders that the date did not keep before
     resurfaced: Count = UNSET
     # rows of normalized items, and of fact_order
     lines: Count = UNSET
     rows: Count = UNSET
     currencies: list[str] | UnsetType = UNSET
-    # the fields of which not all values were accepted, and the items that are no objects
+    # the fields with values that are not accepted; the number of items that are not objects
     fields: dict[str, FieldCounts] | UnsetType = UNSET
     dropped_items: Count = UNSET
 
 
 class DateSummary(Counts, frozen=True, kw_only=True, gc=False):
-    """One date in a run: its counts, which stages the run built and why, and the error that stopped it, if one did."""
+    """One date in a run: its counts, the stages that the run built with the reason of each, and its error, if any."""
 
     built: dict[str, str]
     error: str | None
     skipped: bool = False
     # why the date was dropped on purpose
     dropped: str | UnsetType = UNSET
-    # why what is landed of the date is not final
+    # why the landed records of the date are not final
     open: str | UnsetType = UNSET
 
     @property
     def outcome(self) -> str:
-        """What became of the date: failed, built, unchanged (asked again, with the same content) or skipped."""
+        """The outcome: failed, built, unchanged (extracted again with the same content) or skipped."""
         if self.error:
             return "failed"
         return "built" if self.built.keys() - {RAW_STAGE.name} else "unchanged" if self.built else "skipped"
 
 
 class UndatedSummary(Counts, frozen=True, kw_only=True):
-    """The undated records in a run: which of them came and left, and whether the run made the partition."""
+    """The undated records in a run: how many came and left, and whether the run built the partition."""
 
     added: dict[str, int] | UnsetType = UNSET
     dated: Count = UNSET
@@ -82,7 +82,7 @@ class UndatedSummary(Counts, frozen=True, kw_only=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What asking an API took: requests, retries by kind, and windows that were read again. UNSET if none was asked."""
+    """Requests to an API: pages, requests, windows read again, retries by kind. UNSET if no API was asked."""
 
     pages: Count = UNSET
     requests: Count = UNSET
@@ -91,7 +91,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Totals(NamedTuple):
-    """The figures that law 1 adds up, over some partitions, and their rows of fact_order."""
+    """The sums of law 1's figures over some partitions, and of their rows of fact_order."""
 
     # discarded records by reason, sorted
     reasons: dict[str, int]
@@ -109,7 +109,7 @@ class Totals(NamedTuple):
 
 
 def totals(counted: Iterable[Counts]) -> Totals:
-    """The sums of some partitions' counts; of none they are 0."""
+    """The sums of the counts of some partitions; 0 without partitions."""
     parts = list(counted)
     reasons = sum((Counter(part.discarded or {}) for part in parts), Counter[str]())
     sums = [sum(getattr(part, name) or 0 for part in parts) for name in Totals._fields[1:]]
@@ -124,12 +124,12 @@ class PartitionCounts:
     summary: DateSummary
     # the error's class
     kind: str | None
-    # what asking an API for the date took in this run: pages, requests, restarts, and retries by kind
+    # pages, requests, restarts and retries by kind that this run needed to ask an API for the date
     api: dict[str, int]
 
 
 def counts_of(*manifests: RawManifest | NormalizedManifest | CuratedManifest | None) -> Counts:
-    """What the manifests of a date, from raw to fact_order, count together."""
+    """The counts of the manifests of a date, from raw to fact_order."""
     found: dict[str, Any] = {}
     for manifest in manifests:
         found |= asdict(manifest.counts) if manifest is not None and manifest.id is not None else {}
@@ -137,7 +137,7 @@ def counts_of(*manifests: RawManifest | NormalizedManifest | CuratedManifest | N
 
 
 def undated(lake: Lake, intent: Intent) -> UndatedSummary:
-    """The undated records after a run; all is UNSET when there is nothing to tell of them."""
+    """The undated records after a run; all UNSET if there are none and none have left."""
     manifest = lake.raw(UNDATED)
     if manifest is None:
         return UndatedSummary()
@@ -169,13 +169,13 @@ def partition_counts(lake: Lake, date: str, intent: Intent) -> PartitionCounts:
 
 
 def _failures(lake: Lake, date: str, intent: Intent) -> list[dict[str, Any]]:
-    """What failed of a date in this run, the first stage first."""
+    """The failures of a date in this run, in the order of the stages."""
     notes = (lake.files.read(failure(stage, date, intent)) for stage in STAGES)
     return [note for note in notes if note is not None]
 
 
 def touched(lake: Lake, intent: Intent) -> list[PartitionCounts]:
-    """Every partition of the lake with a curated file that was made in this run."""
+    """Every partition of the lake with a curated file that this run wrote."""
     return [
         partition_counts(lake, date, intent)
         for date in lake.partitions("curated")
@@ -188,13 +188,13 @@ def _tables(lake: Lake, date: str) -> list[CuratedManifest | None]:
 
 
 def failed_dates(lake: Lake, intent: Intent) -> list[str]:
-    """The dates of which something failed in this run, whether or not it was asked for them."""
+    """The dates with a failure in this run, also dates outside its range."""
     names = [os.path.basename(name)[:10] for name in lake.files.names(intent.failures)]
     return sorted(set(filter(is_date, names)))
 
 
 def asked(counted: Iterable[Mapping[str, int]]) -> Asked:
-    """What asking an API took in all."""
+    """The sums of the requests and retries."""
     total = sum((Counter(counts) for counts in counted), Counter[str]())
     if not total:
         return Asked()

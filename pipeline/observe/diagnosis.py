@@ -1,4 +1,4 @@
-"""What doctor says: one finding a line, and the commands that mend what is wrong."""
+"""The findings of doctor, one per line, and the commands that mend them."""
 
 import sys
 from collections.abc import Sequence
@@ -14,7 +14,10 @@ STYLES = {OK: "green", WARNING: "yellow", ERROR: "bold red"}
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One finding, and how to mend it. An error: readers see what is not so, or a run fails; a warning: look at it."""
+    """One finding, and how to mend it.
+
+    ERROR: readers get wrong data, or a run fails. WARNING: a person should look at it.
+    """
 
     level: str
     subject: str
@@ -24,7 +27,7 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class Commands:
-    """Commands for a shell. `settings` are the options that lead them to the lake that was looked at, quoted."""
+    """Shell commands. `settings` are the quoted options with which doctor was started, so they reach the same lake."""
 
     settings: str = ""
 
@@ -33,19 +36,19 @@ class Commands:
         return " ".join(filter(None, ["python -m pipeline", words, self.settings]))
 
     def task(self, task: str, dates: Sequence[str] = (), flag: str = "") -> str:
-        """A task of luigi, for these dates if it has any."""
+        """A luigi command for the task, with `--date` if there are dates."""
         chosen = f"--date {fold_dates(dates)}" if dates else ""
         words = ["luigi --module pipeline", task, chosen, flag, "--local-scheduler", self.settings]
         return " ".join(filter(None, words))
 
     def rebuild(self, dates: Sequence[str]) -> str:
-        """All tables anew from raw, from the first of the dates to the last."""
+        """The command that rebuilds all tables from raw, from the first to the last of the dates."""
         until = date.fromisoformat(max(dates)) + timedelta(days=1)
         return self.pipeline(f"--since {min(dates)} --until {until} --reprocess")
 
 
 def show(found: Sequence[Diagnosis]) -> None:
-    """Print the findings to stdout: in colours, each in as many lines as it takes, on a terminal; else a line each."""
+    """Print the findings to stdout: on a terminal in colours and wrapped; otherwise one line per finding."""
     counts = {level: sum(diagnosis.level == level for diagnosis in found) for level in STYLES}
     totals = f"{counts[OK]} ok, {counts[WARNING]} warning(s), {counts[ERROR]} error(s)"
     if sys.stdout.isatty():
@@ -53,11 +56,11 @@ def show(found: Sequence[Diagnosis]) -> None:
     else:
         width = max(len(diagnosis.subject) for diagnosis in found)
         for diagnosis in found:
-            print(printable(f"{diagnosis.level:<7}  {diagnosis.subject:<{width}}  {_told(diagnosis)}"))
+            print(printable(f"{diagnosis.level:<7}  {diagnosis.subject:<{width}}  {_text(diagnosis)}"))
     print(totals)
 
 
-def _told(diagnosis: Diagnosis) -> str:
+def _text(diagnosis: Diagnosis) -> str:
     return diagnosis.found + (f"; {diagnosis.mend}" if diagnosis.mend else "")
 
 
@@ -69,6 +72,6 @@ def _show_in_colours(found: Sequence[Diagnosis]) -> None:
     grid = Grid.grid(padding=(0, 2, 0, 0))
     for diagnosis in found:
         level = Text(diagnosis.level, STYLES[diagnosis.level])
-        # no markup: what was found may hold brackets
-        grid.add_row(level, Text(printable(diagnosis.subject)), Text(printable(_told(diagnosis)), overflow="fold"))
+        # Text, not markup: a finding may hold brackets
+        grid.add_row(level, Text(printable(diagnosis.subject)), Text(printable(_text(diagnosis)), overflow="fold"))
     Console().print(grid)

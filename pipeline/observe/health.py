@@ -1,4 +1,4 @@
-"""Field health: how the values of each field were taken in some partitions, and what of it is not normal."""
+"""Field health: the shares of absent and unreadable values by field, compared with the limits of [health]."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from pipeline.lake import FieldCounts, Lake
 from pipeline.likely import hint, place_of
 from pipeline.observe.counts import Counts, counts_of
 
-# without a value of these a line says nothing
+# a line without any value of these fields has no meaning
 WANTED = ("sku", "qty")
-# what applies a corrected place: created_at decides where a record lands
+# how a corrected path is applied: created_at decides the date that a record lands under, so raw is landed again
 AGAIN = {"created_at": "run again, with --force where dates are landed"}
 HEAD_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Limits:
-    """[health]: shares above which, of at least `min_records` values, a field has to be told."""
+    """The settings of [health]: a field is reported above these shares, if it has at least `min_records` values."""
 
     max_unreadable_share: float
     max_absent_share: float
@@ -31,7 +31,7 @@ class Limits:
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """How the values of a field were taken, and what is to be said of it; `is_ill`: it is to be told to people."""
+    """The counts of a field and a text about them. `is_ill`: the field is above a limit of [health]."""
 
     field: str
     accepted: int
@@ -53,7 +53,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def field_counts(counted: Iterable[Counts]) -> dict[str, FieldCounts]:
-    """The sums of some partitions' values by field; `first` is that of the first partition that has one."""
+    """FieldCounts by field, summed over some partitions. `first` is from the first partition that has one."""
     sums: dict[str, FieldCounts] = {}
     for part in counted:
         for field, found in _fields(part).items():
@@ -66,9 +66,9 @@ def field_counts(counted: Iterable[Counts]) -> dict[str, FieldCounts]:
 
 
 def _fields(part: Counts) -> Mapping[str, FieldCounts]:
-    """The counts of a partition; what is not listed is all accepted. The undated one counts reasons only.
+    """FieldCounts of a partition by field. A field that the manifest does not list has only accepted values.
 
-    Manifests of before do not say how values were taken.
+    Empty for a manifest of an older version, which has no FieldCounts. The undated partition has only discard reasons.
     """
     if part.fields is not UNSET:
         records, orders = part.normalized or 0, (part.normalized or 0) - (part.excluded_here or 0)
@@ -88,14 +88,14 @@ def _fields(part: Counts) -> Mapping[str, FieldCounts]:
 
 
 def health(lake: Lake, parts: Mapping[str, Counts], limits: Limits, fields: FieldMap | None) -> list[Health]:
-    """Each field of these partitions that is not as it should be.
+    """The fields of these partitions with values above a limit of [health], or with unreadable values.
 
-    To say what the records hold instead, one of a partition that lacks the field is read.
+    For a field above a limit it reads one raw record, to say which fields the records have instead.
     """
     found = [*_of_1970(parts, fields), *_all_excluded(parts, limits), *_no_hundredths(parts, fields)]
     for field, counts in field_counts(parts.values()).items():
         is_ill = _is_ill(field, counts, limits, fields)
-        # the table tells of records that are discarded
+        # the run's table counts discarded records already
         if is_ill or (counts.unreadable and field not in REQUIRED):
             said = _hint(lake, parts, field, fields) if is_ill else ""
             found.append(Health.of(field, counts, _text(field, counts, fields) + said, is_ill=is_ill))
@@ -103,32 +103,32 @@ def health(lake: Lake, parts: Mapping[str, Counts], limits: Limits, fields: Fiel
 
 
 def health_of_lake(lake: Lake, limits: Limits, fields: FieldMap | None) -> list[Health]:
-    """The same of all dates."""
+    """health() of all dates of the lake."""
     dates = (date for date in lake.partitions("normalized") if date != UNDATED)
     return health(lake, {date: counts_of(lake.normalized(date)) for date in dates}, limits, fields)
 
 
 def _of_1970(parts: Mapping[str, Counts], fields: FieldMap | None) -> list[Health]:
-    """Orders of the year in which seconds are that are read as milliseconds."""
+    """Orders of 1970: if times in seconds are read as milliseconds, they all fall into January 1970."""
     if fields is None or fields["created_at"].form != "epoch_millis":
         return []
     early = sum(part.normalized or 0 for date, part in parts.items() if date < "1971")
-    text = f"created_at: {early:,} orders are of 1970, as all are whose seconds are read as epoch_millis"
+    text = f"created_at: {early:,} orders are of 1970; for times in seconds write epoch_seconds in [orders_fields]"
     return [Health.of("created_at", FieldCounts(accepted=early), text, is_ill=True)] if early else []
 
 
 def _all_excluded(parts: Mapping[str, Counts], limits: Limits) -> list[Health]:
-    """A condition that names all orders may be meant, and is said."""
+    """A note if the map excludes all orders; it is not `is_ill`, because that may be intended."""
     orders = sum(part.normalized or 0 for part in parts.values())
     excluded = sum(part.excluded_here or 0 for part in parts.values())
     if orders < limits.min_records or excluded < orders:
         return []
-    text = f"exclude: all of {orders:,} orders are excluded, so the curated tables have none of them"
+    text = f"exclude: all {orders:,} orders are excluded, so the curated tables have none of them"
     return [Health.of("exclude", FieldCounts(), text, is_ill=False)]
 
 
 def _no_hundredths(parts: Mapping[str, Counts], fields: FieldMap | None) -> list[Health]:
-    """Money read as hundredths in currencies whose minor unit is none."""
+    """Amounts read as hundredths in a currency whose minor unit is not a hundredth."""
     if fields is None or fields["amount"].form != HUNDREDTHS:
         return []
     codes = {code for part in parts.values() for code in part.currencies or []}
@@ -136,13 +136,13 @@ def _no_hundredths(parts: Mapping[str, Counts], fields: FieldMap | None) -> list
     if not wrong:
         return []
     place = fields.texts["amount"].replace(HUNDREDTHS, "minor_units")
-    text = f"amount: {HUNDREDTHS} of {', '.join(wrong)}, which has no hundredths; set [orders_fields] amount = {place}"
+    text = f"amount: {HUNDREDTHS}, but {', '.join(wrong)} has no hundredths; set [orders_fields] amount = {place}"
     counts = field_counts(parts.values()).get("amount", FieldCounts())
     return [Health.of("amount", counts, f"{text}, then --reprocess", is_ill=True)]
 
 
 def _is_ill(field: str, counts: FieldCounts, limits: Limits, fields: FieldMap | None) -> bool:
-    """Whether the values are worse than [health] allows, or none is accepted where luigi.cfg says that they are."""
+    """Whether the field is above a limit of [health], or has no accepted value although luigi.cfg sets its path."""
     places = fields or AS_THE_CONTRACT
     total = counts.accepted + counts.absent + counts.unreadable
     if field in REQUIRED:
@@ -160,7 +160,7 @@ def _is_ill(field: str, counts: FieldCounts, limits: Limits, fields: FieldMap | 
 
 
 def _text(field: str, counts: FieldCounts, fields: FieldMap | None) -> str:
-    """`amount: 200 of 200 orders have none`, and how many have one that cannot be read."""
+    """The counts as text, such as `amount: 200 of 200 orders have none at $.amount`."""
     total = counts.accepted + counts.absent + counts.unreadable
     what = "lines" if field in ITEM_FIELDS else "records" if field in REQUIRED else "orders"
     at = f" at {fields.texts[place_of(field)]}" if fields is not None else ""
@@ -182,7 +182,7 @@ def _hint(lake: Lake, parts: Mapping[str, Counts], field: str, fields: FieldMap 
 
 
 def _sample(lake: Lake, date: str) -> bytes:
-    """A record of a raw partition, the last one of those that are undated; empty when there is none to read."""
+    """The first record of a raw partition, or the last record of the undated partition; empty if none can be read."""
     name = raw_name(date)
     try:
         with open(lake.files.fetch(name), "rb") as file:

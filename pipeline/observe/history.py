@@ -1,6 +1,6 @@
-"""The summaries that the runs of a lake left, one as runs/<as_of>.json.
+"""The summaries of the runs of a lake: one file runs/<as_of>.json per run.
 
-A file there that has another shape counts as absent.
+A file of another shape counts as absent.
 """
 
 from collections import Counter
@@ -20,17 +20,17 @@ from pipeline.observe.health import Health
 
 
 class Changed(msgspec.Struct):
-    """What --changed-since found: its start, whether `auto` may go on from this run, and the dates; None: all."""
+    """The result of --changed-since. `moves_on`: the next `auto` starts at this run. `dates` is None for all dates."""
 
     since: str | None
     moves_on: bool
     dates: list[str] | None = None
-    # what asking took: pages, requests, restarts, and retries by kind
+    # pages, requests, restarts and retries by kind
     api: dict[str, int] | UnsetType = UNSET
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run was asked for: RunAll's parameters, times as ISO text, or the name of another command."""
+    """What a run was asked to do: RunAll's parameters (times as ISO text), or the name of another command."""
 
     command: str | UnsetType = UNSET
     since: str | UnsetType | None = UNSET
@@ -42,7 +42,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Summary(Options, frozen=True, kw_only=True):
-    """What a run did. What has a default is not in the oldest summaries; what is UNSET is not written."""
+    """The content of a summary. Fields with a default are absent in the oldest summaries. UNSET is not written."""
 
     as_of: str
     seconds: float | None = None
@@ -54,23 +54,23 @@ class Summary(Options, frozen=True, kw_only=True):
     currencies: list[str] = []
     settled_dates_that_differ: list[str] = []
     late_arriving: LateArriving = LateArriving()
-    # the fields of what was built that are not as they should be
+    # the fields that health() found in the partitions that the run built
     health: list[Health] = []
     checks: dict[str, Breaches]
     # the error of each date that failed
     failed: dict[str, str]
     retries_exhausted: list[str] = []
-    # as written; see errors
+    # the key `errors` of the file; None in the oldest summaries
     listed_errors: list[str] | None = msgspec.field(name="errors", default=None)
 
     @property
     def began(self) -> datetime:
-        """as_of, naive UTC. Raises ValueError."""
+        """as_of as naive UTC. Raises ValueError."""
         return datetime.strptime(self.as_of, AS_OF_FORMAT)
 
     @property
     def errors(self) -> list[str]:
-        """All that failed; of a summary that lists nothing, its failed dates and checks."""
+        """All errors of the run; for a summary without `errors`, its failed dates and checks."""
         if self.listed_errors is not None:
             return self.listed_errors
         broken = [f"check {name}: {check.rows} row(s)" for name, check in self.checks.items() if check.rows]
@@ -82,25 +82,25 @@ class Summary(Options, frozen=True, kw_only=True):
 
     @property
     def outcomes(self) -> Counter[str]:
-        """How many dates were built, unchanged, skipped, and failed."""
+        """How many dates were built, unchanged, skipped and failed."""
         return Counter(date.outcome for date in self.dates.values())
 
     @property
     def results(self) -> dict[str, int]:
-        """How many dates were built, skipped, and failed; an unchanged date counts as built."""
+        """How many dates were built, skipped and failed; an unchanged date counts as built."""
         found = self.outcomes
         return {"built": found["built"] + found["unchanged"], "skipped": found["skipped"], "failed": found["failed"]}
 
     @property
     def built(self) -> Totals:
-        """What the partitions hold that the run built, in all."""
+        """The totals of the partitions that the run built."""
         return totals(made(self.dates, self.undated).values())
 
 
 def made(dates: Mapping[str, DateSummary], undated: UndatedSummary) -> dict[str, Counts]:
-    """What the partitions hold that a run built.
+    """The counts of the partitions that a run built.
 
-    Of the undated partition, which keeps what earlier dumps had, those records that this run's dump has added.
+    The undated partition keeps records of earlier dumps; only the records that this run's dump added are counted.
     """
     counted: dict[str, Counts] = {date: found for date, found in dates.items() if found.built}
     if undated.built:
@@ -118,21 +118,21 @@ def summary_name(as_of: datetime) -> str:
 
 
 def write_summary(lake: Lake, written: Summary) -> str:
-    """Leave the summary of a run in the lake, and return its path. Call it under the lake's lock."""
+    """Write the summary of a run to the lake, and return its path. Call it under the lake's lock."""
     name = summary_name(written.began)
     lake.files.write(name, msgspec.to_builtins(written))
     return lake.files.fetch(name)
 
 
 def summary(lake: Lake, name: str) -> Summary | None:
-    """The summary of this name; None when it is absent."""
+    """The summary of this name; None if it is absent or of another shape."""
     return _if_named(name, lambda: lake.files.read_as(name, _read))
 
 
 def runs(lake: Lake) -> Iterator[Summary]:
-    """The summary of each run, the newest first; each is read when its turn comes, and not remembered.
+    """The summary of each run, the newest first. Each is read when the iterator reaches it, and is not cached.
 
-    A WARNING names, once, a file that is no summary.
+    One WARNING names a file that is not a summary.
     """
     for name in reversed([name for name in lake.files.names("runs") if name.endswith(".json")]):
         found = _if_named(name, partial(_read_now, lake, name))
@@ -143,7 +143,7 @@ def runs(lake: Lake) -> Iterator[Summary]:
 
 
 def last_success(lake: Lake) -> datetime | None:
-    """When the newest run without an error began, naive UTC; None when there is none."""
+    """The as_of of the newest run without an error, as naive UTC; None if there is none."""
     return next((run.began for run in runs(lake) if not run.errors), None)
 
 
@@ -155,16 +155,16 @@ def _read(content: bytes) -> Summary:
     try:
         return _DECODER.decode(content)
     except ValueError:
-        # the error of a path that is no UTF-8 may hold half a surrogate, which only a slower reader takes
+        # an error text with a path that is not UTF-8 may hold half a surrogate pair, which only json_object accepts
         return msgspec.convert(json_object(content), Summary)
 
 
 def _if_named(name: str, read: Callable[[], Summary | None]) -> Summary | None:
-    """What is read, if it is a summary that belongs under this name."""
+    """The summary that `read` returns, if its as_of matches the file's name; otherwise None."""
     try:
         found = read()
         belongs = found is not None and name == summary_name(found.began) and all(map(is_date, found.failed))
-    # a JSON text may nest deeper than can be decoded
+    # a JSON text may nest deeper than the decoder can recurse
     except (OSError, ValueError, RecursionError):
         return None
     return found if belongs else None

@@ -1,4 +1,4 @@
-"""Whether a lake is what its manifests say, by looking at it only; and what mends it where it is not."""
+"""Compares a lake with its manifests, and names the command that mends each fault. It writes nothing."""
 
 import os
 import shlex
@@ -28,14 +28,14 @@ from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
 
 TASKS = {RAW_STAGE: "WriteFactOrder", NORMALIZED_STAGE: "WriteFactOrder"}
 TASKS |= {FACT_ORDER_STAGE: "WriteFactOrder", ORDER_ITEMS_STAGE: "WriteOrderItems"}
-# of the files as they are; the other checks compare stages with each other, so only where none is behind
+# checks of curated files alone; the other checks compare stages, so they need dates without a fault
 ALONE = {"order_id_in_one_partition", "file_date_is_folder_date"}
-SHOWN_DATES = 100
+SHOWN_CHARACTERS = 100
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a stage, of how many dates it may be; `flag` is what its task needs to mend it."""
+    """One kind of fault of a stage, on any number of dates. `flag` is the option with which the task mends it."""
 
     level: str
     stage: Stage
@@ -45,7 +45,7 @@ class Fault:
 
 @dataclass
 class Examination:
-    """One look at a lake. With `quick` no file is read: manifests, names and sizes only."""
+    """One examination of a lake. With `quick` it looks only at manifests, names and sizes, and reads no data."""
 
     lake: Lake
     intent: Intent
@@ -55,22 +55,22 @@ class Examination:
 
     @cached_property
     def dates(self) -> list[str]:
-        """The dates that a manifest of any stage is there for, readable or not."""
+        """The dates for which any stage has a manifest file, readable or not."""
         found = {date for stage in STAGES for date in self.lake.partitions(stage.layer)}
         return [date for date in sorted(found) if is_date(date) and any(self._known(stage, date) for stage in STAGES)]
 
     def _known(self, stage: Stage, date: str) -> bool:
-        """Whether the stage has a manifest, be it unreadable; one that names another date's files was copied here."""
+        """Whether the stage has a manifest file. One that lists files of another date is a copy and does not count."""
         if not self.lake.files.has(stage.manifest_at(date)):
             return False
         manifest = self.lake.manifest(stage, date)
         return manifest is None or all(f"/date={date}/" in name for name in manifest.files)
 
     def findings(self, open_engine: Callable[[], Engine]) -> list[Diagnosis]:
-        """All that was found, a line for each kind of fault; an ok line for what is as it should be."""
+        """One finding per kind of fault, and one OK finding for each subject without a fault."""
         for date in self.dates:
             self._look_at(date)
-        found = [*self._of_undated(), *self._told(self.faults), *self._stale()]
+        found = [*self._of_undated(), *self._diagnoses(self.faults), *self._stale()]
         sound = Diagnosis(OK, "manifests", f"{len(self.dates):,} date(s): all files there, with their sizes")
         if self.quick:
             return [*(found or [sound]), Diagnosis(OK, "contents", "not read, as --quick says")]
@@ -85,7 +85,7 @@ class Examination:
                 behind = True
 
     def _fault(self, stage: Stage, date: str, *, behind: bool) -> Fault | None:
-        """What is wrong with a stage of a date; what only follows from the stage before it is left out."""
+        """The fault of a stage of a date. With `behind`, a fault that only follows from the upstream is left out."""
         manifest = self.lake.manifest(stage, date)
         if manifest is None:
             if self._known(stage, date):
@@ -102,20 +102,20 @@ class Examination:
         return Fault(WARNING, stage, f"behind: {stage.upstream.name} has changed since it was made")
 
     def _made(self, stage: Stage, date: str) -> bool:
-        """Whether the stage was built once: something of it is left, or something was made from it."""
+        """Whether the stage was built once: a file of it exists, or a later stage has a manifest."""
         own = any(map(self.lake.files.has, stage.files_at(date)))
         later = STAGES[STAGES.index(stage) + 1 :] if stage not in CURATED_STAGES else ()
         return own or any(self._known(other, date) for other in later)
 
-    def _told(self, faults: dict[Fault, list[str]]) -> Iterator[Diagnosis]:
+    def _diagnoses(self, faults: dict[Fault, list[str]]) -> Iterator[Diagnosis]:
         for fault, dates in faults.items():
             mend = f"mend: {self.commands.task(TASKS[fault.stage], dates, fault.flag)}"
             if fault.stage is RAW_STAGE and fault.level == ERROR:
-                mend += " (what the source no longer has is in a backup only)"
+                mend += " (records that the source no longer has are only in a backup)"
             yield Diagnosis(fault.level, fault.stage.name, f"{fault.text}: {shortened(dates)}", mend)
 
     def _of_undated(self) -> Iterator[Diagnosis]:
-        """The records without a date: landed, and in quarantine."""
+        """Whether the files of the undated partition, raw and quarantine, are whole."""
         manifest = self.lake.manifest(RAW_STAGE, UNDATED)
         if self._known(RAW_STAGE, UNDATED) and not self.lake.whole(manifest):
             text = "a file of the undated records is gone or has another size than was published"
@@ -123,19 +123,19 @@ class Examination:
 
     def _stale(self) -> Iterator[Diagnosis]:
         if self.lake.files.has(STALE) and not any(fault.stage in CURATED_STAGES for fault in self.faults):
-            text = f"{STALE}: orders have moved, and curating is not finished; one may be in two dates or in none"
+            text = f"{STALE}: orders have moved, and curating is not finished; an order may be on two dates or on none"
             dates = [date for date in self.lake.partitions("normalized") if is_date(date)][-1:]
             yield Diagnosis(WARNING, "curated", text, f"mend: {self.commands.task('WriteFactOrder', dates)}")
 
     def _of_contents(self) -> Iterator[Diagnosis]:
-        """Raw is held against its hash, tables against the contract and their counts."""
+        """Compares raw files with their hash, and tables with the contract and the manifest's counts."""
         whole = [(stage, date) for stage in STAGES for date in self.dates if self.lake.is_whole(stage, date)]
         undated = [(RAW_STAGE, UNDATED)] if self.lake.is_whole(RAW_STAGE, UNDATED) else []
         found: dict[Fault, list[str]] = {}
         damages = damaged(self.lake, [*whole, *undated])
         for (stage, date), damage in damages.items():
             if date == UNDATED:
-                # its size is right, so a run would leave it alone; raw and quarantine hold the same records
+                # a run does not replace the file, because its size is right; raw and quarantine hold the same records
                 remove = f"rm {shlex.quote(self.lake.files.fetch(damage.name))}"
                 mend = f"mend, from a dump: {remove} && {self.commands.pipeline()}"
                 yield Diagnosis(ERROR, "undated", damage.text, mend)
@@ -143,12 +143,12 @@ class Examination:
                 flag = "--force" if stage is RAW_STAGE else "--reprocess"
                 found.setdefault(Fault(ERROR, stage, damage.text, flag), []).append(date)
         self.faults |= found
-        yield from self._told(found)
+        yield from self._diagnoses(found)
         if not damages:
             yield Diagnosis(OK, "contents", f"{len(whole):,} manifest(s): hashes of raw, rows and types of tables")
 
     def _of_checks(self, open_engine: Callable[[], Engine]) -> Iterator[Diagnosis]:
-        """The data checks: over all files that are whole, and those between stages over dates without a fault."""
+        """The data checks. Checks in ALONE cover all whole files, the others only dates without a fault."""
         broken = {date for fault, dates in self.faults.items() if fault.flag for date in dates}
         facts = [date for date in self.dates if self.lake.is_whole(FACT_ORDER_STAGE, date) and date not in broken]
         items = [date for date in self.dates if self.lake.is_whole(ORDER_ITEMS_STAGE, date) and date not in broken]
@@ -163,7 +163,7 @@ class Examination:
                 between = breaches(engine, self.lake, compared, counted)
         except (EngineError, OSError) as error:
             text = str(error).splitlines()[0]
-            yield Diagnosis(ERROR, "checks", f"cannot be made: {text}", f"mend: {self.commands.rebuild(facts)}")
+            yield Diagnosis(ERROR, "checks", f"cannot run: {text}", f"mend: {self.commands.rebuild(facts)}")
             return
         found = between | alone
         for name, rows in found.items():
@@ -175,13 +175,13 @@ class Examination:
 
 
 def shortened(dates: list[str]) -> str:
-    """How many dates, and which, the first ones if they are many."""
+    """The number of dates and the folded dates, cut to SHOWN_CHARACTERS."""
     folded = fold_dates(dates)
-    return f"{len(dates):,} date(s), {folded if len(folded) <= SHOWN_DATES else folded[:SHOWN_DATES] + '…'}"
+    return f"{len(dates):,} date(s), {folded if len(folded) <= SHOWN_CHARACTERS else folded[:SHOWN_CHARACTERS] + '…'}"
 
 
 def dates_of(rows: pa.Table) -> list[str]:
-    """The dates that the rows of a check name, sorted."""
+    """The dates in the rows of a check, sorted."""
     found: set[str] = set()
     for row in rows.to_pylist():
         named = row.get("dates") or [row.get("date")]

@@ -1,4 +1,4 @@
-"""What lies in a lake and belongs to no published date: strays, and the work of a run that was cut off."""
+"""Finds files in a lake that belong to no published date: strays, and unfinished work of a killed run."""
 
 import os
 import shlex
@@ -19,17 +19,17 @@ from pipeline.lake import DUMP_SPOOLS, STAGING, WINDOW_SPOOLS, Lake
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
 from pipeline.warehouse.database import leftovers
 
-# their names are what the views and everybody's globs look for
+# the file names that the views and readers' globs match
 READ_BY_ALL = {table.file for table in (ORDERS, ITEMS, FACT_ORDER, ORDER_ITEMS)}
-# what the pipeline and the engines leave alone
+# the pipeline and the usual engines ignore names with these prefixes
 HIDDEN = ("_", ".")
 SHOWN_FOLDERS = 20
 
 
 def strays(lake: Lake) -> list[Diagnosis]:
-    """Files in a layer that no manifest names: one line a folder. The examination names manifests that are lost.
+    """Files in the layers that no manifest lists, grouped by folder. Skips names that begin with _ or a dot.
 
-    In a layer the pipeline writes nothing else, but for names that begin with _ or a dot.
+    Skips stages whose manifest is missing or unreadable; `Examination` reports those.
     """
     named = _named(lake)
     by_folder: dict[str, list[str]] = {}
@@ -47,12 +47,12 @@ def strays(lake: Lake) -> list[Diagnosis]:
 
 
 def _stray(lake: Lake, folder: str, files: list[str], *, alone: bool) -> Diagnosis:
-    """`alone`: nothing in the folder belongs to the lake."""
+    """`alone`: no file in the folder belongs to the lake."""
     read = READ_BY_ALL.intersection(files)
     text = f"{folder}: {', '.join(files)}: no manifest names it" + (", but every reader finds it" if read else "")
     names = [folder] if alone else [f"{folder}/{file}" for file in files]
     command = " ".join(["rm -r" if alone else "rm", *(shlex.quote(lake.files.fetch(name)) for name in names)])
-    return Diagnosis(ERROR if read else WARNING, "strays", text, f"mend, if it is of no use to you: {command}")
+    return Diagnosis(ERROR if read else WARNING, "strays", text, f"mend, if you do not need it: {command}")
 
 
 def _files(lake: Lake) -> Iterator[str]:
@@ -63,7 +63,7 @@ def _files(lake: Lake) -> Iterator[str]:
 
 
 def _named(lake: Lake) -> set[str]:
-    """Every file that a manifest promises, whichever it is."""
+    """Every file that any manifest lists."""
     named: set[str] = set()
     for layer in LAYERS:
         for name in lake.files.all_names(layer):
@@ -74,7 +74,7 @@ def _named(lake: Lake) -> set[str]:
 
 
 def _is_orphaned(lake: Lake, name: str) -> bool:
-    """Whether it is the file of a stage whose manifest is gone or unreadable: that is told of the stage."""
+    """Whether the file belongs to a stage whose manifest is missing or unreadable."""
     layer, _, rest = name.partition("/")
     folder, _, file = rest.partition("/")
     date = folder.removeprefix("date=")
@@ -84,30 +84,27 @@ def _is_orphaned(lake: Lake, name: str) -> bool:
 
 
 def _has_lost(lake: Lake, stage: Stage, date: str) -> bool:
-    """Whether the date is in the lake, but the stage's manifest is not or cannot be read."""
+    """Whether the date has a manifest of some stage, but this stage's manifest is missing or unreadable."""
     known = any(lake.files.has(other.manifest_at(date)) for other in STAGES)
     return known and lake.manifest(stage, date) is None
 
 
 def unfinished(lake: Lake, warehouse: str, commands: Commands, *, publishing: bool, asking: bool) -> list[Diagnosis]:
-    """The folders of work in progress, with their bytes: a run's while it is `publishing` or `asking` the API."""
+    """Folders of unfinished work, with their bytes.
+
+    While a run is `publishing` or `asking` an API, its folders are in use and are left out.
+    """
     found = []
     if not publishing and lake.work.has(STAGING):
         mend = f"mend: rm -r {shlex.quote(lake.work.path(STAGING))}, or any run that builds something"
         found.append(_left(WARNING, _bytes(lake, STAGING, "a run that was cut off"), mend))
     if not publishing and lake.work.has(DUMP_SPOOLS):
-        # tasks of single dates leave it to the next one
+        # a task of a single date leaves the spool for the next task
         mend = f"{commands.pipeline()} removes it at its end"
         found.append(_left(OK, _bytes(lake, DUMP_SPOOLS, "a dump, split by date"), mend))
     if not asking and lake.work.has(WINDOW_SPOOLS):
-        mend = f"mend: rm -r {shlex.quote(lake.work.path(WINDOW_SPOOLS))}, or the next extraction goes on from them"
-        found.append(
-            _left(
-                WARNING,
-                _bytes(lake, WINDOW_SPOOLS, "pages that were not landed"),
-                mend,
-            )
-        )
+        mend = f"mend: rm -r {shlex.quote(lake.work.path(WINDOW_SPOOLS))}, or the next extraction continues with them"
+        found.append(_left(WARNING, _bytes(lake, WINDOW_SPOOLS, "pages that were not landed"), mend))
     building = [] if publishing else leftovers(warehouse)
     if building:
         mend = f"mend: rm -r {shlex.join(building)}, or the next run that changes the warehouse"

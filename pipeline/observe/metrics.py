@@ -1,4 +1,4 @@
-"""The figures of the last run as a Prometheus textfile, for the textfile collector of node_exporter."""
+"""Writes the figures of the last run as a Prometheus textfile, for node_exporter's textfile collector."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,9 +12,9 @@ RESULTS = ("extracted", "kept", "superseded_here", "superseded_elsewhere", "excl
 
 
 def write_metrics(path: str, summary: Summary | None, *, as_of: datetime, last_success: datetime | None) -> None:
-    """Replace the textfile at once; without a summary the run failed before it had one. Times are naive UTC.
+    """Replace the textfile atomically. `summary` is None if the run failed before it had one. Times are naive UTC.
 
-    The figures are of the partitions that the run built; Prometheus keeps their history. Raises OSError.
+    The figures are those of the partitions that the run built; Prometheus keeps the history. Raises OSError.
     """
     registry = CollectorRegistry()
     gauge = _Gauges(registry)
@@ -29,7 +29,7 @@ def write_metrics(path: str, summary: Summary | None, *, as_of: datetime, last_s
 
 
 class _Gauges:
-    """Makes gauges of one registry; values by label give one with a label."""
+    """Makes gauges in one registry. A dict of values makes a gauge with a label."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -46,23 +46,23 @@ class _Gauges:
 def _of_run(gauge: _Gauges, summary: Summary, as_of: datetime) -> None:
     if summary.seconds is not None:
         gauge("run_duration_seconds", "how long the last run took", summary.seconds)
-    gauge("run_partitions", "dates of the last run by what became of them", summary.results, "result")
+    gauge("run_partitions", "dates of the last run by their outcome", summary.results, "result")
     built = summary.built
     orders = {name: getattr(built, name) for name in RESULTS}
     gauge("run_orders", "records in the partitions that the last run built", orders, "result")
-    gauge("run_discarded_orders", "records among these that were discarded", built.reasons, "reason")
+    gauge("run_discarded_orders", "discarded records of the last run by reason", built.reasons, "reason")
     fields = field_counts(made(summary.dates, summary.undated).values())
     absent, unreadable = (
         {name: getattr(found, kind) for name, found in fields.items()} for kind in ("absent", "unreadable")
     )
-    gauge("run_absent_values", "values that are not there, in the orders that the last run built", absent, "field")
-    gauge("run_unreadable_values", "values that cannot be read, in these orders", unreadable, "field")
+    gauge("run_absent_values", "absent values in the orders that the last run built", absent, "field")
+    gauge("run_unreadable_values", "unreadable values in the orders that the last run built", unreadable, "field")
     gauge("run_api_retries", "requests that the last run had to repeat", summary.api.retries or {}, "kind")
     newest = summary.newest_settled_date
     if newest is not None:
         end = datetime.fromisoformat(newest) + timedelta(days=1)
         gauge("newest_settled_date_end_timestamp_seconds", "end of the newest date that is final", _epoch(end))
-        gauge("freshness_seconds", "from that end to the last run", (as_of - end).total_seconds())
+        gauge("freshness_seconds", "from the newest final date's end to the last run", (as_of - end).total_seconds())
 
 
 def _epoch(instant: datetime) -> float:

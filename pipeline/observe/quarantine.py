@@ -1,4 +1,4 @@
-"""What lies in quarantine: how much of it by date and reason, the records themselves, and all of that as one file."""
+"""Reads the quarantine: counts by date and reason, the records themselves, and an export of them to one file."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ from pipeline.contract import DIM_PRODUCT, DIM_USER, DISCARDED, UNDATED, UNDATED
 from pipeline.errors import BadSetting, CorruptPartition
 from pipeline.lake import Lake
 
-# what takes the place of a date
+# the groups without a date; each stands in the place of a date
 OTHERS = (UNDATED_RECORDS, DIM_USER.name, DIM_PRODUCT.name)
 BATCH_ROWS = 8192
 EXPORTED = pa.schema(
@@ -27,7 +27,7 @@ EXPORTED = pa.schema(
 
 @dataclass(frozen=True)
 class Choice:
-    """Which dates and which reasons; None: all."""
+    """The dates and reasons to read; None means all."""
 
     dates: Collection[str] | None = None
     reasons: Collection[str] | None = None
@@ -35,7 +35,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Discarded:
-    """One record as it came, without the end of its line; `position` is its place in the raw file, from 0."""
+    """One record verbatim, without its newline. `position` is its place in the raw file, from 0."""
 
     date: str
     position: int
@@ -44,7 +44,7 @@ class Discarded:
 
 
 def discards(lake: Lake, choice: Choice) -> dict[tuple[str, str], int]:
-    """How many records by date and reason, sorted: dates, then what has none. Raises CorruptPartition."""
+    """How many records by (date, reason): first the dates, sorted, then OTHERS. Raises CorruptPartition."""
     found: dict[tuple[str, str], int] = {}
     for date, name in _files(lake, choice).items():
         reasons = Counter(reason for rows in _batches(lake, name, ["reason"]) for reason in rows["reason"].to_pylist())
@@ -54,7 +54,7 @@ def discards(lake: Lake, choice: Choice) -> dict[tuple[str, str], int]:
 
 
 def records(lake: Lake, choice: Choice) -> Iterator[Discarded]:
-    """The records, by date and in the order of the raw file. Raises CorruptPartition."""
+    """The records by date, in the order of the raw file. Raises CorruptPartition."""
     for date, name in _files(lake, choice).items():
         for rows in _batches(lake, name, DISCARDED.schema.names):
             for row in rows.to_pylist():
@@ -68,7 +68,7 @@ def _is_chosen(reason: str, choice: Choice) -> bool:
 
 
 def _files(lake: Lake, choice: Choice) -> dict[str, str]:
-    """The files in quarantine by date; those of the dimensions by table."""
+    """The files in quarantine by date; the files of dimensions by table name."""
     files = {date: DISCARDED.at(date) for date in lake.partitions("quarantine") if date != UNDATED}
     files[UNDATED_RECORDS] = DISCARDED.at(UNDATED)
     files |= {table.name: quarantine_of(table) for table in (DIM_USER, DIM_PRODUCT)}
@@ -76,7 +76,7 @@ def _files(lake: Lake, choice: Choice) -> dict[str, str]:
 
 
 def _batches(lake: Lake, name: str, columns: list[str]) -> Iterator[pa.Table]:
-    """The rows of a file; none where there is no such file, or a run has just removed it."""
+    """The rows of a file; none if the file does not exist, as a run may just have removed it."""
     try:
         with pq.ParquetFile(lake.files.fetch(name)) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=columns):
@@ -90,10 +90,10 @@ def _batches(lake: Lake, name: str, columns: list[str]) -> Iterator[pa.Table]:
 
 
 def export(found: Iterable[Discarded], path: str) -> int:
-    """Write the records to a file that is there whole or not at all; how many they are.
+    """Write the records to a file, atomically, and return how many they are.
 
-    The suffix decides: .ndjson has an object a line, with record_base64 where a record is no UTF-8; .parquet has bytes.
-    Raises BadSetting for another suffix, and for a file that cannot be written.
+    The suffix decides the format. .ndjson has one object per line, with record_base64 if a record is not UTF-8.
+    .parquet has the record as bytes. Raises BadSetting for another suffix, and for a file that cannot be written.
     """
     write = FORMATS.get(Path(path).suffix.lower())
     if write is None:

@@ -1,4 +1,4 @@
-"""What is wrong with luigi.cfg as a whole: there is none, keys that nobody reads, values that Luigi cannot use."""
+"""Faults of luigi.cfg as a whole: the file is absent, keys are unknown, values cannot be used by Luigi."""
 
 import configparser
 import logging
@@ -20,7 +20,7 @@ from pipeline.settings.environment import given
 from pipeline.settings.files import PATH_VARIABLE, broken_value, files_read, stated
 from pipeline.settings.setting import Setting
 
-# so alike that another section is not what is meant
+# difflib's ratio from which an unknown section is taken for a misspelled one of ours
 SECTION_LIKENESS = 0.8
 EXPECTED = {
     luigi.BoolParameter: "true or false",
@@ -31,31 +31,31 @@ EXPECTED = {
 
 @cache
 def warn_of_no_file() -> None:
-    """Once a process: an event that says that luigi has read no file, where it has read none."""
+    """Emit one WARNING per process if Luigi has read no settings file."""
     if files_read():
         return
     reason = f"no luigi.cfg in {os.getcwd()}, so every setting has its default{unless_given()}"
-    # python -m pipeline has its own where no file has any
+    # python -m pipeline sets exit codes of its own if no file does
     if CmdlineParser.get_instance() is not None and not retcode().task_failed:
         reason += ", and the exit codes are Luigi's own: 0 also for a run that failed"
-    advice = f"start where it is, or name one in {PATH_VARIABLE}"
+    advice = f"start in the folder that has it, or name the file in {PATH_VARIABLE}"
     emit("no_settings_file", level=logging.WARNING, reason=reason, advice=advice)
 
 
 def unless_given() -> str:
-    """`, but for ORDERS_LAKE_STORAGE_ROOT`: the variables that give a setting; empty where none does."""
-    return f", but for {', '.join(given())}" if given() else ""
+    """`, except those from ORDERS_LAKE_STORAGE_ROOT`: the variables that give a setting; empty if there are none."""
+    return f", except those from {', '.join(given())}" if given() else ""
 
 
 class Unknown(NamedTuple):
-    """A key or a section that does nothing, and how to mend it."""
+    """A key or a section without effect, and how to mend it."""
 
     found: str
     mend: str
 
 
 def unknown() -> Iterator[Unknown]:
-    """Keys and sections that nobody reads. Values are never told: one may be a secret in a wrong place."""
+    """Keys and sections that nothing reads. The messages hold no values, because a value may be a secret."""
     known = {section.__name__: config.keys(section) for section in config.SECTIONS}
     for path in files_read():
         written = configparser.ConfigParser(interpolation=None, strict=False)
@@ -78,12 +78,12 @@ def _unknown_keys(path: str, section: str, keys: list[str], known: list[str]) ->
 def _nearly(path: str, what: str, near: list[str]) -> Iterator[Unknown]:
     for name in near:
         right = (name if name.startswith("[") else f"[{name}]") if name else ""
-        mend = f"mend: write {right}" if right else "mend: remove it; README.md lists what there is"
-        yield Unknown(f"{path}: {what} is no setting, so it does nothing", mend)
+        mend = f"mend: write {right}" if right else "mend: remove it; docs/SETTINGS.md lists the settings"
+        yield Unknown(f"{path}: {what} is no setting, so it has no effect", mend)
 
 
 def unusable_by_luigi() -> Iterator[str]:
-    """Values of Luigi's own sections and of tasks' that cannot be used. Luigi would not say where they stand."""
+    """Unusable values in the sections of Luigi and of tasks, with file and key, which Luigi's own error lacks."""
     for section, _, name, parameter in Register.get_all_params():
         if not isinstance(parameter, Setting) and get_config().has_option(section, name):
             text = broken_value(section, name) or _refused(section, name, parameter)

@@ -1,1 +1,1 @@
-"""What a setting is, the files that settings come from, and what the REST source reads of them."""
+"""Settings: their type, the files and environment variables they come from, and the settings of the REST source."""

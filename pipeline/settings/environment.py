@@ -1,4 +1,4 @@
-"""Settings that environment variables give: ORDERS_LAKE_STORAGE_ROOT is [storage] root."""
+"""Settings from environment variables: ORDERS_LAKE_STORAGE_ROOT gives [storage] root."""
 
 import os
 import re
@@ -6,22 +6,22 @@ from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 
 PREFIX = "ORDERS_LAKE_"
-# so alike, beside the prefix, that another setting is not what is meant
+# difflib's ratio, without the prefix, from which an unknown name is taken for a misspelled setting
 LIKENESS = 0.75
 
 
 def variable(section: str, key: str) -> str:
-    """The name of the variable for a setting: dots and dashes are underscores, all in capitals."""
+    """The variable for a setting: in capitals, with underscores for dots and dashes."""
     return PREFIX + re.sub(r"[.-]", "_", f"{section}_{key}").upper()
 
 
 def given() -> list[str]:
-    """The names of the variables that are set, sorted."""
+    """The names of the variables with the prefix that are set, sorted."""
     return sorted(name for name in os.environ if name.startswith(PREFIX))
 
 
 def unknown(known: Collection[str]) -> Iterator[str]:
-    """A message for each variable whose name is that of no setting. Values are left out: one may be a secret."""
+    """A message for each variable that names no setting. The message has no value, because it may be a secret."""
     endings = [name.removeprefix(PREFIX) for name in known]
     for name in given():
         if name not in known:

@@ -1,4 +1,4 @@
-"""The files that settings come from, and where in them a setting stands."""
+"""The files that settings come from, and the line of a setting in them."""
 
 import os
 import re
@@ -28,25 +28,25 @@ class Place(NamedTuple):
 
 
 def files_read() -> list[str]:
-    """The files that luigi has read, the later ones over the earlier. It has no public name for that."""
+    """The files that Luigi has read; a later file overrides an earlier one. Luigi has no public name for the list."""
     return [path for path in LuigiConfigParser._config_paths if os.path.isfile(path)]
 
 
 def place_of(section: str, key: str) -> Place | None:
-    """Where the value stands that counts; None where no file has one."""
+    """The line with the value that counts; None if no file has a value."""
     places = {where: place for path in files_read() for where, place in _keys_in(path)}
     name = key.replace("-", "_")
     return places.get((section, name)) or places.get(("DEFAULT", name))
 
 
 def stated(section: str, key: str) -> str:
-    """A key as a message names it, with its file: luigi.cfg: [storage] fsync."""
+    """A key with its file, for a message: `luigi.cfg: [storage] fsync`."""
     place = place_of(section, key)
     return f"[{section}] {key}" if place is None else f"{place.path}: [{section}] {key}"
 
 
 def broken_value(section: str, key: str) -> str | None:
-    """What is wrong with a $ or a % in a value; None where nothing is. The value is not told."""
+    """What is wrong with a $ or % in a value; None if nothing is. The message does not hold the value."""
     raw = get_config().get(section, key, "", raw=True)
     if "%" not in raw and "${" not in raw:
         return None
@@ -57,18 +57,18 @@ def broken_value(section: str, key: str) -> str | None:
     try:
         get_config().get(section, key)
     except InterpolationError as error:
-        return f"{where}: {_stands_for_nothing(error, raw)}"
+        return f"{where}: {_interpolation_fault(error, raw)}"
     return None
 
 
-def _stands_for_nothing(error: InterpolationError, raw: str) -> str:
+def _interpolation_fault(error: InterpolationError, raw: str) -> str:
     if isinstance(error, InterpolationSyntaxError):
-        return "a % that stands for nothing; expected %% for a %"
+        return "a single %; expected %% for a percent sign"
     if isinstance(error, InterpolationMissingOptionError):
-        return f"%({error.reference})s: no such key in [{error.section}]; expected %% for a %"
+        return f"%({error.reference})s: no such key in [{error.section}]; expected a key, or %% for a percent sign"
     if isinstance(error, InterpolationDepthError):
-        return "%(…)s of keys that name each other; expected values that come to an end"
-    # the name stands in another key where this one is %(that)s
+        return "%(…)s refers to keys that refer to each other; expected no circle"
+    # the variable may be in another key, which this value refers to as %(key)s
     names = [name for name in _VARIABLE.findall(raw) if name not in os.environ] or ["NAME"]
     return f"${{{names[0]}}}: no such environment variable; expected the name of one that is set"
 

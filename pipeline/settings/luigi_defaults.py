@@ -1,8 +1,8 @@
-"""What the pipeline relies on in Luigi: the values that luigi.cfg sets for it, which hold without that file, too."""
+"""The values that the pipeline needs in Luigi's own settings, for use without the luigi.cfg of the pipeline."""
 
 from luigi.configuration import get_config
 
-# luigi.cfg says what each is for; a test holds the two together
+# luigi.cfg explains each value; a test checks that both have the same values
 DEFAULTS = {
     "core": {
         "no_lock": "true",
@@ -32,7 +32,7 @@ DEFAULTS = {
 
 
 def fill_in() -> None:
-    """Make them hold where no file says otherwise."""
+    """Set each of DEFAULTS that no settings file sets."""
     for section, values in DEFAULTS.items():
         for key, value in values.items():
             if not get_config().has_option(section, key):

@@ -1,4 +1,4 @@
-"""What a setting or a parameter of a task is: a text that is checked where it is read."""
+"""The types of settings and of task parameters. Each is a text that is checked when it is read."""
 
 import os
 import re
@@ -15,15 +15,15 @@ from pipeline.settings.environment import variable
 from pipeline.settings.files import broken_value, stated
 
 AUTO = "auto"
-# the bounds of the contract's dates; the last one is an end that is not in a range
+# the bounds of the contract's dates; the last instant is an exclusive end
 FIRST_INSTANT, LAST_INSTANT = datetime(1970, 1, 1), datetime(2200, 1, 1)
 INSTANT_FORMATS = "ISO 8601 in 1970 to 2199, such as 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00 or 2025-01-15"
 
 
 class Setting(luigi.Parameter[Any]):
-    """A parameter whose text is checked where it is read; a bad value is one line that names where it was given.
+    """A parameter whose text is checked when it is read. Raises BadSetting: one line with where the value was given.
 
-    `key` is its name in luigi.cfg where that is no name for an attribute.
+    `key` is its name in luigi.cfg, if that is not a valid attribute name.
     """
 
     def __init__(self, read: Callable[[str], Any], expected: str, *, key: str | None = None, **kwargs: Any) -> None:
@@ -63,7 +63,7 @@ class Setting(luigi.Parameter[Any]):
         self._option = f"--{prefix}{name}".replace("_", "-")
 
     def _warn_on_wrong_param_type(self, param_name: str, param_value: Any) -> None:
-        """The value has been read already."""
+        """Nothing to warn of: parse() has checked the value."""
 
 
 def _shown(text: str) -> str:
@@ -77,23 +77,23 @@ def _on_disk(text: str) -> str:
 
 
 class LocalPath(Setting):
-    """A path on this machine, `what` it is of. A bucket's URL would make a folder s3:, nothing the current folder."""
+    """A path on this machine; `what` describes it. Refuses an empty text, and a URL: it would make a folder `s3:`."""
 
     def __init__(self, what: str, **kwargs: Any) -> None:
         super().__init__(_on_disk, f"{what}, and no URL", **kwargs)
 
     def _parse_or_no_value(self, x: str | None) -> Any:
-        # luigi takes an option that is given empty for one that is left out, and writes to the default
+        # Luigi takes an empty option for an absent one, and would use the default
         return super()._parse_or_no_value(x) if x is None else self.parse(x)
 
 
 def instant(text: str) -> datetime:
-    """An ISO 8601 timestamp in 1970 to 2199 as naive UTC; without an offset it is UTC, a bare date is its midnight.
+    """An ISO 8601 timestamp in 1970 to 2199 as naive UTC. Without an offset it is UTC; a bare date is its midnight.
 
     Raises ValueError.
     """
     value = datetime.fromisoformat(text.strip())
-    # an instant outside of these years may have no UTC
+    # outside these years the conversion to UTC can overflow
     if not FIRST_INSTANT.year <= value.year <= LAST_INSTANT.year:
         raise ValueError(text)
     value = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
@@ -103,7 +103,7 @@ def instant(text: str) -> datetime:
 
 
 class Instant(Setting):
-    """A point in time, kept as naive UTC."""
+    """A point in time, as naive UTC."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(instant, INSTANT_FORMATS, **kwargs)

@@ -1,4 +1,4 @@
-"""What the REST source reads of [orders_api], typed. Which values are allowed is checked where config.py reads them."""
+"""The settings of [orders_api] for the REST source, typed. config.py checks which values are allowed."""
 
 from datetime import datetime
 from typing import Literal
@@ -12,7 +12,7 @@ Auth = Literal["none", "bearer", "header", "basic"]
 
 
 class RequestSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for, and where its orders are. A spooled window is worth nothing once one of these has changed."""
+    """The settings that decide what an API returns. If one of them changes, spooled windows are thrown away."""
 
     url: str
     params: dict[str, str]
@@ -35,7 +35,7 @@ class RequestSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShopSettings(RequestSettings, frozen=True, kw_only=True):
-    """How the API is asked, and how its answers are read. A `total` that is no path is a header's name."""
+    """All settings of the REST source. `total` is a path, or the name of a header."""
 
     start_date: datetime | None
     total: Path | str | None

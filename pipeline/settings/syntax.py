@@ -1,4 +1,4 @@
-"""A luigi.cfg that cannot be parsed, told in one line. It imports no luigi, which parses the file at its own import."""
+"""Reports a luigi.cfg that cannot be parsed in one line. Imports no luigi, because `import luigi` parses the file."""
 
 import configparser
 import sys
@@ -10,8 +10,8 @@ from pipeline.errors import UnreadableSettings
 
 
 @contextmanager
-def told_in_one_line() -> Iterator[None]:
-    """Raises UnreadableSettings for what luigi raises meanwhile. No value is told: one may be a secret."""
+def syntax_errors_in_one_line() -> Iterator[None]:
+    """Raises UnreadableSettings for luigi's parse errors. The text holds no value, because it may be a secret."""
     try:
         yield
     except (configparser.ParsingError, configparser.DuplicateSectionError, configparser.DuplicateOptionError) as error:
@@ -23,16 +23,16 @@ def told_in_one_line() -> Iterator[None]:
 
 def _fault(error: configparser.Error) -> str:
     if isinstance(error, configparser.DuplicateSectionError):
-        return f"[{error.section}] for the second time; expected each section once"
+        return f"[{error.section}] appears twice; expected each section once"
     if isinstance(error, configparser.DuplicateOptionError):
-        return f"[{error.section}] {error.option} for the second time; expected each key once"
+        return f"[{error.section}] {error.option} appears twice; expected each key once"
     if isinstance(error, configparser.MissingSectionHeaderError):
-        return "stands before any section; expected a [section] above it"
+        return "a line before the first section; expected a [section] above it"
     return "neither a [section] nor a key with a value; expected key = value"
 
 
 def _undecodable(error: UnicodeDecodeError) -> str:
-    """The error itself knows neither the file nor how far into it the bytes are."""
+    """The message for text in another encoding. It looks for file and line, because the error has neither."""
     for path in map(Path, sys.modules["luigi.configuration.cfg_parser"].LuigiConfigParser._config_paths):
         try:
             content = path.read_bytes() if path.is_file() else b""

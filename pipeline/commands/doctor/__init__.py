@@ -1,4 +1,4 @@
-"""python -m pipeline doctor: settings, folders, source, scheduler, disk and lake looked at; nothing is written."""
+"""python -m pipeline doctor: examines settings, folders, source, scheduler, disk and lake. It writes nothing."""
 
 import argparse
 import shlex
@@ -30,7 +30,7 @@ from pipeline.terminal import printing
 
 SUMMARY = "check settings, source and lake, and say how to repair what is wrong"
 PACKAGES = ("luigi", "duckdb", "pyarrow")
-# a bad setting or file; LookupError: a file of JSON without what it should have
+# errors of a bad setting or file; LookupError: a JSON file lacks a key
 CANNOT_LOOK = (*UNUSABLE, PipelineError, EngineError, OSError, LookupError, pa.ArrowException)
 
 
@@ -42,7 +42,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def doctor(options: argparse.Namespace, settings: list[str]) -> None:
-    """Without a task, since making one would raise the first bad setting, and without --local-scheduler."""
+    """Print all findings; exits with 1 if one is an error.
+
+    It makes no task, because a task raises the first bad setting. It adds no --local-scheduler, because it examines
+    where runs look for a scheduler.
+    """
     with CmdlineParser.global_instance([*ROOT, *settings]), printing():
         found = examine(settings, quick=options.quick)
         show(found)
@@ -50,7 +54,7 @@ def doctor(options: argparse.Namespace, settings: list[str]) -> None:
 
 
 def examine(settings: list[str], *, quick: bool) -> list[Diagnosis]:
-    """Everything that doctor looks at. `settings` are those of the command line, which its advice repeats."""
+    """All findings of doctor. The advice repeats `settings`, the options of doctor's own command line."""
     with TemporaryDirectory(prefix="doctor-") as folder:
         return _examine(Commands(shlex.join(settings)), partial(open_engine, f"{folder}/duckdb"), quick=quick)
 
@@ -81,12 +85,12 @@ def _as_of() -> datetime:
 
 
 def _guarded(subject: str, look: Callable[[], list[Diagnosis]], known: set[str]) -> list[Diagnosis]:
-    """What a look finds; an error that keeps it from looking is a finding, too, unless it is known."""
+    """The findings of `look`. An error that stops it becomes a finding; if it is in `known`, only a WARNING."""
     try:
         return look()
     except CANNOT_LOOK as error:
         if reason(error) in known:
-            return [Diagnosis(WARNING, subject, "not looked at: a setting that it needs cannot be used")]
+            return [Diagnosis(WARNING, subject, "not examined: a setting that it needs cannot be used")]
         return [Diagnosis(ERROR, subject, reason(error))]
 
 

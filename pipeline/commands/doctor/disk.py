@@ -1,4 +1,4 @@
-"""Whether this user may write where a run does, and whether the disks have room for it."""
+"""Examines whether this user can write to a run's folders, and whether the disks have room for a run."""
 
 import os
 import shlex
@@ -15,7 +15,7 @@ LOW_SHARE = 0.05
 
 
 def folders() -> list[Diagnosis]:
-    """Whether this user may write where a run does."""
+    """Whether this user can write to all folders that a run writes to."""
     lake, warehouse = open_lake(), warehouse_path()
     places = {"[storage] root": str(lake.root), "[warehouse] path": os.path.dirname(warehouse)}
     written = [lake.files.fetch(name) for name in (*LAYERS, "runs") if lake.files.has(name)]
@@ -34,14 +34,14 @@ def _refused(setting: str, path: str) -> Diagnosis | None:
 
 
 def _existing(path: str) -> str:
-    """The path, or the nearest folder above it that is there."""
+    """The path, or the nearest folder above it that exists."""
     while not os.path.lexists(path) and os.path.dirname(path) != path:
         path = os.path.dirname(path)
     return path
 
 
 def disk() -> list[Diagnosis]:
-    """Free bytes against what the next run may need: the largest date anew, a dump laid out, a warehouse copied."""
+    """The free bytes of each disk, and the bytes that a run may need: the largest date, the dump, the warehouse."""
     lake, warehouse = open_lake(), warehouse_path()
     dump = open_source().bytes_to_lay_out
     largest = _largest_date(lake) if lake.root.is_dir() else 0
@@ -55,7 +55,7 @@ def disk() -> list[Diagnosis]:
 
 
 def space(path: str, usage: tuple[int, int, int], need: int) -> Diagnosis:
-    """What `usage` (total, used and free bytes) says about a disk of which a run may need `need` bytes."""
+    """The finding for a disk. `usage` is (total, used, free) in bytes; a run may need `need` bytes."""
     total, _, free = usage
     text = f"{path}: {free:,} bytes free of {total:,}; a run may need {need:,}"
     if free < need:

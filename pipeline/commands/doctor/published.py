@@ -1,4 +1,4 @@
-"""Whether what a run publishes is whole and true: the dimensions, the lake, and the warehouse's views."""
+"""Examines what runs publish: the dimensions, the lake, the values of fields, and the views of the warehouse."""
 
 import os
 import shlex
@@ -23,27 +23,27 @@ AT_WORK = "a run is at work on the lake"
 
 
 def dimensions(commands: Commands) -> list[Diagnosis]:
-    """Whether the CSVs can be read, and whether what was made of them is there."""
+    """Whether the CSVs can be read, and whether the dimensions made from them are whole."""
     lake, tables = open_lake(), sources()
     found: list[Diagnosis] = []
     sound: list[str] = []
     for table, source in tables.items():
         try:
             rows = f"{len(csv_rows(table, source)):,} row(s)"
-            sound.append(f"{source.path}: {'not there, so no row comes from it' if source.is_absent else rows}")
+            sound.append(f"{source.path}: {'absent, so its dimension is empty' if source.is_absent else rows}")
         except PipelineError as error:
-            found.append(Diagnosis(ERROR, "dimensions", str(error), f"mend: that file, or {CSV_SETTINGS[table]}"))
+            found.append(Diagnosis(ERROR, "dimensions", str(error), f"mend: correct it, or set {CSV_SETTINGS[table]}"))
     manifest = lake.dimensions()
     if manifest is not None and not lake.whole(manifest):
         lost = "curated: dim_user or dim_product is gone or has another size than was published"
         found.append(Diagnosis(ERROR, "dimensions", lost, f"mend: {commands.task('SeedDims')}"))
     elif manifest is not None and not found and not seeded(lake, warehouse_path(), tables):
-        sound.append("changed since; the next RunAll takes it over")
+        sound.append("changed since the last run; the next RunAll loads the change")
     return found or [Diagnosis(OK, "dimensions", ", ".join(sound))]
 
 
 def lake_itself(intent: Intent, engine: OpenEngine, commands: Commands, *, quick: bool) -> list[Diagnosis]:
-    """What is wrong with the lake; not while a run changes it, since its work cannot be told from damage."""
+    """The faults of the lake. While a run publishes they are only counted, because its work looks like damage."""
     lake = open_lake()
     if not lake.files.has("raw"):
         text = f"{lake.root}: nothing is landed yet"
@@ -58,18 +58,18 @@ def lake_itself(intent: Intent, engine: OpenEngine, commands: Commands, *, quick
 
 
 def fields() -> list[Diagnosis]:
-    """Whether the values of each field, on all dates, could be read."""
+    """The fields with more absent or unreadable values, on all dates, than [health] allows."""
     ill = [found for found in health_of_lake(open_lake(), limits(), open_source().shape.fields) if found.is_ill]
     sound = Diagnosis(OK, "fields", "none is above the limits of [health]")
     return [Diagnosis(WARNING, "fields", found.text) for found in ill] or [sound]
 
 
 def _certain(found: list[Diagnosis]) -> list[Diagnosis]:
-    """What can be told while a run publishes: that something is as it should be."""
+    """The findings that are certain while a run publishes: the OK ones, and the number of the others."""
     unclear = sum(diagnosis.level != OK for diagnosis in found)
     at_work = Diagnosis(OK, "lake", f"{AT_WORK}: it publishes")
     if unclear:
-        mend = "mend: ask again when it has ended"
+        mend = "mend: run doctor again after it"
         at_work = Diagnosis(WARNING, "lake", f"{AT_WORK}: {unclear} finding(s) may be its work", mend)
     return [at_work, *(diagnosis for diagnosis in found if diagnosis.level == OK)]
 
@@ -91,5 +91,5 @@ def warehouse(commands: Commands) -> list[Diagnosis]:
         text = f"{path}: {len(refused)} view(s) do not answer, such as {name}: {why}"
         return [Diagnosis(ERROR, "warehouse", text, f"mend: {views}")]
     if are_outdated(lake):
-        return [Diagnosis(WARNING, "warehouse", f"{path}: views as of before the lake was as it is", f"mend: {views}")]
+        return [Diagnosis(WARNING, "warehouse", f"{path}: its views are out of date with the lake", f"mend: {views}")]
     return [Diagnosis(OK, "warehouse", f"{path}: its views answer")]

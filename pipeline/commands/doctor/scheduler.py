@@ -1,4 +1,4 @@
-"""Whether a scheduler answers where runs look for one."""
+"""Examines whether a scheduler answers at the address that runs use."""
 
 from luigi.configuration import get_config
 from luigi.interface import core
@@ -7,7 +7,7 @@ from pipeline.observe.diagnosis import ERROR, OK, Diagnosis
 from pipeline.tasks.scheduler import address, fault, speaks_http
 
 LUIGIS_OWN = ("localhost", 8082)
-# luigi knows each of them by two names
+# luigi accepts two names for each key
 ADDRESS_KEYS = tuple(
     name
     for key in ("scheduler_host", "scheduler_port", "scheduler_url")
@@ -16,10 +16,10 @@ ADDRESS_KEYS = tuple(
 
 
 def scheduler() -> list[Diagnosis]:
-    """Whether a luigid answers where runs without --local-scheduler look for one."""
+    """Whether a luigid answers at the address that runs without --local-scheduler use."""
     settings = core()
     url = address()
-    answer = fault(url) if speaks_http(url) else "not asked, as it is no http address"
+    answer = fault(url) if speaks_http(url) else "not asked, because it is not an http address"
     if answer is None:
         return [Diagnosis(OK, "scheduler", f"luigid at {url}")]
     if settings.local_scheduler:
@@ -32,6 +32,6 @@ def scheduler() -> list[Diagnosis]:
 
 
 def _is_configured(settings: core) -> bool:
-    """Whether somebody has said where the luigid is."""
+    """Whether a setting gives the address of the luigid."""
     given = settings.scheduler_url or (settings.scheduler_host, settings.scheduler_port) != LUIGIS_OWN
     return bool(given) or any(get_config().has_option("core", key) for key in ADDRESS_KEYS)

@@ -1,4 +1,4 @@
-"""What doctor finds in the settings: files that are there, names that somebody reads, values that can be used."""
+"""Examines the settings: whether the files exist, every name is known, and every value can be used."""
 
 import configparser
 import os
@@ -16,12 +16,12 @@ from pipeline.settings.environment import given
 from pipeline.settings.files import PATH_VARIABLE, files_read
 
 SUBJECT = "luigi.cfg"
-# luigi raises a ValueError from ours; a variable of the environment that is not there is a configparser.Error
+# luigi wraps our error in a ValueError; an environment variable that is not set is a configparser.Error
 UNUSABLE = (BadSetting, ParameterException, ValueError, configparser.Error)
 
 
 def settings() -> list[Diagnosis]:
-    """A line for each thing that is wrong with the settings, or one that names the files they come from."""
+    """One finding per fault of the settings, or one OK finding with the files and variables they come from."""
     found = [*_files(), *_unknown(), *unusable(), *_unusable_by_luigi(), *_exit_codes(), *_standing_clock()]
     return found or [Diagnosis(OK, SUBJECT, ", ".join([*map(os.path.abspath, files_read()), *given()]))]
 
@@ -44,7 +44,7 @@ def _unknown() -> Iterator[Diagnosis]:
 
 
 def unusable() -> Iterator[Diagnosis]:
-    """The first value of each section that cannot be used."""
+    """The first unusable value of each section."""
     for section in config.SECTIONS:
         try:
             section()
@@ -58,7 +58,7 @@ def _unusable_by_luigi() -> Iterator[Diagnosis]:
 
 
 def reason(error: BaseException) -> str:
-    """What an error is about, without what luigi has put around it."""
+    """The text of an error, without the errors that luigi wraps around it."""
     while error.__cause__ is not None and not isinstance(error, PipelineError):
         error = error.__cause__
     return str(error) if isinstance(error, PipelineError) else one_line(error)
@@ -71,7 +71,7 @@ def _exit_codes() -> Iterator[Diagnosis]:
         return
     if not task_failed:
         found = "[retcode] task_failed is 0 or not set, so a luigi command that fails ends with 0"
-        yield Diagnosis(WARNING, SUBJECT, found, "mend: [retcode] as in the luigi.cfg that comes with the pipeline")
+        yield Diagnosis(WARNING, SUBJECT, found, "mend: copy [retcode] from the luigi.cfg of the pipeline")
 
 
 def _standing_clock() -> Iterator[Diagnosis]:
@@ -81,4 +81,4 @@ def _standing_clock() -> Iterator[Diagnosis]:
         return
     if as_of is not None:
         found = f"[run] as_of = {as_of.isoformat()}Z: every run counts as that moment"
-        yield Diagnosis(WARNING, SUBJECT, found, "mend: leave it out, but for tests and replays")
+        yield Diagnosis(WARNING, SUBJECT, found, "mend: remove it; only tests and replays need it")

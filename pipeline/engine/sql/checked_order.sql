@@ -1,4 +1,4 @@
--- checked_order: one row per order of the curated partitions to check; its key is a hash, since that is short
+-- checked_order: one row per order and date of the curated partitions to check; the keys are hashes, which are short
 SELECT
     hash(order_id, date) AS key,
     hash(order_id) AS order_key,

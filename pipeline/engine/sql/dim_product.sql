@@ -1,4 +1,4 @@
--- dim_product: one row per row of products.csv, typed by the contract's grammar; reason says why it is not taken
+-- dim_product: one row per row of products.csv, typed by the contract's grammar; reason is null for a row that is kept
 SELECT
     position,
     identifier(to_json(sku)) AS sku,

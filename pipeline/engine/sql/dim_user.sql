@@ -1,4 +1,4 @@
--- dim_user: one row per row of users.csv, typed by the contract's grammar; reason says why it is not taken
+-- dim_user: one row per row of users.csv, typed by the contract's grammar; reason is null for a row that is kept
 SELECT
     position,
     identifier(to_json(user_id)) AS user_id,

@@ -1,4 +1,4 @@
--- future_updates: one row: how many lines DuckDB cannot read, and how many have an updated_at later than a limit
+-- future_updates: one row: how many lines DuckDB cannot read, and how many have an updated_at later than $limit
 WITH head AS (
     SELECT json_fields(line, '{"updated_at": "JSON"}') AS json
     FROM line

@@ -1,4 +1,4 @@
--- kept: one row per order of a partition, its latest version, in the order of its file
+-- kept: one row per order and partition, its latest version there, in the order of the file
 SELECT position
 FROM version
 ANTI JOIN superseded USING (position)

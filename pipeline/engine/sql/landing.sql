@@ -1,4 +1,4 @@
--- landing: one row per line of a dump: the date under which it lands (null: undated), and its timestamps
+-- landing: one row per line of a dump, with its timestamps and the date that it lands under (null: undated)
 WITH head AS (
     SELECT
         position,

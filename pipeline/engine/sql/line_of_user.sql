@@ -1,4 +1,4 @@
--- line_of_user: one row per line that is a record of the user, or no JSON object (is_record: false), whoever's it is
+-- line_of_user: one row per line that is a record of the user, or is not a JSON object (is_record: false)
 WITH field AS (
     SELECT position, json_fields(line, '{"user_id": "JSON"}') AS json
     FROM line

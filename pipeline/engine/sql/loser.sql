@@ -1,4 +1,4 @@
--- loser: one row per order and partition that another partition holds in a later version, and which one
+-- loser: one row per order and partition if another partition, the winner, holds a later version of the order
 WITH repeated AS (
     SELECT order_id
     FROM key

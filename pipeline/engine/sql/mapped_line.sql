@@ -1,5 +1,5 @@
--- mapped_line: one row per raw line of a shop, rewritten with its fields under the contract's names and in its forms;
--- a line that is no JSON object stays as it is
+-- mapped_line: one row per raw line of a shop, rewritten to the contract's names and forms;
+-- a line that is not a JSON object stays as it is
 WITH field AS (
     SELECT
         *,

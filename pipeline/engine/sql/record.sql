@@ -1,5 +1,5 @@
--- record: one row per raw line, typed by the grammar of the contract; reason is null for a record that is kept.
--- A line is null when it is no JSON object; exact lines bring the metadata that their own text left out.
+-- record: one row per raw line, typed by the contract's grammar; reason is null for a record that is kept.
+-- An exact line is null if the record is not a JSON object; its metadata is in exact_metadata, not in its text
 WITH field AS (
     SELECT
         position,

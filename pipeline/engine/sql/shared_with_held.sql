@@ -1,5 +1,4 @@
--- shared_with_held: one row per date of orders and date of held that have orders in common, and
--- how many
+-- shared_with_held: one row per date of orders and date of held that share orders; orders is how many they share
 SELECT ours.date AS date, held.date AS other, count(DISTINCT order_id) AS orders
 FROM orders AS ours
 JOIN held USING (order_id)

@@ -1,5 +1,5 @@
--- superseded: one row per record of which its own partition holds a later version; version has one row per record
--- that is not discarded
+-- superseded: one row per record if its own partition holds a later version of the order.
+-- version has one row per record that is not discarded
 WITH repeated AS (
     SELECT partition_date, order_id
     FROM version

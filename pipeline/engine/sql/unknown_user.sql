@@ -1,4 +1,4 @@
--- unknown_user: one row: how many checked orders name a user that dim_user does not have (late-arriving)
+-- unknown_user: one row: how many checked orders have a user_id that is not in dim_user (late-arriving)
 WITH unknown AS (
     SELECT hash(order_id, date) AS key
     FROM orders

@@ -1,4 +1,4 @@
--- file_date_is_folder_date: one row per curated file with rows of another date than its folder's
+-- file_date_is_folder_date: one row per curated file that holds rows of another date than its folder
 SELECT filename, min(date) AS first_date, max(date) AS last_date, count(*) AS rows
 FROM (
     SELECT filename, date

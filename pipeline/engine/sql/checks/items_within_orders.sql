@@ -1,4 +1,4 @@
--- items_within_orders: one row per order_id of order_items that fact_order's partition does not hold
+-- items_within_orders: one row per order_id and date of order_items that fact_order of this date does not hold
 WITH item AS (
     SELECT hash(order_id, date) AS key, order_id, date
     FROM order_items

@@ -1,4 +1,4 @@
--- order_id_in_one_partition: one row per order_id of the run that more than one curated partition holds
+-- order_id_in_one_partition: one row per order_id of checked_order that several curated partitions hold
 WITH repeated AS (
     SELECT order_key
     FROM checked_order

@@ -1,4 +1,4 @@
--- shares_sum_to_amounts: one row per order whose shares in fact_order do not add up to its amount
+-- shares_sum_to_amounts: one row per order and date whose shares in fact_order do not sum to the order's amount
 WITH header AS (
     SELECT hash(order_id, date) AS key, amount
     FROM orders

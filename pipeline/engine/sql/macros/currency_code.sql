@@ -1,4 +1,4 @@
--- currency_code(json): the characters of a JSON string, upper-cased where they are three letters of ASCII; null for every
+-- currency_code(json): the characters of a JSON string, in upper case if they are three ASCII letters; null for every
 -- other JSON value
 CREATE OR REPLACE TEMP MACRO currency_code(json) AS
 CASE WHEN regexp_full_match(text(json), '[A-Za-z]{3}') THEN upper(text(json)) ELSE text(json) END

@@ -1,5 +1,5 @@
--- decimals_of(code, form, decimals): how many decimals a currency has where a form of money writes minor units: two
--- unless the table `decimals` knows better; null where there is no code, but hundredths need none
+-- decimals_of(code, form, decimals): how many decimals a currency has in minor units. Form `hundredths`: two, with or
+-- without a code. Other forms: the number in the map `decimals`, else two; null without a code
 CREATE OR REPLACE TEMP MACRO decimals_of(code, form, decimals) AS
 CASE
     WHEN form = 'hundredths' THEN 2

@@ -1,5 +1,5 @@
--- from_minor_units(json, form, decimals): a whole number of minor units, of which a currency has that many decimals, as
--- the text of a number; false, which is no number, for anything else and for no decimals; without a form the value as it is
+-- from_minor_units(json, form, decimals): a whole number of minor units as the text of a number in major units.
+-- Without a form: the value as it is. For anything else, or without decimals: false, which is not a number
 CREATE OR REPLACE TEMP MACRO from_minor_units(json, form, decimals) AS
 CASE
     WHEN form = '' OR json IS NULL OR CAST(json AS VARCHAR) = 'null' THEN json

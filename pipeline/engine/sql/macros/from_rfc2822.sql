@@ -1,5 +1,5 @@
--- from_rfc2822(text): a time such as "Tue, 20 Nov 2012 00:00:00 +0000" as a timestamp's text, whatever day of the week it
--- names; null for anything else
+-- from_rfc2822(text): a time such as "Tue, 20 Nov 2012 00:00:00 +0000" as the text of a timestamp; null for anything
+-- else. The day of the week is not checked
 CREATE OR REPLACE TEMP MACRO from_rfc2822(text) AS
 CASE WHEN regexp_full_match(
     text,

@@ -1,5 +1,6 @@
--- from_time(json, form, unit): a time of RFC 2822, seconds (unit: 1000000 microseconds) or milliseconds (1000) since 1970 as
--- a timestamp's text; false, which is no timestamp, for anything else; without a form the value as it is
+-- from_time(json, form, unit): an RFC 2822 time, or seconds or milliseconds since 1970, as the text of a timestamp.
+-- unit: microseconds per second (1000000) or per millisecond (1000).
+-- Without a form: the value as it is. For anything else: false, which is not a timestamp
 CREATE OR REPLACE TEMP MACRO from_time(json, form, unit) AS
 CASE
     WHEN form = '' OR json IS NULL OR CAST(json AS VARCHAR) = 'null' THEN json

@@ -1,5 +1,5 @@
 -- instant(json): a timestamp of the contract's grammar as UTC, in microseconds; else null.
--- A local time from 1971 to 2198 lies in the contract's range whatever its offset: that spares most a second cast.
+-- The first condition is for speed: a local time in 1971 to 2198 is in the contract's range with any offset
 CREATE OR REPLACE TEMP MACRO instant(json) AS
 CASE WHEN regexp_full_match(
     CAST(json AS VARCHAR),

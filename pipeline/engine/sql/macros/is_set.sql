@@ -1,4 +1,4 @@
--- is_set(json): whether a value says yes: null, false, 0, "" and "false" do not, nor does one that is not there
+-- is_set(json): whether a value means yes. Absent, null, false, 0, "" and "false" do not
 CREATE OR REPLACE TEMP MACRO is_set(json) AS
 CASE
     WHEN json IS NULL OR CAST(json AS VARCHAR) IN ('null', 'false') THEN false

@@ -1,5 +1,6 @@
--- money(json): a number, or a string of the contract's grammar, rounded half away from zero at four decimals; else null.
--- Exponents have been written out before (see suspicious).
+-- money(json): a number, or a string of the contract's grammar, rounded half away from zero to four decimals;
+-- null for anything else.
+-- Lines with exponents are rewritten without them before this macro sees them (suspicious.sql)
 CREATE OR REPLACE TEMP MACRO money(json) AS
 CASE
     WHEN NOT starts_with(CAST(json AS VARCHAR), '"') THEN TRY_CAST(CAST(json AS VARCHAR) AS DECIMAL(18, 4))

@@ -1,5 +1,5 @@
--- whole_number(json): a number or string without a fraction but zeros, at most 10^9 in size; else null.
--- A short JSON number without a point is one (those with an exponent come as strings): that spares most the grammar.
+-- whole_number(json): a number or string whose fraction is only zeros, of at most 10^9 in size; else null.
+-- The first branch is for speed: a short JSON number without a point is whole (one with an exponent comes as a string)
 CREATE OR REPLACE TEMP MACRO whole_number(json) AS
 CASE
     WHEN strlen(CAST(json AS VARCHAR)) < 10

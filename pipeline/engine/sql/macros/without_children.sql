@@ -1,5 +1,5 @@
--- without_children(json, applies): the elements of an array, of which those with a parent_item_id (PARENT in fields.py)
--- belong to another one and are left out; null for anything but an array
+-- without_children(json, applies): the elements of an array; null for anything else. If it applies, elements with a
+-- parent_item_id (PARENT in fields.py) are left out, because they belong to another element
 CREATE OR REPLACE TEMP MACRO without_children(json, applies) AS
 CASE
     WHEN applies THEN list_filter(

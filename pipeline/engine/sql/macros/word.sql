@@ -1,4 +1,4 @@
--- word(json): the characters of a JSON string, and the text of a number, of true and of false; null for the rest
+-- word(json): the characters of a JSON string; the text of a number, true or false; null for any other value
 CREATE OR REPLACE TEMP MACRO word(json) AS
 CASE
     WHEN starts_with(CAST(json AS VARCHAR), '"') THEN text(json)

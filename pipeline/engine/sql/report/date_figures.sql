@@ -1,5 +1,5 @@
--- date_figures: one row per date and currency of orders: the orders that their date keeps, their amount,
--- and how many of them were updated after their date was over
+-- date_figures: one row per date and currency: the orders that their date keeps, their amount, and late: how many of
+-- them were updated after the end of their date
 SELECT
     CAST(date AS VARCHAR) AS date,
     currency,

@@ -1,5 +1,5 @@
--- sales: one row per currency, facet (country, category or sku) and name, those of the largest amounts by themselves and
--- all others of that currency and facet in one row, whose rank is $named + 1
+-- sales: one row per currency, facet (country, category or sku) and name, for the $named names with the largest
+-- amounts; all other names of a currency and facet share one row with rank $named + 1
 WITH total AS (
     SELECT 'country' AS facet, currency, country AS name, count(DISTINCT order_id) AS orders, sum(qty) AS qty, sum(amount) AS amount
     FROM "report/sold_line"

@@ -1,5 +1,5 @@
--- sold_line: one row per row of fact_order, with its order's currency, the user's country and the
--- product's category; these are null where they are not known
+-- sold_line: one row per row of fact_order, with the currency of the order, the country of the user and the category of
+-- the product; each is null if it is not known
 SELECT
     fact.order_id,
     header.currency,

@@ -1,5 +1,5 @@
--- orders: one row per order, its latest version in the lake, with currency and metadata; an excluded order is in none
--- of the curated tables. Files of before have neither status nor excluded, so they are read by name
+-- orders: one row per order, its latest version in the lake, with currency and metadata; an excluded order is not in
+-- the curated tables. Files of older versions lack status and excluded, so columns are matched by name
 WITH version AS (
     SELECT CAST(NULL AS VARCHAR) AS status, CAST(NULL AS BOOLEAN) AS excluded
     WHERE false
