@@ -161,7 +161,7 @@ def sample_in(folder: Path) -> Iterator[Sample]:
 
 
 def _take_environment(venv: Path) -> None:
-    """This environment at another path. It looks set up to make, which would otherwise clear and install the real one."""
+    """This environment at another path, set up in the eyes of make, which would otherwise install into the real one."""
     venv.mkdir()
     for name in ("bin", "lib"):
         (venv / name).symlink_to(Path(sys.prefix) / name)
