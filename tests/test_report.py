@@ -429,5 +429,5 @@ def test_without_the_extra_the_error_names_what_to_install(report, monkeypatch):
     assert drawing.installed()
     monkeypatch.setattr(drawing, "PACKAGES", ("altair", "no-such-package"))
     assert not drawing.installed()
-    with pytest.raises(ExtraMissing, match=r"no-such-package is not installed; run pip install 'orders-lake\[report\]'"):
+    with pytest.raises(ExtraMissing, match=r"no-such-package is not installed; run pip install"):
         report()

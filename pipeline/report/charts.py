@@ -1,9 +1,9 @@
 """The charts as Vega-Lite, made with Altair. They have no data and no colours; the page adds both.
 
 Each chart reads the named data set `rows`. A colour is written as a CSS variable of the page, `var(--name)`. The page's
-script replaces it by the colour of the light or the dark theme. The script also sets four parameters: `from` and `to`
-are the first and the last instant shown (milliseconds since 1970, UTC), `step` is the width of a bar (milliseconds),
-and `currency` is the number of the chosen currency.
+script replaces it by the colour of the light or the dark theme. The script also sets four parameters: the range of
+dates [`from`, `to`) in milliseconds since 1970, UTC; the width of a bar, `step`, in milliseconds; and the number of the
+chosen `currency`.
 """
 
 from typing import Any
