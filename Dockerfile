@@ -1,12 +1,12 @@
-# One image for every service of docker-compose.yml: the pinned versions, and a user without rights.
+# One image for all services of docker-compose.yml, with pinned versions and an unprivileged user.
 
 FROM python:3.13.16-slim-bookworm AS dependencies
-# what the services use beyond a plain run, as extras of setup.cfg, with commas
+# the extras of setup.cfg that the services need, separated by commas
 ARG EXTRAS=mock,ops,report
 WORKDIR /src
 COPY pyproject.toml setup.cfg constraints.txt ./
-# The build backend first, so that it is the pinned one too. The packages are empty here, so that a change of their code
-# does not change this layer, the large one; pip and the libraries' own tests are no more needed then
+# The build backend is installed first, so that its version is pinned, too. The packages are empty here: a change of our
+# code then does not rebuild this large layer. After the installation, pip and the tests of the libraries are removed.
 RUN mkdir pipeline mock_shop \
     && touch pipeline/__init__.py mock_shop/__init__.py \
     && python -m venv /opt/venv \
@@ -24,8 +24,9 @@ RUN python -m venv /opt/build \
     && /opt/build/bin/pip install --no-cache-dir --no-build-isolation --no-deps --target /opt/package .
 
 FROM python:3.13.16-slim-bookworm
-# cron is for the service of that name. Its pam_loginuid wants a right that containers do not have, for a login that
-# nobody makes, and without it runs no job. Debian keeps one version of a package only, so none is pinned
+# The service `cron` needs Debian's cron. Its PAM module pam_loginuid fails in a container, which lacks the
+# capability CAP_AUDIT_CONTROL, and then cron runs no job. So the module is removed; nobody logs in here.
+# The version of cron is not pinned, because Debian keeps only one version of a package.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends cron \
@@ -35,15 +36,15 @@ RUN apt-get update \
 COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=package /opt/package /opt/package
 WORKDIR /app
-# new volumes take the owner of the folder they cover
+# a new volume gets the owner of the folder that it is mounted on
 RUN install --directory --owner=app --group=app output duckdb_db luigid
 COPY luigi.cfg ./
 COPY deploy deploy
 COPY data data
-# nothing is compiled at run time: the root file system may be read-only
+# Python writes no .pyc files, so that the root file system can be read-only
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/package PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 1000:1000
-# what breaks a container most often is a volume that belongs to somebody else
+# the most frequent fault of a container is a volume that belongs to another user
 HEALTHCHECK --interval=60s --timeout=5s CMD ["sh", "-c", "test -w output && test -w duckdb_db"]
 
 ENTRYPOINT ["luigi", "--module", "pipeline"]

@@ -87,7 +87,7 @@ MISTAKES = {
     ("--engine-memory-limit", "lots"): "memory-limit lots: expected",
     ("--run-dates-per-task=-3",): "dates-per-task -3: expected a whole number",
     ("--run-as-of", "now"): "as-of now: expected ISO 8601",
-    ("--run-as-of", "2150-01-01"): "as_of = 2150-01-01T00:00:00Z: expected a time that has passed",
+    ("--run-as-of", "2150-01-01"): "as_of = 2150-01-01T00:00:00Z: expected a time in the past",
 }
 
 

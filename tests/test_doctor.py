@@ -513,7 +513,7 @@ def test_a_scheduler_that_is_configured_and_does_not_answer_is_an_error_and_anot
     assert f"mend: luigid --port {port}, or run with --local-scheduler" in of_scheduler(said)
     with scripted(lambda *_: (200, {}, b"<html>")) as server:
         said = examined("--scheduler-url", server.url)
-    assert "what answers is no luigid" in of_scheduler(said)
+    assert "another program than luigid answers" in of_scheduler(said)
 
 
 def test_a_scheduler_that_is_not_needed_is_no_error(examined):

@@ -192,7 +192,7 @@ def test_a_schedule_that_cron_would_ignore_stops_the_service(project, start):
     cron = start("cron", ORDERS_SCHEDULE="every day")
     assert cron.wait(DEADLINE_SECONDS) == 1
     assert log_of(project, "cron") == (
-        "ORDERS_SCHEDULE 'every day': expected the five times of a crontab, such as 15 3 * * *\n"
+        "ORDERS_SCHEDULE 'every day': expected the five time fields of a crontab, such as 15 3 * * *\n"
     )
 
 

@@ -165,7 +165,7 @@ def test_an_api_that_has_nothing_for_the_range_is_named_as_such(lake, capsys):
         lake.settings["orders_api"]["url"] = api.url
         assert lake.run(None, AS_OF, dt.datetime(2025, 1, 18)), lake.errors
     (said,) = told(capsys)
-    assert said.startswith("nothing in this range: the source has nothing of it")
+    assert said.startswith("nothing in this range: the source has no orders in it")
 
 
 # A lake that holds another source's dates
@@ -178,8 +178,8 @@ def test_a_run_and_plan_of_another_dump_say_whose_dates_the_lake_holds_and_what_
     lake.settings["orders_api"]["url"] = lake.dump
     assert lake.run([order("o_9", created_at="2025-01-19")], LATER)
     expected = (
-        f"the lake {lake.root} holds 2 date(s) of {first}, another source than {lake.dump}; if the two do not belong "
-        "together, give each a lake of its own: --storage-root and --warehouse-path"
+        f"the lake {lake.root} holds 2 date(s) from {first}, but this run reads {lake.dump}; if these are "
+        "different shops, give each shop its own lake with --storage-root and --warehouse-path"
     )
     (said,) = told(capsys)
     assert said.startswith(expected)

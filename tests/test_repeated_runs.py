@@ -35,7 +35,7 @@ def test_a_forced_run_as_of_an_earlier_moment_than_the_last_is_refused(shop: Sho
     status, output = pipeline(shop, flag, as_of="2025-02-01")
     assert status != 0
     (line,) = [line for line in output.splitlines() if "BadSetting" in line]
-    assert f"{flag}: date=2025-01-15 was made by a run as of 2025-02-02T00:00:00.000000Z, later than this one" in line
+    assert f"{flag}: date=2025-01-15 was made by a run as of 2025-02-02T00:00:00.000000Z; this run is as of" in line
     assert "remove [run] as_of, or set a later one" in line
     assert "Traceback" not in output
     assert shop.data() == before
@@ -46,7 +46,7 @@ def test_a_forced_date_as_of_an_earlier_moment_is_refused_too(shop: Shop) -> Non
     words = ("luigi", "--module", "pipeline", "WriteFactOrder", "--local-scheduler", "--date", "2025-01-15", "--force")
     status, output = finished(command(*words, *shop.options(run_as_of="2025-02-01")))
     assert status != 0
-    assert "later than this one as of 2025-02-01T00:00:00.000000Z, so nothing would be done" in output
+    assert "this run is as of 2025-02-01T00:00:00.000000Z, so it would skip the date" in output
     assert "Traceback" not in output
 
 

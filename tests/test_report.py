@@ -301,7 +301,7 @@ def test_a_date_that_failed_stands_first_with_its_error_and_the_command_that_run
     assert "The last run failed: raw/date=2025-01-16/orders_raw.json: its bytes are not those" in page.text(
         "#attention + ul"
     )
-    assert "Failed when last run: 2025-01-16 python -m pipeline --since 2025-01-16" in page.text("#attention + ul")
+    assert "Failed in their last run: 2025-01-16 python -m pipeline --since 2025-01-16" in page.text("#attention + ul")
     assert states(page) == {"2025-01-15": "built", "2025-01-16": "failed"}
 
 
@@ -429,5 +429,5 @@ def test_without_the_extra_the_error_names_what_to_install(report, monkeypatch):
     assert drawing.installed()
     monkeypatch.setattr(drawing, "PACKAGES", ("altair", "no-such-package"))
     assert not drawing.installed()
-    with pytest.raises(ExtraMissing, match=r"no-such-package is not installed: pip install 'orders-lake\[report\]'"):
+    with pytest.raises(ExtraMissing, match=r"no-such-package is not installed; run pip install"):
         report()

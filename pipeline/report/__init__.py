@@ -1,4 +1,4 @@
-"""The run report: report.html in the lake's folder, one file that needs no network."""
+"""The report on the lake: report.html in the lake's folder, one file that needs no network."""
 
 from pipeline.report.drawing import installed
 from pipeline.report.write import write_report

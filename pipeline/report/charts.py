@@ -1,8 +1,9 @@
-"""The charts as Vega-Lite, made with Altair. They hold no data and no colours: the page gives them both.
+"""The charts as Vega-Lite, made with Altair. They have no data and no colours; the page adds both.
 
-Each chart reads the named data set `rows`. Colours are the page's CSS variables, as `var(--name)`, which its script
-replaces by what they are in the light or the dark theme. `from`, `to` and `step` (milliseconds since 1970, UTC) choose
-the dates that are shown and how many of them share a bar, `currency` the number of a currency.
+Each chart reads the named data set `rows`. A colour is written as a CSS variable of the page, `var(--name)`. The page's
+script replaces it by the colour of the light or the dark theme. The script also sets four parameters: the range of
+dates [`from`, `to`) in milliseconds since 1970, UTC; the width of a bar, `step`, in milliseconds; and the number of the
+chosen `currency`.
 """
 
 from typing import Any
@@ -47,7 +48,7 @@ def _colour(field: str) -> alt.Color:
 
 
 def _calendar() -> alt.Chart:
-    """A square for each day of the years that the lake has dates of: a row a weekday, a column a week."""
+    """One square a day, for each year in which the lake has a date. A row is a weekday, a column is a week."""
     colours = [f"var(--state-{state})" for state in STATES]
     month = f"datum.value % 4.35 < 1 ? slice({MONTHS}[floor(datum.value / 4.35)], 0, width < 420 ? 1 : 3) : ''"
     year = "datum.value % 10 == 3 ? toString(floor(datum.value / 10)) : ''"
@@ -63,7 +64,7 @@ def _calendar() -> alt.Chart:
                 alt.Tooltip(f"{field}:N", title=title)
                 for field, title in (
                     ("date", "date"),
-                    ("told", "state"),
+                    ("state_text", "state"),
                     ("built_at", "last built"),
                     ("because", "because"),
                     ("kept", "orders"),
@@ -83,12 +84,12 @@ def _time(field: str, **ends: alt.ExprRef) -> alt.X:
 
 
 def _params() -> list[Any]:
-    """The page's script puts values in their place."""
+    """The parameters of a chart; the page's script sets their values."""
     return [alt.param(name=name, value=0) for name in ("from", "to", "step", "currency")]
 
 
 def _overview() -> alt.LayerChart:
-    """All orders of all dates, by weeks; dragging over it chooses the dates of the charts below."""
+    """Orders by week, over all dates. Dragging over it chooses the dates of the charts below."""
     zoom = alt.selection_interval(name="zoom", encodings=["x"], mark=alt.BrushConfig(fillOpacity=0, strokeOpacity=0))
     week = f"floor((datum.t - {MONDAY_MS}) / {WEEK_MS}) * {WEEK_MS} + {MONDAY_MS}"
     strip = (
@@ -109,11 +110,11 @@ def _overview() -> alt.LayerChart:
 
 
 def _per_date(field: str, title: str, total: str, names: list[str], *, chosen_currency: bool = False) -> alt.Chart:
-    """Bars a day or a week wide, stacked by series."""
+    """Stacked bars, one series a colour. A bar is `step` wide: 1, 7 or 28 days."""
     label = names[0].split(":")[0]
     wanted = "datum.t >= from && datum.t < to" + (" && datum.series == currency" if chosen_currency else "")
     number = ",.2f" if field == "amount" else ",d"
-    # there is no half an order
+    # counts are whole numbers, so the axis labels whole numbers only
     whole = "datum.label" if field == "amount" else "datum.value % 1 ? '' : datum.label"
     return (
         alt.Chart()
@@ -145,7 +146,7 @@ def _per_date(field: str, title: str, total: str, names: list[str], *, chosen_cu
 
 
 def _ranking(facet: str) -> alt.LayerChart:
-    """Bars by amount, the largest first, all others last; each with its amount behind it."""
+    """Horizontal bars, the largest amount first and all others last. The amount stands to the right of its bar."""
     base = (
         alt.Chart()
         .transform_filter("datum.series == currency")
@@ -165,7 +166,7 @@ def _ranking(facet: str) -> alt.LayerChart:
     bars = base.mark_bar(height=13, cornerRadiusEnd=2).encode(
         color=alt.condition("datum.rest", alt.value("var(--muted)"), alt.value("var(--series-0)"))
     )
-    # behind the bar's right end, which is zero where the amount is negative
+    # to the right of the bar; a bar of a negative amount ends at 0
     text = base.mark_text(align="left", dx=5, fontSize=11, color="var(--ink)").encode(
         x=alt.X("end:Q", axis=None), text="shown:N"
     )
@@ -173,7 +174,7 @@ def _ranking(facet: str) -> alt.LayerChart:
 
 
 def _runs() -> alt.Chart:
-    """A bar a run, the newest on the right."""
+    """One bar a run, the newest on the right. The height is the duration in seconds."""
     return (
         alt.Chart()
         .mark_bar(cornerRadiusEnd=2)

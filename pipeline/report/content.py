@@ -1,4 +1,4 @@
-"""What stands on the page: its figures as plain values, and the rows of its charts as columns."""
+"""The content of the page: the figures of the lake, and the rows of each chart as columns."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from pipeline.observe.history import Summary
 from pipeline.report.figures import Figures, Rows
 from pipeline.report.partitions import Partition
 
-# currencies with a chart of their own, those of the most orders
+# how many currencies, those with the most orders, have a colour and a chart of their own
 SHOWN_CURRENCIES = 6
 NO_CURRENCY, UNKNOWN = "no currency", "unknown"
-# the fields with a colour of their own, and those that need not be there; records without the others are discarded
+# the fields with a colour of their own; an absent value of an OPTIONAL field is normal and not counted
 FIELDS = (*ORDER_LEVEL, *ITEM_FIELDS)
 OPTIONAL = ("updated_at", "price")
 REASONS = (
@@ -45,7 +45,7 @@ class Content:
 
     @cached_property
     def failed(self) -> set[str]:
-        """Dates that failed when a run last looked at them."""
+        """Dates that failed in the last run that included them."""
         failed: set[str] = set()
         for run in self.runs:
             failed = failed.difference(run.dates).union(run.failed)
@@ -53,20 +53,20 @@ class Content:
 
     @cached_property
     def incomplete(self) -> list[str]:
-        """Dates whose files are not whole, or cannot be read, and that did not fail."""
+        """Dates whose files are not whole or cannot be read. Failed dates are not included."""
         broken = {part.date for part in self.partitions if part.id is None}
         broken |= {date for date, rows in self.figures.by_date.items() if rows is None}
         return sorted(broken - self.failed)
 
     @cached_property
     def absent(self) -> list[str]:
-        """Dates between the first and the last that the lake does not have."""
+        """Dates without a partition, between the first and the last date of the lake."""
         known = {part.date for part in self.partitions} | self.failed
         return sorted(set(parse_dates(f"{min(known)}..{max(known)}")) - known) if known else []
 
     @property
     def settled_until(self) -> datetime | None:
-        """The end of the newest date that is whole and settled: what the lake is fresh as of."""
+        """The end of the newest date that is whole and settled, naive UTC. None if there is no such date."""
         dates = [part.date for part in self.partitions if part.settled]
         return datetime.fromisoformat(dates[-1]) + DAY if dates else None
 
@@ -78,17 +78,17 @@ class Content:
 
     @cached_property
     def fields(self) -> dict[str, FieldCounts]:
-        """How the values of each field were taken, over all dates."""
+        """How many values were accepted, absent and unreadable, by field, over all dates."""
         return field_counts(part.counts for part in self.partitions)
 
     @cached_property
     def totals(self) -> Totals:
-        """Over all partitions, the undated one included."""
+        """The counts over all partitions, including the undated records."""
         return totals([self.undated, *(part.counts for part in self.partitions)])
 
     @cached_property
     def currencies(self) -> dict[str | None, tuple[int, Decimal | None]]:
-        """Orders and amount of each currency, that of the most orders first; those without a currency last."""
+        """Orders and amount by currency, the most orders first. Orders without a currency (None) come last."""
         found: dict[str | None, tuple[int, Decimal | None]] = {}
         for row in self._rows():
             orders, amount = found.get(row["currency"], (0, None))
@@ -104,17 +104,20 @@ class Content:
 
 
 def added(amount: Decimal | None, text: str | None) -> Decimal | None:
-    """The sum of an amount and one given as text, where None is no amount."""
+    """The sum of an amount and a second amount, which is text. None means no amount."""
     return amount if text is None else (amount or Decimal()) + Decimal(text)
 
 
 def columns(names: list[str], rows: list[list[Any]]) -> dict[str, list[Any]]:
-    """Rows turned into a list a name: JSON without the names in each row."""
+    """The rows as one list of values for each name. So the JSON does not repeat the names in each row."""
     return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)) if rows else {}
 
 
 def chart_data(content: Content) -> dict[str, Any]:
-    """The rows of every chart, by its name, as columns; and what the page's script has to know beside."""
+    """The data of the page's script: the rows of each chart as columns, and the currencies that have a chart.
+
+    `settled_until` is in milliseconds since 1970, UTC.
+    """
     shown = content.shown_currencies
     return {
         "settled_until": _milliseconds(content.settled_until),
@@ -154,7 +157,7 @@ def _calendar(content: Content) -> dict[str, list[Any]]:
 
 
 def _orders(content: Content, shown: list[str | None]) -> dict[str, list[Any]]:
-    """A row a date and currency; currencies that have no chart share one row without an amount."""
+    """One row per date and currency. The currencies without a chart share one row, which has no amount."""
     rows = []
     for date, found in content.figures.by_date.items():
         rest = 0
@@ -182,7 +185,7 @@ def _discards(content: Content) -> dict[str, list[Any]]:
 
 
 def _unaccepted(content: Content) -> dict[str, list[Any]]:
-    """A row a date and field: values that cannot be read, or are not there where they belong to every order or line."""
+    """One row per date and field: the number of unreadable values, and of absent ones if the field is not optional."""
     rows = []
     for part in content.partitions:
         for field, found in (part.counts.fields or {}).items():
@@ -206,12 +209,12 @@ def _counts(kind: str, series: int, counts: dict[str, int]) -> dict[str, list[An
 
 
 def late_orders(rows: Rows | None) -> int:
-    """Orders that were updated after their date was over."""
+    """How many orders were updated after the end of their date."""
     return sum(row["late"] for row in rows or [])
 
 
 def _sales(sales: Rows, shown: list[str | None]) -> dict[str, list[Any]]:
-    """Of the currencies that are shown. The last row of a facet may stand for several names."""
+    """One row per facet, shown currency and name. The last row of a facet may sum up several names."""
     rows = []
     for row in sales:
         if row["currency"] in shown:
@@ -227,6 +230,6 @@ def _runs(runs: list[Summary]) -> dict[str, list[Any]]:
 
 
 def results_of(run: Summary) -> tuple[int, int, int]:
-    """How many dates the run changed, left as they were, and failed to build."""
+    """How many dates the run built, left unchanged, and failed to build."""
     found = run.outcomes
     return found["built"], found["skipped"] + found["unchanged"], found["failed"]

@@ -1,4 +1,4 @@
-"""Vega's script and the charts. Both take seconds to make and change with nothing but versions, so they are kept."""
+"""Vega's script and the charts. Both take seconds to make and depend on versions only, so the lake keeps them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pipeline.errors import ExtraMissing
 from pipeline.lake import Lake
 
 KEPT = "curated/_report_charts.json"
-# those of the extra
+# the packages of the extra `report`
 PACKAGES = ("altair", "Jinja2", "vl-convert-python")
 
 
@@ -22,7 +22,10 @@ class Drawing:
 
 
 def drawing(lake: Lake) -> Drawing:
-    """As kept in the lake, else made and kept there. Call it under the lake's lock. Raises ExtraMissing."""
+    """The drawing that the lake keeps. If a version has changed, it is made anew and kept.
+
+    Call it under the lake's lock. Raises ExtraMissing.
+    """
     version = _version()
     kept = lake.files.read(KEPT)
     if kept is None or kept.get("version") != version:
@@ -32,7 +35,7 @@ def drawing(lake: Lake) -> Drawing:
 
 
 def installed() -> bool:
-    """Whether the packages of the extra are there."""
+    """Whether the packages of the extra `report` are installed."""
     try:
         _version()
     except ExtraMissing:
@@ -41,13 +44,13 @@ def installed() -> bool:
 
 
 def _version() -> str:
-    """What the kept charts depend on: the packages and charts.py. Raises ExtraMissing."""
+    """The versions of the packages and a hash of charts.py: the kept drawing depends on both. Raises ExtraMissing."""
     try:
         packages = [f"{name} {metadata.version(name)}" for name in PACKAGES]
     except metadata.PackageNotFoundError as error:
         raise ExtraMissing(
-            f"the report needs {', '.join(PACKAGES)}, and {error.name} is not installed: "
-            "pip install 'orders-lake[report]'"
+            f"the report needs the packages {', '.join(PACKAGES)}; {error.name} is not installed; "
+            "run pip install 'orders-lake[report]'"
         ) from None
     source = resources.files(__package__).joinpath("charts.py").read_bytes()
     return f"{', '.join(packages)}, {hashlib.sha256(source).hexdigest()}"

@@ -1,4 +1,4 @@
-"""What the report adds up from Parquet files: only dates that have changed since the last report are read."""
+"""The sums that the report makes from Parquet files. It reads only dates that have changed since the last report."""
 
 import hashlib
 import json
@@ -10,8 +10,9 @@ from pipeline.engine import Engine, EngineError, OpenEngine
 from pipeline.lake import Lake
 from pipeline.report.partitions import Partition
 
-# four weeks, so that each day of the week counts alike
+# four whole weeks, so that each weekday has the same weight
 NEWEST_DATES = 28
+# names in a ranking; all other names share one row
 NAMED = 12
 # bounds the memory of the first report of a large lake
 DATES_PER_QUERY = 100
@@ -22,7 +23,10 @@ Kept = dict[str, Any]
 
 @dataclass(frozen=True)
 class Figures:
-    """Rows of date_figures by date, None for a date whose files cannot be read; and sales of the newest dates."""
+    """`by_date` has the rows of date_figures.sql, or None for an unreadable date; `sales` has the rows of sales.sql.
+
+    Sales cover `sales_dates`, the newest dates.
+    """
 
     by_date: dict[str, Rows | None]
     sales: Rows
@@ -30,9 +34,9 @@ class Figures:
 
 
 def figures(lake: Lake, dates: list[Partition], kept: Kept, open_engine: OpenEngine) -> tuple[Figures, Kept]:
-    """The figures of every whole date, and what to keep of them: given it, the next report reads changed dates only.
+    """The figures of every whole date, and the new `kept`. With it, the next report reads only changed dates.
 
-    Amounts are decimal text, of one currency a row.
+    Amounts are decimal text. Each row has the amount of one currency.
     """
     whole = {part.date: part.id for part in dates if part.id is not None}
     known = {date: entry for date, entry in kept.get("dates", {}).items() if entry["id"] == whole.get(date)}
@@ -61,7 +65,7 @@ def _of_dates(lake: Lake, engine: Engine, dates: list[str]) -> dict[str, Rows | 
 
 
 def _date_figures(lake: Lake, engine: Engine, dates: list[str]) -> dict[str, Rows | None]:
-    """By date; a date with an unreadable file is None, and found by halving."""
+    """The rows of date_figures.sql by date. A date with an unreadable file is None; it is found by halving."""
     try:
         _register(lake, engine, dates)
         rows = engine.query("report/date_figures").to_pylist()
@@ -82,7 +86,7 @@ def _sales(lake: Lake, engine: Engine, dates: list[str]) -> Rows:
     _register(lake, engine, dates)
     for table in (DIM_USER, DIM_PRODUCT):
         name = f"{table.layer}/{table.file}"
-        # without rows where there is none yet
+        # a dimension that does not exist yet has no rows
         engine.register_files(table, [lake.files.fetch(name)] if lake.files.has(name) else [])
     engine.keep("report/sold_line")
     rows: Rows = engine.query("report/sales", {"named": NAMED}).to_pylist()

@@ -1,4 +1,4 @@
-"""Puts the page together: one file whose policy forbids the browser every request and every script but its own two."""
+"""Renders report.html. Its content security policy forbids all requests, and all scripts except its own two."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ TEMPLATES = "templates"
 
 
 def page(content: Content, drawing: Drawing) -> str:
-    """report.html as text. The template escapes every value but the style and the two scripts."""
+    """report.html as text. The template escapes every value except the style and the two scripts."""
     script = _part("page.js")
     return _rendered(
         "page.html",
@@ -31,7 +31,7 @@ def _part(name: str) -> str:
 
 
 def _rendered(template: str, **given: Any) -> str:
-    # part of the extra, as in drawing.py: only a report loads it
+    # imported here, because Jinja2 is installed only with the extra `report`
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

@@ -1,4 +1,4 @@
-"""What the manifests say of each date: its counts, whether it is whole and settled, and when it was built."""
+"""The facts about each date from its manifests: counts, whether it is whole and settled, and when it was built."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from pipeline.observe.counts import Counts, counts_of
 
 @dataclass(frozen=True)
 class Partition:
-    """One date. `id` changes with its rows and is None where they are not whole; `built_at` is a run's stamp."""
+    """One date. `id` changes when the rows change; it is None if the date is not whole. `built_at` is a run's stamp."""
 
     date: str
     counts: Counts
@@ -20,7 +20,7 @@ class Partition:
 
 
 def partitions(lake: Lake, intent: Intent) -> list[Partition]:
-    """Every date that is in some layer of the lake, sorted; not the undated records."""
+    """Every date that is in a layer of the lake, sorted. The undated records are not included."""
     dates = set(lake.partitions("raw")).union(lake.partitions("normalized"), lake.partitions("curated")) - {UNDATED}
     return [_partition(lake, date, intent) for date in sorted(dates)]
 

@@ -1,4 +1,4 @@
-"""What the text and the tables of the page say, as plain values for its template."""
+"""The texts and tables of the page, as plain values for its template."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -14,16 +14,16 @@ from pipeline.report.partitions import Partition
 
 NONE = "–"
 SHOWN_RUNS, NAMED_CURRENCIES = 12, 20
-# of the newest run's errors, and of the text of each
+# how many errors of the newest run are shown, and how many characters of each
 SHOWN_ERRORS, SHOWN_CHARACTERS = 20, 600
 
 Cells = list[list[str]]
-# CSS variables and what they stand for
+# pairs of a CSS variable and its label
 Legend = list[tuple[str, str]]
 
 
 def values(content: Content) -> dict[str, Any]:
-    """The values of the template by their names."""
+    """The values of the template by name."""
     names = [_currency(currency) for currency in content.shown_currencies]
     currency_rows = _currency_rows(content)
     return {
@@ -53,7 +53,9 @@ def _headline(content: Content) -> dict[str, Any]:
     return {
         "last_run": content.runs[-1].state if content.runs else None,
         "last_run_note": _last_run(content.runs),
-        "freshness_note": f"since {until:%Y-%m-%d %H:%M}" if until else "no date is settled yet",
+        "freshness_note": f"since {until:%Y-%m-%d %H:%M}, the end of the newest settled date"
+        if until
+        else "no date is settled yet",
         "newest_date": newest.date if newest else NONE,
         "newest_date_note": _newest(newest),
         "orders": _number(total.kept),
@@ -65,7 +67,7 @@ def _headline(content: Content) -> dict[str, Any]:
 
 def _last_run(runs: list[Summary]) -> str:
     if not runs:
-        return "no run has left a summary"
+        return "no run has written a summary"
     took = f", took {_duration(runs[-1].seconds)}" if runs[-1].seconds is not None else ""
     return f"{_minute(runs[-1].as_of)}{took}"
 
@@ -77,20 +79,20 @@ def _newest(part: Partition | None) -> str:
 
 
 def _attention(content: Content) -> list[tuple[str, str]]:
-    """What somebody has to look at, the worst first, each with the command that helps, if one does."""
+    """What needs attention, the worst first: pairs of a text and the command that helps, which may be empty."""
     newest = content.runs[-1:]
     items = [(f"The last run failed: {_short(error)}", "") for run in newest for error in run.errors[:SHOWN_ERRORS]]
-    for label, dates in (("Failed when last run", sorted(content.failed)), ("Incomplete", content.incomplete)):
+    for label, dates in (("Failed in their last run", sorted(content.failed)), ("Incomplete", content.incomplete)):
         if dates:
             items.append((f"{label}: {fold_dates(dates)}", f"python -m pipeline --since {dates[0]}"))
     for run in newest:
         if run.settled_dates_that_differ:
             differing = len(run.settled_dates_that_differ)
-            skipped = f"{_counted(differing, 'settled date')} skipped that the source has differently now"
+            skipped = f"{_counted(differing, 'settled date')} skipped, although the source has other records for them"
             items.append((skipped, "python -m pipeline plan"))
         items += [(_short(found.text), "") for found in run.health if found.is_ill]
     if content.absent:
-        items.append((f"No partition between the first and the last date: {fold_dates(content.absent)}", ""))
+        items.append((f"Dates without a partition: {fold_dates(content.absent)}", ""))
     return items
 
 
@@ -129,7 +131,10 @@ def _currency_rows(content: Content) -> Cells:
 
 
 def _month_rows(content: Content) -> Cells:
-    """A row a month and currency, the newest month first; what has no currency stands in the month's first row."""
+    """One row per month and currency, the newest month first.
+
+    The counts of discarded, moved and late orders have no currency. They are in the first row of the month.
+    """
     months = [(month, list(parts)) for month, parts in groupby(content.partitions, key=lambda part: part.date[:7])]
     return [row for month, parts in reversed(months) for row in _month(content, month, parts)]
 
@@ -154,7 +159,7 @@ def _total(rows: Rows) -> tuple[str, str]:
 
 
 def _run_rows(runs: list[Summary]) -> Cells:
-    """The newest runs, the newest first."""
+    """The SHOWN_RUNS newest runs, the newest first."""
     return [
         [_minute(run.as_of), run.state, _duration(run.seconds), *map(_number, results_of(run))]
         for run in runs[: -SHOWN_RUNS - 1 : -1]

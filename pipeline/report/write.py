@@ -1,4 +1,4 @@
-"""Writes the report: gathers what the lake holds, keeps what was added up, and puts the page in place."""
+"""Writes the report from the lake, and keeps its sums in the lake for the next report."""
 
 from itertools import islice
 
@@ -17,9 +17,9 @@ NEWEST_RUNS = 60
 
 
 def write_report(run: Run) -> str:
-    """Write the report on the lake as of the intent's as_of, and return its path. It takes the lake's lock.
+    """Write report.html and return its path. It takes the lake's lock.
 
-    Raises ExtraMissing where the packages of the extra `report` are not installed; see installed().
+    Raises ExtraMissing if the packages of the extra `report` are not installed; see installed().
     """
     with run.lake.work.locked():
         dates = partitions(run.lake, run.intent)

@@ -1,1 +1,1 @@
-"""What a task does, as functions of plain values: land, normalize, curate, seed."""
+"""The work of the tasks, as functions that take plain values: land, normalize, curate, seed."""

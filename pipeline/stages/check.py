@@ -1,4 +1,4 @@
-"""The data checks at the end of a run, over what it made and over what did not pass them before."""
+"""The data checks at the end of a run, over the dates that it built and the dates that failed their last check."""
 
 from pipeline.contract import CURATED_STAGES, NORMALIZED_STAGE
 from pipeline.dates import is_date
@@ -10,14 +10,17 @@ from pipeline.observe.counts import PartitionCounts, partition_counts
 from pipeline.observe.rotten import disown_rotten
 from pipeline.stages.seed import disown_unreadable
 
-# the dates whose checks have not passed yet: whoever concludes next checks them again
+# the dates whose checks have not passed yet; the next run checks them again
 UNCHECKED = "curated/_unchecked.json"
 
 Found = tuple[dict[str, Breaches], LateArriving, list[PipelineError]]
 
 
 def checked(run: Run, built: list[PartitionCounts]) -> Found:
-    """What the checks find in the partitions that this run has made, and in those whose last check did not pass."""
+    """Check the partitions in `built`, and those whose last check did not pass. Call it under the lake's lock.
+
+    Returns the breaches by check, the late-arriving dimensions, and an error for each check that did not pass.
+    """
     made = {counts.date: counts for counts in built}
     marked = _marked(run.lake).intersection(run.lake.partitions("curated"))
     curated = [*made.values(), *(partition_counts(run.lake, date, run.intent) for date in sorted(marked - made.keys()))]
@@ -38,7 +41,7 @@ def _marked(lake: Lake) -> set[str]:
 
 
 def _check(run: Run, curated: list[PartitionCounts]) -> Found:
-    """What the checks find; partitions that cannot be read fail and are left out."""
+    """As checked(), for these partitions. A partition that cannot be read is left out; its error is returned."""
     with run.open_engine() as engine:
         try:
             checks = run_checks(run.lake, engine, curated)
@@ -46,7 +49,7 @@ def _check(run: Run, curated: list[PartitionCounts]) -> Found:
             stages = (NORMALIZED_STAGE, *CURATED_STAGES)
             rotten = [item for stage in stages for item in disown_rotten(run.lake, stage, run.lake.dates()).items()]
             if not rotten:
-                return {}, LateArriving(), [CheckFailed(f"the checks could not be made: {str(error).splitlines()[0]}")]
+                return {}, LateArriving(), [CheckFailed(f"the data checks could not run: {str(error).splitlines()[0]}")]
             dates = {date for date, _ in rotten}
             rest = [counts for counts in curated if counts.date not in dates]
             checks, unknown, more = _check(run, rest)
@@ -55,7 +58,7 @@ def _check(run: Run, curated: list[PartitionCounts]) -> Found:
             return checks, late_arriving(run.lake, engine, curated), []
         except EngineError as error:
             lost = disown_unreadable(run.lake)
-            uncounted = CheckFailed(f"late-arriving dimensions: {str(error).splitlines()[0]}")
+            uncounted = CheckFailed(f"late-arriving dimensions could not be counted: {str(error).splitlines()[0]}")
             return checks, LateArriving(), [*lost] or [uncounted]
 
 
@@ -63,7 +66,8 @@ def _broken(checks: dict[str, Breaches]) -> list[PipelineError]:
     return [
         CheckFailed(
             f"check {name}: {found.rows} row(s) break it, such as {found.first[0]}; "
-            "run `python -m pipeline doctor`, which says what mends it; the next run checks these dates again"
+            "run `python -m pipeline doctor`, which names the command that repairs them; the next run checks these "
+            "dates again"
         )
         for name, found in checks.items()
         if found.rows

@@ -1,4 +1,4 @@
-"""The end of RunAll: checks over what it touched, views, summary, and one error that names all that failed."""
+"""The end of RunAll: the data checks, the views, the summary, and one error that names all failures."""
 
 import logging
 from collections.abc import Callable
@@ -22,9 +22,10 @@ from pipeline.warehouse.views import refresh_views
 
 @dataclass(frozen=True)
 class Ending:
-    """What is known at the end of a run: its dates, its options for the summary, and what has failed so far.
+    """What conclude() needs of a run: its dates, its options for the summary, and its errors so far.
 
-    `source` is None where none was asked, `fields` is its map; `elapsed` tells the seconds since the run began.
+    `source` is None if the run asked no source. `fields` is the map of the configured source. `elapsed` returns the
+    seconds since the start of the run.
     """
 
     dates: list[str]
@@ -38,9 +39,9 @@ class Ending:
 
 
 def conclude(run: Run, ending: Ending) -> None:
-    """Make the views, check what was made, write the run's summary, last, and print it.
+    """Check the built dates, refresh the views, write the run's summary and print it. The summary is written last.
 
-    Raises RunFailed for the errors of the ending and all found here.
+    Raises RunFailed, which names the errors of `ending` and all errors found here.
     """
     with run.lake.work.locked():
         built = touched(run.lake, run.intent)
@@ -79,7 +80,7 @@ def conclude(run: Run, ending: Ending) -> None:
 
 
 def _is_empty(ending: Ending, partitions: list[PartitionCounts]) -> bool:
-    """Whether the run was asked for a range of which there is no record; --changed-since asks for changes in it."""
+    """Whether no date of the run has a record. Always false with --changed-since, where no change is a usual result."""
     found = (part.summary for part in partitions)
     return ending.options.changed_since is None and not any(
         date.extracted or date.error or date.dropped for date in found
@@ -87,13 +88,13 @@ def _is_empty(ending: Ending, partitions: list[PartitionCounts]) -> bool:
 
 
 def _undated(run: Run) -> list[PipelineError]:
-    """Why the records without a date could not be taken in."""
+    """The error of the undated records in this run, in a list; empty if there is none."""
     failed = run.lake.files.read(failure(RAW_STAGE, UNDATED, run.intent))
     return [RunFailed(failed["error"])] if failed else []
 
 
 def _unseen(lake: Lake, warehouse: str) -> list[PipelineError]:
-    """Why the warehouse's views are not what they should be."""
+    """Refresh the views of the warehouse. Returns the error in a list if that fails."""
     try:
         refresh_views(lake, warehouse)
     except PipelineError as error:
@@ -115,6 +116,6 @@ def _log(summary: Summary) -> None:
 
 
 def _differing(run: Run, partitions: list[PartitionCounts], source: Source | None) -> list[str]:
-    """Settled dates of which the source has other records, and that no error has named already."""
+    """Settled dates for which the source has other records than the lake. Dates that failed are left out."""
     quiet = [part.date for part in partitions if not part.summary.error and settled(run.lake, part.date, run.intent)]
     return source.differing(run.lake, quiet) if source is not None else []

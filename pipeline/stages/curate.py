@@ -1,4 +1,4 @@
-"""WriteFactOrder and WriteOrderItems: normalized partitions without orders that another one has in a later version."""
+"""WriteFactOrder and WriteOrderItems: publish the curated tables, in which each order is in one partition only."""
 
 import logging
 import time
@@ -31,7 +31,7 @@ from pipeline.stages.unsound import doubled, held_back, unsound
 
 PIECE_BYTES = 16 << 20
 
-# why each table of a date is made
+# by date and table: the reason why the table has to be made
 Reasons = dict[str, dict[Stage, str]]
 
 
@@ -53,13 +53,13 @@ def curate(run: Run, table: Stage, dates: list[str]) -> None:
             for date, error in doubled(run.lake, engine, build.broken).items():
                 outcome.fail(date, error)
         if not outcome.failed:
-            _settle(run.lake, build.broken)
+            _clear_stale_mark(run.lake, build.broken)
         outcome.close(run.lake, run.intent)
     build.report(time.monotonic() - started)
 
 
-def _settle(lake: Lake, broken: list[str]) -> None:
-    """Take the stale mark away, or let it wait for partitions that are not whole: their orders may have moved."""
+def _clear_stale_mark(lake: Lake, broken: list[str]) -> None:
+    """Remove the stale mark. While partitions are `broken`, it stays and names them: their orders may have moved."""
     if not broken:
         lake.files.remove(STALE)
     elif lake.files.has(STALE):
@@ -67,7 +67,7 @@ def _settle(lake: Lake, broken: list[str]) -> None:
 
 
 def curate_stale(run: Run) -> None:
-    """Publish both tables of every stale partition of the lake, if an order may be in two of them. Raises as curate."""
+    """As curate(), but only for the stale partitions of the lake. Does nothing if there is no stale mark."""
     if may_be_stale(run.lake):
         curate(run, FACT_ORDER_STAGE, [])
 
@@ -77,7 +77,7 @@ def _due(run: Run, table: Stage, dates: list[str]) -> bool:
 
 
 def _reasons(run: Run, table: Stage, dates: list[str]) -> Reasons:
-    """What to make: the table of the dates asked for, and all that is stale in the lake."""
+    """What to make: the table of each incomplete date, and both tables of every stale partition of the lake."""
     found: Reasons = {}
     for date in dates:
         reason = missing(run.lake, table, date, run.intent)
@@ -94,37 +94,40 @@ def _reasons(run: Run, table: Stage, dates: list[str]) -> Reasons:
 
 @dataclass
 class _Build:
-    """One pass over the partitions to curate: staged first, then published, those that lose orders first."""
+    """One pass over the partitions to curate. All are staged before the first is published."""
 
     run: Run
     engine: Engine
     outcome: Outcome
     because: Reasons
-    # the dates whose normalized partition is not whole; whoever disowns another one looks for them again
+    # the dates whose normalized partition is not whole; _disown_rotten() updates it
     broken: list[str]
     publications: dict[str, Made] = field(default_factory=dict)
     losers: dict[str, pa.Table] = field(default_factory=dict)
     winners: dict[str, set[str]] = field(default_factory=dict)
     # whether a normalized partition turned out to be unreadable
-    is_less: bool = False
+    found_rotten: bool = False
 
     def stage(self) -> None:
-        """Write every file where it can be published from."""
+        """Write every file to the staging folder. Dates that fail are noted in the outcome."""
         self._find_losers()
         pieces, work = self._pieces(), partial(stage, self.engine)
         self.publications = staged("curating dates", len(self.because), pieces, work, self.outcome)
 
     def drop_held_back(self) -> None:
-        """Publish nothing of a date that shares orders with a partition which turned out not to be whole meanwhile."""
+        """Take back staged dates that share orders with a partition which was found unreadable during this pass."""
         failed = sorted(self.outcome.failed)
-        if not self._disown_rotten(failed) and not self.is_less:
+        if not self._disown_rotten(failed) and not self.found_rotten:
             return
         for date, error in held_back(self.run.lake, self.engine, sorted(self.publications), self.broken).items():
             self.outcome.fail(date, error)
             del self.publications[date]
 
     def _find_losers(self) -> None:
-        """Only partitions that share an order, as normalizing has noted, can hold one in different versions."""
+        """Find the orders of these dates that another date has in a later version.
+
+        Only partitions that are `neighbours` in a normalized manifest can share an order, so only those are read.
+        """
         self._refuse_unsound()
         sharing = {date for date in self.because if self._manifest(date).neighbours}
         among = sharing.union(*(self._manifest(date).neighbours for date in sharing))
@@ -156,13 +159,13 @@ class _Build:
             self._fail(date, error)
 
     def _disown_rotten(self, dates: list[str]) -> bool:
-        """Whether normalized partitions among these could not be read; their dates have failed then."""
+        """Whether some of these dates have an unreadable normalized partition. Such dates fail."""
         rotten = disown_rotten(self.run.lake, NORMALIZED_STAGE, dates)
         for date, error in rotten.items():
             self._fail(date, error, at_fault=NORMALIZED_STAGE)
             self.publications.pop(date, None)
         if rotten:
-            self.is_less, self.broken = True, unsound(self.run.lake)
+            self.found_rotten, self.broken = True, unsound(self.run.lake)
         return bool(rotten)
 
     def _fail(self, date: str, error: Exception, *, at_fault: Stage | None = None) -> None:
@@ -173,7 +176,7 @@ class _Build:
         return self.run.lake.normalized(date) or NormalizedManifest(id=None)
 
     def _pieces(self) -> Iterator[Piece]:
-        """The dates in pieces that bound the memory."""
+        """The dates in pieces of about PIECE_BYTES, so that the memory is bounded."""
         for dates in cut(sorted(self.because), lambda date: sum(self._manifest(date).files.values()), PIECE_BYTES):
             yield Piece(self.run.lake.files, {date: self._job(date) for date in dates})
 
@@ -188,7 +191,10 @@ class _Build:
         )
 
     def in_order(self) -> list[Publication[CuratedManifest]]:
-        """Losers first, so that a reader sees a moving order nowhere rather than twice; swaps have no such order."""
+        """Dates that lose an order come before dates that win it: a reader sees the order nowhere rather than twice.
+
+        Two dates that swap orders have no such order.
+        """
         winners = {date: self.winners.get(date, set()) for date in self.publications}
         return [publication for date in publishing_order(winners) for publication in self.publications[date]]
 

@@ -1,7 +1,7 @@
-"""What curating does to a piece of dates: it reads their normalized files and stages what is published of them.
+"""Curates a piece of several dates: reads their normalized files and stages the files to publish.
 
-A piece can be pickled, and staging it takes no lock: any process that reaches the lake's files can, while another one
-holds the lock and publishes.
+A piece can be pickled, and staging it takes no lock. So any process that reaches the lake's files can stage a piece
+while another process holds the lock and publishes.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,8 +24,8 @@ Made = list[Publication[CuratedManifest]]
 class Job:
     """Which tables to make of a normalized partition, and why. `as_of` is the run's stamp.
 
-    `losers` has the order_id and version of the orders that another date keeps, `before` the versions, by order_id,
-    that fact_order left to another date when it was last made.
+    `losers` are the orders that another date keeps, with order_id and version. `before` are the orders that fact_order
+    left to another date when it was last made: the version by order_id.
     """
 
     upstream: NormalizedManifest
@@ -57,7 +57,7 @@ class Kept:
 
     @classmethod
     def of(cls, files: Files, date: str, job: Job) -> "Kept":
-        """Files of before logic version 3 do not say what is excluded, and hold nothing that is."""
+        """Files of logic version 2 and earlier have no column `excluded`; their manifests count no excluded order."""
         losers = job.losers.to_pylist() if job.losers is not None else []
         superseded = {row["order_id"]: str(row["version"]) for row in losers}
         if not job.upstream.counts.excluded_here:
@@ -80,7 +80,7 @@ class Kept:
 
 
 def stage(engine: Engine, piece: Piece, writers: ThreadPoolExecutor) -> dict[str, Future[Made]]:
-    """What publishes the tables of each date, as their files are written where they can be published from."""
+    """The publications of each date. A future is done when the files of its date are in the staging folder."""
     files = piece.files
 
     def together(jobs: dict[str, Job]) -> dict[str, Future[Made]]:
@@ -96,7 +96,7 @@ def stage(engine: Engine, piece: Piece, writers: ThreadPoolExecutor) -> dict[str
 
 
 def _rows(engine: Engine, files: Files, kept: dict[str, Kept]) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
-    """The rows of fact_order, and the order lines that they are made from, by date."""
+    """The rows of fact_order, and the order lines from which they are made, by date. Raises CorruptPartition."""
     if not kept:
         return {}, {}
     for table in (ORDERS, ITEMS):
@@ -110,7 +110,7 @@ def _rows(engine: Engine, files: Files, kept: dict[str, Kept]) -> tuple[dict[str
 
 
 def _refuse_other_rows(table: Table, rows: pa.Table, published: dict[str, int]) -> None:
-    """Raises CorruptPartition where a date's folder has other rows than its manifest counts, such as another date's."""
+    """Raises CorruptPartition if a file does not have as many rows of its date as the manifest of the date counts."""
     parts = by_date(rows)
     for date, count in published.items():
         found = parts[date].num_rows if date in parts else 0
@@ -119,7 +119,7 @@ def _refuse_other_rows(table: Table, rows: pa.Table, published: dict[str, int]) 
 
 
 def _only(rows: pa.Table, kept: dict[str, Kept]) -> pa.Table:
-    """The rows, ordered by date, of the orders that their date keeps."""
+    """The rows of the orders that their date keeps, ordered by date."""
     if all(of_date.is_complete for of_date in kept.values()):
         return rows
     parts = by_date(rows)
@@ -139,10 +139,10 @@ def _write(files: Files, date: str, kept: Kept, rows: tuple[pa.Table | None, pa.
 
 
 def _write_items(files: Files, date: str, kept: Kept, items: pa.Table | None) -> int:
-    """Without orders to leave out, the normalized items are the curated ones to the byte, so they are copied.
+    """Stage order_items of a date. Returns its number of rows.
 
-    The items are read here, unless they have been for fact_order: a file that cannot be read is not copied. The number
-    of lines.
+    If no order is left out, the curated file has the bytes of the normalized one, so that file is copied. It is read
+    first, here or for fact_order, so that an unreadable file is not copied.
     """
     source = files.fetch(ITEMS.at(date))
     if items is None:
@@ -174,7 +174,7 @@ def _publication(files: Files, date: str, kept: Kept, stage: Stage, rows: int) -
 
 
 def _resurfaced(files: Files, date: str, kept: Kept) -> int:
-    """How many versions the date did not keep before and keeps now: what had won over them has vanished."""
+    """How many versions the date keeps again: a later version on another date had superseded them and has vanished."""
     back = kept.job.before.keys() - kept.superseded.keys() - kept.excluded
     if not back:
         return 0

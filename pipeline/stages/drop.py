@@ -1,4 +1,4 @@
-"""Dates that are dropped on purpose: an empty raw partition with a tombstone, for which no source is asked again."""
+"""Drops dates on purpose. A dropped date is an empty raw partition with a tombstone; no source is asked for it."""
 
 from pipeline.contract import RAW_STAGE, raw_name
 from pipeline.dates import fold_dates
@@ -8,9 +8,10 @@ from pipeline.sources.raw import publication
 
 
 def drop(run: Run, dates: list[str], reason: str) -> list[str]:
-    """Replace what is landed of each date, if anything is, by nothing and a tombstone; the dates that had none yet.
+    """Replace the raw partition of each date by an empty one with a tombstone. Returns the dates newly dropped.
 
-    The tombstone is there, durably, before any record goes: after a kill the next run that lands the date finishes it.
+    The tombstone is written and synced first. If a kill follows, the next run that lands the date finishes the drop.
+    Raises RunFailed as keep_dropped() does.
     """
     with run.lake.work.locked():
         todo = [date for date in dates if dropped(run.lake, date) is None]
@@ -25,7 +26,7 @@ def drop(run: Run, dates: list[str], reason: str) -> list[str]:
 
 
 def keep_dropped(run: Run, dates: list[str]) -> None:
-    """Publish the empty raw partition of each dropped date that has lost it, or has none yet.
+    """Publish the empty raw partition of each dropped date that lacks one.
 
     Raises RunFailed naming the dates that failed, unless the intent is to keep going.
     """
@@ -39,7 +40,7 @@ def keep_dropped(run: Run, dates: list[str]) -> None:
 
 
 def restore(lake: Lake, dates: list[str]) -> list[str]:
-    """Take the tombstones away, so that the next run extracts the dates again; the dates that had one."""
+    """Remove the tombstones, so that the next run extracts the dates again. Returns the dates that had one."""
     with lake.work.locked():
         todo = [date for date in dates if dropped(lake, date) is not None]
         for date in todo:

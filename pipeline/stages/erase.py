@@ -1,4 +1,4 @@
-"""Removes one user's records from the raw partitions, and whatever unfinished work may hold some."""
+"""Removes one user's records from the raw partitions, and deletes unfinished extractions, which may hold some."""
 
 import hashlib
 
@@ -32,23 +32,24 @@ from pipeline.stages.user import Held, is_of_user, maps_of, may_hold, raw_bytes
 
 
 def refuse_broken(lake: Lake, held: dict[str, Held]) -> None:
-    """Raises NotLanded for dates that hold something of the user and whose raw partition is not whole.
+    """Raises NotLanded if a date holds something of the user and its raw partition is not whole.
 
-    What is made from such a partition could not be made anew.
+    The tables of such a date could not be rebuilt without the user.
     """
     broken = [date for date, part in held.items() if part.in_all and not _can_be_erased(lake, date)]
     if broken:
         raise NotLanded(
-            f"raw date={', '.join(broken)}: not whole, so what was made from it cannot be made anew without the user; "
-            "nothing was erased; run RunAll for it, then this command again"
+            f"raw date={', '.join(broken)}: not whole, so its tables cannot be rebuilt without the user; "
+            "nothing was erased; run RunAll for each such date, then run this command again"
         )
 
 
 def erase(run: Run, user_id: str, shape: Shape) -> list[str]:
-    """Publish each raw partition that holds the user without them; the dates that have to be normalized anew.
+    """Publish, without the user's records, each raw partition that has some. Returns the dates to normalize again.
 
-    Call it while you hold the right to ask the API, as what is unfinished of that is deleted. When it was killed, the
-    next call goes on. Raises CorruptPartition, before anything is published, and RunFailed.
+    Call it while you hold the right to ask the API (lake.work.extracting), because it deletes the windows that an
+    extraction has begun. After a kill, the next call finishes the work. Raises CorruptPartition before anything is
+    published, and RunFailed.
     """
     outcome = Outcome(RAW_STAGE)
     with run.lake.work.locked():
@@ -59,7 +60,7 @@ def erase(run: Run, user_id: str, shape: Shape) -> list[str]:
             dates = [date for date in run.lake.partitions("raw") if _can_be_erased(run.lake, date)]
             publications = [made for date in dates if (made := erasure.publication(date)) is not None]
         for publication in publications:
-            # until its date is published, this says that the file has the old content or the new one
+            # until the date is published, this manifest says that the file may have the old or the new content
             current = run.lake.read_manifest(publication.name, RawManifest) or RawManifest(id=None)
             new = publication.manifest
             mark = replace(current, id=None, erasing=new.erased_from)
@@ -80,14 +81,17 @@ def _can_be_erased(lake: Lake, date: str) -> bool:
 
 
 class _Erasure:
-    """Stages raw partitions without the user's records, and counts these."""
+    """Stages raw partitions without the user's records. `records` counts the records that were removed."""
 
     def __init__(self, run: Run, engine: Engine, user_id: str, shape: Shape) -> None:
         self.run, self._engine, self._user_id, self._shape = run, engine, user_id, shape
         self.records = 0
 
     def publication(self, date: str) -> Publication[RawManifest] | None:
-        """What publishes the date without the user; None when it holds nothing of them and is whole."""
+        """The publication of the date without the user; None if the date is whole and has no record of the user.
+
+        Raises CorruptPartition.
+        """
         manifest, data = self.run.lake.landed(date), self._landed(date)
         is_whole = manifest.id is not None
         if is_whole and not may_hold(data, self._user_id):
@@ -116,7 +120,7 @@ class _Erasure:
         return Publication(RAW_STAGE.manifest_at(date), without, {raw_name(date): staged})
 
     def _undated(self, manifest: RawManifest, stays: np.ndarray) -> Publication[RawManifest]:
-        """Its records are all discarded, here and now."""
+        """As _dated(), for the undated records. They are never normalized, so their quarantine is staged here, too."""
         kept = landed_records(self.run.lake).records.only(list(stays))
         made = undated.staged(self.run, self._engine, kept, RawManifest(id=None), "erased")
         without = self._without(UNDATED, manifest, str(made.manifest.id))
@@ -124,7 +128,7 @@ class _Erasure:
         return undated.publication(self.run.lake, made)
 
     def _without(self, date: str, manifest: RawManifest, new_id: str) -> RawManifest:
-        """The landed manifest for other content, which was not fetched: so `api` is cleared."""
+        """The landed manifest with a new id. `api` is cleared, because this content was not fetched."""
         is_published = date != UNDATED and self.run.lake.normalized(date) is not None
         return replace(
             manifest,
@@ -136,12 +140,11 @@ class _Erasure:
             changes=None,
             erasing=None,
             erased_from=manifest.erased_from or manifest.erasing or manifest.id,
-            # what was published already is made anew without the user, whether or not the map fits
+            # a date that was normalized before is normalized again, even if its map fits no record that is left
             accepts_fields=manifest.accepts_fields or is_published or None,
         )
 
 
 def _content(lines: Lines, stays: np.ndarray) -> bytes:
-    """The lines that stay."""
     kept = lines.array().filter(pa.array(stays))
     return b"".join(kept.to_pylist())

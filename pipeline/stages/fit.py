@@ -1,4 +1,4 @@
-"""Refuses to normalize dates by a map that fits none of their records, as law 7 has it."""
+"""Refuses to normalize dates whose field map fits none of their records (law 7)."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,10 +14,10 @@ from pipeline.sources.raw import Shape, digest_of, fields_of
 
 
 def unfit(run: Run, engine: Engine, dates: list[str], shape: Shape) -> dict[str, UnfitMap]:
-    """The dates that are not to be normalized by the map that reads them. Call it under the lake's lock.
+    """The dates that must not be normalized, because their map does not fit. Call it under the lake's lock.
 
-    A dump was judged as a whole when it was read. Else a date is judged with the others of these dates, and with all
-    that were landed by the same run. Dates that --accept-fields was given for are not judged, then and later.
+    A dump was judged as a whole when it was read. Other dates are judged together: these dates, and all dates that the
+    same run has landed. A date for which --accept-fields was given is never judged.
     """
     if run.intent.accept_fields:
         _accept(run, dates)
@@ -51,7 +51,7 @@ def _fault(run: Run, engine: Engine, dates: list[str], fields: FieldMap | None, 
         if fit.is_certain:
             break
         landed = run.lake.landed(date)
-        # who normalizes the date says what is wrong with its file
+        # normalizing the date reports an unreadable file
         with suppress(OSError):
             lines = split_lines(run.lake.files.bytes_of(raw_name(date)))
             fit.look(engine, lines, moment(landed.answers_as_of), date)
@@ -59,7 +59,7 @@ def _fault(run: Run, engine: Engine, dates: list[str], fields: FieldMap | None, 
 
 
 def _with_others(run: Run, dates: list[str], fields: FieldMap | None, shape: Shape) -> Iterator[str]:
-    """These dates, and those that were landed with one of them and are read by the same map."""
+    """These dates, and the other dates that the same extraction has landed and the same map reads."""
     yield from dates
     asked = {run.lake.landed(date).asked_at for date in dates}
     for date in run.lake.dates():

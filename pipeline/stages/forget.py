@@ -16,15 +16,16 @@ DIMENSION, QUARANTINE = DIM_USER.at(), quarantine_of(DIM_USER)
 
 
 def forget(lake: Lake, warehouse: str, user_id: str) -> None:
-    """Remove the user from the warehouse, dim_user and the discarded rows of users.csv. Raises UnusableWarehouse.
+    """Remove the user from the warehouse, from dim_user and from the quarantine of users.csv.
 
-    The warehouse is written anew even if its tables have no such user: its file may still, where a row was replaced.
+    The warehouse is rebuilt even if its tables have no such user: its file may hold old versions of replaced rows.
+    Raises UnusableWarehouse.
     """
     with lake.work.locked():
         if os.path.exists(warehouse):
             with rebuilt(warehouse) as connection:
                 delete_user(connection, user_id)
-            # DuckDB leaves what was deleted in the file's free blocks; a copy of it has only what is there now
+            # DuckDB keeps deleted rows in the free blocks of its file; a second copy has only the rows that are left
             with rebuilt(warehouse):
                 pass
         kept = {name: _without(lake, name, user_id) for name in (DIMENSION, QUARANTINE) if lake.files.has(name)}
@@ -34,7 +35,7 @@ def forget(lake: Lake, warehouse: str, user_id: str) -> None:
 
 
 def _without(lake: Lake, name: str, user_id: str) -> tuple[pa.Table, bool]:
-    """The file's rows without the user's, and whether these are fewer."""
+    """The rows of the file without those of the user, and whether any row was removed."""
     rows = pq.read_table(lake.files.fetch(name), partitioning=None)
     if name == DIMENSION:
         kept = rows.filter(pc.not_equal(rows["user_id"], user_id))

@@ -1,4 +1,4 @@
-"""NormalizeOrders: raw partitions typed, judged and deduplicated, one orders and one items file a date."""
+"""NormalizeOrders: publishes one orders file and one items file a date, and the quarantine of its discarded records."""
 
 import filecmp
 import logging
@@ -35,7 +35,7 @@ def normalize(run: Run, dates: list[str], shape: Shape) -> None:
         return
     started = time.monotonic()
     outcome = Outcome(NORMALIZED_STAGE)
-    # the engine is opened before the lock is taken: that takes as long as a small date does
+    # opening the engine takes as long as building a small date, so nobody has to wait for it at the lock
     with run.open_engine() as engine, run.lake.work.locked():
         todo = {date: reason for date in dates if (reason := missing(run.lake, NORMALIZED_STAGE, date, run.intent))}
         for date, error in unfit(run, engine, list(todo), shape).items():
@@ -51,7 +51,7 @@ def normalize(run: Run, dates: list[str], shape: Shape) -> None:
 
 @dataclass
 class _Build:
-    """One pass over the dates to build: everything is staged first, then published under one view of the lake."""
+    """One pass over the dates to build. All are staged before the first is published."""
 
     run: Run
     engine: Engine
@@ -60,12 +60,12 @@ class _Build:
     publications: dict[str, Publication[NormalizedManifest]] = field(default_factory=dict)
 
     def stage(self, because: dict[str, str]) -> None:
-        """Write every date's files where they can be published from."""
+        """Write every date's files to the staging folder. Dates that fail are noted in the outcome."""
         raw = prefetched(map(read, self._pieces(because)))
         self.publications = staged("normalizing dates", len(because), raw, partial(stage, self.engine), self.outcome)
 
     def _pieces(self, because: dict[str, str]) -> Iterator[Piece]:
-        """Neighbouring dates whose records have the same shape, in pieces that bound the memory."""
+        """Pieces of about PIECE_BYTES, so that the memory is bounded. All dates of a piece have the same field map."""
         lake = self.run.lake
         fields = {date: fields_of(lake.landed(date), self.shape) for date in because}
         for logic, dates in groupby(sorted(because), key=lambda date: logic_of(fields[date])):
@@ -87,7 +87,7 @@ class _Build:
         return Due(landed, manifest)
 
     def publish(self) -> None:
-        """Publish what is staged. Partitions that share an order with a changed one become stale first."""
+        """Publish the staged dates. Before that, partitions that share an order with a changed date become stale."""
         shared = self._shared()
         changed = {date for date in self.publications if self._changes_versions(date)}
         touched = {neighbour for date in changed for neighbour in shared.get(date, set())}
@@ -102,7 +102,7 @@ class _Build:
         self.outcome.fail_all(self.run.lake.publish(list(self.publications.values())))
 
     def _shared(self) -> dict[str, set[str]]:
-        """For each date being built, the partitions that share an order_id with its rows, new or as published."""
+        """For each date being built, the dates that share an order_id with its new or its published rows."""
         built = {date: self.run.lake.files.stage(ORDERS.at(date)) for date in self.publications}
         shared: dict[str, set[str]] = {date: set() for date in built}
         others = {}
@@ -120,7 +120,7 @@ class _Build:
         return shared
 
     def _sharing(self, built: dict[str, str], others: dict[str, str]) -> pa.Table:
-        """The rows of shared_order. Partitions that cannot be read fail and are left out."""
+        """The rows of shared_order.sql. Partitions that cannot be read fail and are left out."""
         try:
             self.engine.register_files(ORDERS, [*built.values(), *others.values()])
             self.engine.register_files(ORDERS, built.values(), "built_orders")
@@ -140,7 +140,7 @@ class _Build:
         )
 
     def _touch(self, dates: set[str], shared: dict[str, set[str]]) -> None:
-        """Give neighbours that are not built now a new id, so that what was curated from them is stale."""
+        """Give neighbours a new id, so that their curated tables become stale. None of them is built in this pass."""
         for date in sorted(dates):
             manifest = self.run.lake.normalized(date)
             if manifest is not None and manifest.id is not None:
@@ -152,7 +152,7 @@ class _Build:
         self.run.lake.files.sync_folders([NORMALIZED_STAGE.manifest_at(date) for date in dates])
 
     def report(self, seconds: float) -> None:
-        """Say what was written, and what was discarded and why."""
+        """Log the counts of the published dates: orders, and discarded records by reason."""
         counts = {date: publication.manifest.counts for date, publication in self.publications.items()}
         for date, count in counts.items():
             outside = count.discarded.get("outside_window")

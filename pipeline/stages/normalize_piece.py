@@ -1,7 +1,7 @@
-"""What normalizing does to a piece of dates: it reads their raw files and stages what is published of them.
+"""Normalizes a piece of several dates: reads their raw files and stages the files to publish.
 
-A piece can be pickled, and staging it takes no lock: any process that reaches the lake's files can, while another one
-holds the lock and publishes.
+A piece can be pickled, and staging it takes no lock. So any process that reaches the lake's files can stage a piece
+while another process holds the lock and publishes.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,7 +35,7 @@ Staged = dict[str, Future[Publication[NormalizedManifest]]]
 class Due:
     """A date to normalize: its raw manifest, and its new normalized manifest.
 
-    The new manifest has no counts, which staging adds, and no neighbours and no id, which publishing adds.
+    Staging adds the counts to the new manifest. Publishing adds its neighbours and its id.
     """
 
     raw: RawManifest
@@ -44,7 +44,7 @@ class Due:
 
 @dataclass(frozen=True)
 class Piece:
-    """Dates whose records have the same shape."""
+    """Dates whose records are read by the same field map."""
 
     files: Files
     fields: FieldMap | None
@@ -52,13 +52,13 @@ class Piece:
 
 
 def logic_of(fields: FieldMap | None) -> int | str:
-    """What, beside the raw bytes, decides the rows: the version of the SQL, and the map of the fields if any."""
+    """The version of the normalizing logic: LOGIC_VERSION, with the digest of the field map if there is one."""
     return LOGIC_VERSION if fields is None else f"{LOGIC_VERSION}-{fields.digest}"
 
 
 @dataclass(frozen=True)
 class Raw:
-    """The raw files of a piece, by date, and why others could not be read."""
+    """The raw files of a piece, by date, and the errors of files that could not be read, by date."""
 
     piece: Piece
     data: dict[str, bytes]
@@ -66,7 +66,7 @@ class Raw:
 
 
 def read(piece: Piece) -> Raw:
-    """The raw files, held against their manifests."""
+    """Read the raw files of a piece. A file whose bytes do not match its manifest fails."""
     raw = Raw(piece, {}, {})
     for date, due in piece.dates.items():
         try:
@@ -84,7 +84,7 @@ def _read(files: Files, date: str, manifest: RawManifest) -> bytes:
 
 
 def stage(engine: Engine, raw: Raw, writers: ThreadPoolExecutor) -> Staged:
-    """What publishes each date, as its files are written where they can be published from."""
+    """The publication of each date. A future is done when the files of its date are in the staging folder."""
 
     def together(data: dict[str, bytes]) -> Staged:
         rows = _normalized(engine, raw.piece, data)
@@ -122,7 +122,7 @@ def _normalized(engine: Engine, piece: Piece, data: dict[str, bytes]) -> Normali
 def _write(
     files: Files, date: str, rows: list[pa.Table | None], manifest: NormalizedManifest
 ) -> Publication[NormalizedManifest]:
-    """Stage one date's files. Without rows, orders and items are files with none and there is no quarantine."""
+    """Stage one date's files. Without rows, orders and items are files of 0 rows, and there is no quarantine file."""
     orders, items, discarded = rows
     parts: dict[Table, pa.Table | None] = {
         ORDERS: orders or ORDERS.schema.empty_table(),

@@ -1,4 +1,4 @@
-"""What a run and plan say of the source beside their figures: that it has nothing, or is not the only one."""
+"""Notes about the source for run and plan: it has no orders in the range, or the lake has dates of another source."""
 
 from collections import defaultdict
 
@@ -9,16 +9,16 @@ SHOWN_SOURCES = 3
 
 
 def of_source(run: Run, source: Source | None, dates: list[str], *, is_empty: bool) -> list[str]:
-    """A line each, none where all is usual. `dates` are those of the run; with `is_empty` it has no record of them."""
+    """The notes, one line each. `dates` are the dates of the run; `is_empty` says that none of them has a record."""
     if source is None:
         return []
-    extent = source.extent(run.lake) or "nothing of it"
+    extent = source.extent(run.lake) or "no orders in it"
     nothing = [f"nothing in this range: the source has {extent}"] if is_empty else []
     return [*nothing, *_of_others(run, source, dates)]
 
 
 def _of_others(run: Run, source: Source, dates: list[str]) -> list[str]:
-    """That dates are landed from another source. With settle_hours = 0, each dump may hold days of its own."""
+    """A note if some of the dates are landed from another source. None with settle_hours = 0: daily dumps use that."""
     others, origin = defaultdict(list), source.origin
     for date in dates if run.intent.settle else ():
         landed = run.lake.raw(date)
@@ -26,9 +26,9 @@ def _of_others(run: Run, source: Source, dates: list[str]) -> list[str]:
             others[str(landed.made_from)].append(date)
     if not others:
         return []
-    named = [f"{len(found):,} date(s) of {other}" for other, found in list(others.items())[:SHOWN_SOURCES]]
-    more = f" and of {len(others) - SHOWN_SOURCES:,} more" if len(others) > SHOWN_SOURCES else ""
+    named = [f"{len(found):,} date(s) from {other}" for other, found in list(others.items())[:SHOWN_SOURCES]]
+    more = f" and from {len(others) - SHOWN_SOURCES:,} more" if len(others) > SHOWN_SOURCES else ""
     return [
-        f"the lake {run.lake.root} holds {', '.join(named)}{more}, another source than {origin}; if the two do "
-        "not belong together, give each a lake of its own: --storage-root and --warehouse-path"
+        f"the lake {run.lake.root} holds {', '.join(named)}{more}, but this run reads {origin}; if these are different "
+        "shops, give each shop its own lake with --storage-root and --warehouse-path"
     ]

@@ -1,21 +1,21 @@
-"""The order in which dates that win orders from each other are published."""
+"""The order in which dates are published when orders move from one date to another."""
 
 from collections.abc import Mapping, Set
 
 
 def publishing_order(winners: Mapping[str, Set[str]]) -> list[str]:
-    """The dates, each once: a date comes before those that win orders from it.
+    """The dates, each once. A date that loses orders comes before the dates that win them.
 
-    `winners` has every date that is published, with the dates that win an order from it; winners that are no key do not
-    count. Dates on one circle, such as two that swap orders, have no such order: they stand together, sorted.
-    The same winners give the same order.
+    The keys of `winners` are the dates to publish. Its values are the dates that win an order from the key; a winner
+    that is no key is ignored. Dates on a circle, such as two dates that swap orders, stand together, sorted. The same
+    winners always give the same order.
     """
     to_winners = {date: sorted(winners[date] & winners.keys()) for date in sorted(winners)}
     to_losers: dict[str, list[str]] = {date: [] for date in to_winners}
     for loser, following in to_winners.items():
         for winner in following:
             to_losers[winner].append(loser)
-    # Kosaraju: from the dates that are finished last, along reversed edges, each search reaches one circle only
+    # Kosaraju's algorithm: a search along reversed edges, from the date finished last, reaches one circle only
     seen: set[str] = set()
     finished = [date for start in reversed(to_winners) for date in _reached(start, to_winners, seen)]
     seen.clear()
@@ -24,7 +24,7 @@ def publishing_order(winners: Mapping[str, Set[str]]) -> list[str]:
 
 
 def _reached(start: str, edges: Mapping[str, list[str]], seen: set[str]) -> list[str]:
-    """The dates reached from start that are not in `seen`, which they join; each after those reached through it."""
+    """The dates that a depth-first search from `start` finds, in postorder. Skips dates in `seen` and adds to it."""
     if start in seen:
         return []
     seen.add(start)

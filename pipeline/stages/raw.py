@@ -1,4 +1,4 @@
-"""FetchOrders: orders landed verbatim, one raw partition a date, whatever their source."""
+"""FetchOrders: lands the source's records verbatim, one raw partition a date."""
 
 from pipeline.contract import RAW_STAGE
 from pipeline.errors import NotLanded
@@ -23,6 +23,7 @@ def land(run: Run, source: Source, dates: list[str]) -> None:
 def _refuse_reprocess(run: Run, todo: dict[str, str]) -> None:
     outcome = Outcome(RAW_STAGE)
     for date, reason in todo.items():
-        outcome.fail(date, NotLanded(f"--reprocess: raw date={date}: {reason}; land it first, without it"))
+        found = f"--reprocess: raw date={date}: {reason}; expected a landed date"
+        outcome.fail(date, NotLanded(f"{found}; run this date without --reprocess first"))
     with run.lake.work.locked():
         outcome.close(run.lake, run.intent)

@@ -1,4 +1,4 @@
-"""SeedDims: users.csv and products.csv into the warehouse, and out again as dim_user and dim_product."""
+"""SeedDims: upserts users.csv and products.csv into the warehouse and publishes its tables as dim_user, dim_product."""
 
 import csv
 import hashlib
@@ -25,7 +25,7 @@ SETTINGS = {DIM_USER: "users_csv", DIM_PRODUCT: "products_csv"}
 
 @dataclass(frozen=True)
 class Csv:
-    """Where the CSV of a dimension is. One that may lack, since no setting names it, is then one without rows."""
+    """The CSV of a dimension. A missing file counts as one without rows if `may_lack`: no setting names that file."""
 
     path: str
     may_lack: bool = False
@@ -41,12 +41,12 @@ Read = tuple[pa.Table, pa.Table]
 
 
 def seeded(lake: Lake, warehouse: str, sources: Sources) -> bool:
-    """Whether these dimensions are what their CSVs, as they are now, last made of them."""
+    """Whether the dimensions are whole and up to date with their CSVs."""
     return _made_from(lake, warehouse, _digests(sources))
 
 
 def _made_from(lake: Lake, warehouse: str, digests: dict[str, str]) -> bool:
-    """Whether the dimensions, by name, were made from files with these digests, and are all there."""
+    """Whether the dimensions are whole and were made from CSVs with these digests, by name of the dimension."""
     manifest = lake.dimensions()
     return (
         manifest is not None
@@ -58,13 +58,13 @@ def _made_from(lake: Lake, warehouse: str, digests: dict[str, str]) -> bool:
 
 
 def seed(run: Run, warehouse: str, sources: Sources) -> None:
-    """Upsert the CSVs by key into the warehouse (the last row of a key wins) and publish the dimensions.
+    """Upsert the CSVs by key into the warehouse and publish the dimensions. The last row of a key wins.
 
-    Rows without a key or with unreadable values are counted and quarantined. A dimension stays as it is while its CSV
-    does. Raises UnreadableDimension, which names every CSV that cannot be read, once the others are published.
+    Rows without a key or with unreadable values are counted and quarantined. If a CSV has not changed, its dimension is
+    left as it is. Raises UnreadableDimension after the readable CSVs are published; it names every unreadable one.
     """
     with run.lake.work.locked():
-        # taken before the rows are: what changes in between is seeded again by the next run
+        # hashed before the rows are read: if a CSV changes in between, the next run seeds it again
         digests = _digests(sources)
         kept = {name: digest for name, digest in digests.items() if _made_from(run.lake, warehouse, {name: digest})}
         due = {table: source for table, source in sources.items() if table.name not in kept}
@@ -72,13 +72,13 @@ def seed(run: Run, warehouse: str, sources: Sources) -> None:
         if read:
             made_from = kept | {table.name: digests[table.name] for table in read}
             manifest = _publish(run, warehouse, read, made_from)
-            _tell(manifest, {table: sources[table] for table in read})
+            _log(manifest, {table: sources[table] for table in read})
         if errors:
             raise UnreadableDimension("; ".join(errors))
 
 
 def _read_all(sources: Sources, open_engine: OpenEngine) -> tuple[dict[Table, Read], list[str]]:
-    """The rows of each CSV that can be read, and why the others cannot."""
+    """The rows of each readable CSV, and one error text for each of the others."""
     read, errors = {}, []
     for table, source in sources.items():
         try:
@@ -89,7 +89,7 @@ def _read_all(sources: Sources, open_engine: OpenEngine) -> tuple[dict[Table, Re
 
 
 def _publish(run: Run, warehouse: str, read: dict[Table, Read], made_from: dict[str, str]) -> DimensionsManifest:
-    """Publish the dimensions read, upserted; what was published of another one stays, and stays in the manifest."""
+    """Upsert and publish the dimensions in `read`. The files and counts of other dimensions stay in the manifest."""
     before = run.lake.dimensions() or DimensionsManifest(id=None)
     manifest = DimensionsManifest(
         id=hashlib.sha256(json.dumps(made_from).encode()).hexdigest(),
@@ -108,15 +108,15 @@ def _publish(run: Run, warehouse: str, read: dict[Table, Read], made_from: dict[
     return manifest
 
 
-def _tell(manifest: DimensionsManifest, sources: Sources) -> None:
-    """One event: what was made of these CSVs, and which of them are not there."""
+def _log(manifest: DimensionsManifest, sources: Sources) -> None:
+    """Log one event: the row counts of these dimensions, and the CSVs that do not exist."""
     counts = {table.name: asdict(manifest.counts[table.name]) for table in sources}
-    told = {f"{name}_{kind}": n for name, count in counts.items() for kind, n in count.items()}
-    emit("seeded", **told, without=", ".join(source.path for source in sources.values() if source.is_absent) or None)
+    fields = {f"{name}_{kind}": n for name, count in counts.items() for kind, n in count.items()}
+    emit("seeded", **fields, without=", ".join(source.path for source in sources.values() if source.is_absent) or None)
 
 
 def init_database(path: str, sources: Sources, open_engine: OpenEngine) -> None:
-    """Create the warehouse with its tables; seed from its CSV each table that is empty."""
+    """Create the warehouse and its tables. A table that is empty is filled from its CSV."""
     with rebuilt(path) as connection:
         for table, source in sources.items():
             if is_empty(connection, table):
@@ -124,7 +124,10 @@ def init_database(path: str, sources: Sources, open_engine: OpenEngine) -> None:
 
 
 def disown_unreadable(lake: Lake) -> list[CorruptPartition]:
-    """The error of each dimension whose file cannot be read; then both count as lost. Call it under the lake's lock."""
+    """The error of each dimension whose file cannot be read. If there is one, the next run makes both dimensions anew.
+
+    Call it under the lake's lock.
+    """
     errors = []
     for table in SETTINGS:
         name = table.at()
@@ -138,7 +141,7 @@ def disown_unreadable(lake: Lake) -> list[CorruptPartition]:
 
 
 def is_in_csv(source: Csv, user_id: str) -> bool:
-    """Whether users_csv has a row of the user. Raises UnreadableDimension."""
+    """Whether `source`, the CSV of dim_user, has a row of the user. Raises UnreadableDimension."""
     return any(row.get("user_id") == user_id for row in csv_rows(DIM_USER, source))
 
 
@@ -169,7 +172,7 @@ def _digest(source: Csv) -> str:
 
 
 def _read(table: Table, source: Csv, open_engine: OpenEngine) -> Read:
-    """The accepted rows, the last of each key, and the discarded ones, of one CSV."""
+    """The rows of one CSV: the accepted ones, the last of each key, and the discarded ones with their reason."""
     rows = csv_rows(table, source)
     columns: dict[str, Any] = {
         name: pa.array([row.get(name) for row in rows], pa.string()) for name in table.schema.names
@@ -188,7 +191,7 @@ def _read(table: Table, source: Csv, open_engine: OpenEngine) -> Read:
 
 
 def csv_rows(table: Table, source: Csv) -> list[dict[Any, Any]]:
-    """The rows of a dimension's CSV by its header. Raises UnreadableDimension."""
+    """The rows of a dimension's CSV, as dicts by column name. Raises UnreadableDimension."""
     if source.is_absent:
         return []
     setting = f"[warehouse] {SETTINGS[table]} = {source.path}"

@@ -1,4 +1,4 @@
-"""How normalizing and curating go over many dates: a piece of them is written while the next one is made."""
+"""Stages many dates in pieces, for normalizing and curating. A piece is written while the next one is computed."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +16,7 @@ Content = TypeVar("Content")
 
 
 class StagePiece(Protocol[Piece, Result]):
-    """What is done to a piece, while the caller holds the lake's lock: its result by date, as its files are written."""
+    """Stages one piece. Returns a future by date, which is done when the files of the date are written."""
 
     def __call__(self, piece: Piece, writers: ThreadPoolExecutor) -> Mapping[str, Future[Result]]: ...
 
@@ -24,7 +24,7 @@ class StagePiece(Protocol[Piece, Result]):
 def staged(
     what: str, total: int, pieces: Iterable[Piece], work: StagePiece[Piece, Result], outcome: Outcome
 ) -> dict[str, Result]:
-    """What each piece has become, by date; a date that cannot be read or written fails alone."""
+    """The results of all pieces, by date. A date that cannot be read or written fails; the other dates do not."""
     done: dict[str, Result] = {}
 
     def finish(pending: Mapping[str, Future[Result]]) -> None:
@@ -46,7 +46,7 @@ def staged(
 
 
 def cut(dates: Iterable[str], bytes_of: Callable[[str], int], limit: int) -> Iterator[list[str]]:
-    """The dates, in their order, in pieces of at least `limit` bytes but for the last: so the memory is bounded."""
+    """The dates, in their order, in pieces of at least `limit` bytes each; the last piece may be smaller."""
     piece: list[str] = []
     size = 0
     for date in dates:
@@ -63,7 +63,7 @@ def one_by_one(
     dates: Mapping[str, Content],
     stage: Callable[[dict[str, Content]], dict[str, Future[Result]]],
 ) -> dict[str, Future[Result]]:
-    """Stage dates together or, if that fails, each alone, so that only those fail that are at fault."""
+    """Stage the dates together. If that fails, stage each date alone, so that only the dates at fault fail."""
     try:
         return stage(dict(dates))
     except (*BAD_DATE, CorruptPartition) as error:
@@ -73,7 +73,7 @@ def one_by_one(
 
 
 def failed(error: Exception) -> Future[Result]:
-    """What a date has become that could not even be begun."""
+    """The future of a date whose work could not start."""
     future: Future[Result] = Future()
     future.set_exception(error)
     return future

@@ -1,4 +1,4 @@
-"""Partitions whose normalized files are not whole: their orders may have moved, and nobody can see where to."""
+"""Unsound dates, whose normalized partition is not whole: nobody knows which orders it has, and in which version."""
 
 import numpy as np
 import pyarrow as pa
@@ -17,16 +17,16 @@ def unsound(lake: Lake) -> list[str]:
 
 
 def _is_known(lake: Lake, date: str) -> bool:
-    """Whether anything of the date is there, and not only an empty folder."""
+    """Whether the date has a manifest or a file, and not only an empty folder."""
     names = [name for stage in STAGES[1:] for name in (stage.manifest_at(date), *stage.files_at(date))]
     return any(map(lake.files.has, names))
 
 
 def held_back(lake: Lake, engine: Engine, dates: list[str], broken: list[str]) -> dict[str, CorruptPartition]:
-    """Of the dates to curate, those that cannot be, and why. `broken` are the unsound ones.
+    """The dates that must not be curated, with the error of each. `broken` are the unsound dates of the lake.
 
-    A date may share an order with a partition that is not whole: nobody knows which version that one holds. Its curated
-    files say which orders readers find in it, and its manifest whether it excludes any. Raises EngineError when a
+    A date is held back if it is unsound, or if it may share an order with an unsound date. The curated files of the
+    unsound date say which orders it shares. Its manifest says whether it excludes orders. Raises EngineError if a
     normalized file of the dates cannot be read.
     """
     if not broken:
@@ -39,13 +39,13 @@ def held_back(lake: Lake, engine: Engine, dates: list[str], broken: list[str]) -
     for date, other, orders in shared:
         found[date] = CorruptPartition(
             f"normalized/date={other}: not whole, and {orders:,} order(s) are in curated/date={other} and in "
-            f"date={date}, so they could end up in both; {_first(other)}"
+            f"date={date}; date={date} was not written, since these orders could end up in both; {_first(other)}"
         )
     return found
 
 
 def _excluding(lake: Lake, date: str, broken: list[str]) -> list[str]:
-    """The broken partitions that share orders with a date and left excluded orders out of their curated files."""
+    """The broken dates that share orders with a date and have excluded orders, which no curated file shows."""
     normalized = lake.normalized(date)
     shared = set(broken).intersection(normalized.neighbours if normalized is not None else ())
     manifests = {other: lake.curated(FACT_ORDER_STAGE, other) for other in sorted(shared)}
@@ -54,14 +54,15 @@ def _excluding(lake: Lake, date: str, broken: list[str]) -> list[str]:
 
 def _may_be_excluded(date: str, other: str) -> CorruptPartition:
     return CorruptPartition(
-        f"normalized/date={other}: not whole, and orders of date={date} may be excluded by it; {_first(other)}"
+        f"normalized/date={other}: not whole, and it may exclude orders of date={date}; date={date} was not written; "
+        f"{_first(other)}"
     )
 
 
 def doubled(lake: Lake, engine: Engine, broken: list[str]) -> dict[str, CorruptPartition]:
-    """The dates whose curated orders are also in the curated files of a `broken` partition, which is not whole.
+    """The dates whose curated orders are also in the curated files of a `broken` date, with the error of each.
 
-    Partitions whose files cannot be read are left out: the data checks find these.
+    Returns nothing if a file cannot be read: the data checks find such files.
     """
     if not broken:
         return {}
@@ -82,7 +83,7 @@ def doubled(lake: Lake, engine: Engine, broken: list[str]) -> dict[str, CorruptP
 
 
 def _shared(lake: Lake, engine: Engine, broken: list[str], query: str) -> list[tuple[str, str, int]]:
-    """The rows of a query over what the curated files of broken partitions hold: a date, such a partition, orders."""
+    """The rows of a query over the orders in the curated files of broken dates: date, broken date, shared orders."""
     held = {date: ids for date in broken if (ids := _curated_order_ids(lake, engine, date))}
     if not held:
         return []
@@ -92,7 +93,7 @@ def _shared(lake: Lake, engine: Engine, broken: list[str], query: str) -> list[t
 
 
 def _curated_order_ids(lake: Lake, engine: Engine, date: str) -> list[str]:
-    """The orders that readers find in a date's curated files, as far as these can be read."""
+    """The distinct order_ids in the curated files of a date, sorted. Unreadable files are skipped."""
     made = [made_order_ids(lake, engine, table, date) for table in (FACT_ORDER, ORDER_ITEMS)]
     return sorted(set().union(*made))
 

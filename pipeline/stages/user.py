@@ -1,4 +1,4 @@
-"""What the lake and its sources hold of one user."""
+"""Finds and counts the records and rows of one user, in the lake and in its sources."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ Maps = Sequence[FieldMap | None]
 
 @dataclass(frozen=True)
 class Held:
-    """What one partition holds of a user; `mentions` counts the records of others that name the same text."""
+    """The counts of one user in one partition. `mentions` counts other users' records that contain the user_id."""
 
     records: int
     quarantined: int
@@ -42,12 +42,12 @@ class Held:
 
     @property
     def in_all(self) -> int:
-        """Zero when there is nothing to erase."""
+        """The sum of all but the mentions; 0 if there is nothing to erase."""
         return self.records + self.quarantined + self.orders + self.rows
 
 
 def survey(run: Run, user_id: str, shape: Shape) -> dict[str, Held]:
-    """By date, or UNDATED, what there is of the user; dates without anything are left out. Raises CorruptPartition."""
+    """The counts of the user by date, or UNDATED. Dates without the user are left out. Raises CorruptPartition."""
     found, lake = {}, run.lake
     try:
         with run.open_engine() as engine:
@@ -60,14 +60,14 @@ def survey(run: Run, user_id: str, shape: Shape) -> dict[str, Held]:
                 found[date] = Held(records, discarded, orders.get(date, 0), facts.get(date, 0), mentions)
     except BAD_DATE as error:
         reason = str(error).splitlines()[0]
-        raise CorruptPartition(f"{reason}; delete that file, run RunAll, then this command again") from error
+        raise CorruptPartition(f"{reason}; delete that file, run RunAll, then run this command again") from error
     return {date: held for date, held in found.items() if held.in_all or held.mentions}
 
 
 def maps_of(lake: Lake, date: str, shape: Shape) -> Maps:
-    """The maps by which a date was landed and is read now: two where luigi.cfg has another one since.
+    """The distinct field maps of a date: the map that it was landed with, and the map that reads it now.
 
-    Undated records came with the maps of their dumps.
+    Undated records have the maps of all dumps that they came from.
     """
     manifest = lake.landed(date)
     segments = (segment for found in (manifest.segments or {}).values() for segment in found)
@@ -81,12 +81,12 @@ def raw_bytes(lake: Lake, date: str) -> bytes:
 
 
 def may_hold(data: bytes, user_id: str) -> bool:
-    """False where parsing is of no use: these bytes are not there, nor an escape that may stand for some of them."""
+    """Whether the data can hold the user_id: it contains the bytes of the user_id, or a JSON escape."""
     return user_id.encode() in data or b"\\" in data
 
 
 def is_of_user(engine: Engine, lines: Lines, user_id: str, maps: Maps) -> np.ndarray:
-    """Which of the lines are records with this user_id, or are no records and hold it as a JSON string."""
+    """One boolean a line: whether it is a record with this user_id, or a malformed line that has it as a string."""
     is_theirs = np.zeros(lines.size, bool)
     for fields in maps:
         bind_lines(engine, lines, fields=fields)
@@ -98,12 +98,12 @@ def is_of_user(engine: Engine, lines: Lines, user_id: str, maps: Maps) -> np.nda
 
 
 def names_user(record: bytes, user_id: str) -> bool:
-    """Whether the text of a record holds the user_id as a JSON string."""
+    """Whether the text of a record contains the user_id as a JSON string."""
     return any(json.dumps(user_id, ensure_ascii=ascii_only).encode() in record for ascii_only in (True, False))
 
 
 def in_records(records: Iterator[bytes], user_id: str, fields: FieldMap | None, open_engine: OpenEngine) -> int:
-    """How many records of the user are in buffers of a source's lines. Raises what reading them raises."""
+    """How many records of the user a source has. `records` gives buffers of whole lines; its errors are passed on."""
     with open_engine() as engine:
         return sum(_counts(engine, data, user_id, [fields])[0] for data in records)
 
@@ -117,7 +117,7 @@ def in_dimension(lake: Lake, user_id: str) -> int:
 
 
 def _counts(engine: Engine, data: bytes, user_id: str, maps: Maps) -> tuple[int, int]:
-    """How many lines are the user's, and how many others name them."""
+    """How many lines are records of the user, and how many other lines contain the user_id."""
     if not may_hold(data, user_id):
         return 0, 0
     lines = split_lines(data)
@@ -138,7 +138,7 @@ def _quarantined(lake: Lake, date: str) -> bytes:
 
 
 def _rows(lake: Lake, engine: Engine, user_id: str, table: Table, stage: Stage) -> dict[str, int]:
-    """By date, the user's rows of a table, in those of its files that are whole: the others are made anew."""
+    """How many rows of a table are the user's, by date. Files that are not whole are skipped: a run rebuilds them."""
     dates = [date for date in lake.partitions(table.layer) if lake.is_whole(stage, date)]
     paths = lake.paths(table, (date for date in dates if date != UNDATED))
     engine.register_files(table, paths, "published")

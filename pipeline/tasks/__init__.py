@@ -1,1 +1,1 @@
-"""Luigi shells: what a task needs, makes and calls."""
+"""The Luigi tasks. They say what they need, what they make and what they call; the work is done in stages/."""

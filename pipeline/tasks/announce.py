@@ -1,4 +1,4 @@
-"""What a run tells of itself: its start; at its end its metrics, a message of what is wrong, or a heartbeat."""
+"""What a run reports: an event at its start; at its end the HTML report, the metrics, an alert and the heartbeat."""
 
 import logging
 import os
@@ -18,11 +18,14 @@ HEARTBEAT_URL = "ORDERS_HEARTBEAT_URL"
 
 
 def announce_start(run: Run, since: str | None, changed_since: str | None) -> None:
-    """Tell of a RunAll that begins and what it was asked for, and make room for it where it was tried before."""
+    """Log the start of a RunAll and its options.
+
+    If a run with the same as_of failed before, its failure notes are deleted, so that this run tries its dates again.
+    """
     tried = history.summary(run.lake, history.summary_name(run.intent.as_of))
     if tried is not None and tried.errors:
         forget_failed_try(run.lake, run.intent)
-    # a later error may be about a value that no file has
+    # a later error may be about a value that comes from an environment variable and is in no file
     variables = ",".join(given()) or None
     emit("run_start", as_of=run.intent.stamp, since=since, changed_since=changed_since, environment=variables)
     for setting in unknown():
@@ -30,7 +33,11 @@ def announce_start(run: Run, since: str | None, changed_since: str | None) -> No
 
 
 def announce(run: Run, error: BaseException | None = None) -> None:
-    """Tell of a RunAll: by its summary, if it came so far; the report first."""
+    """Write the report and the metrics of a RunAll, send an alert if something is wrong, and send the heartbeat.
+
+    Report and alert are made from the run's summary. A run that failed before its summary has no report, and its alert
+    is made from `error`. The heartbeat is sent only if there is no `error`.
+    """
     lake, intent = run.lake, run.intent
     name = history.summary_name(intent.as_of)
     summary = history.summary(lake, name)
@@ -38,7 +45,7 @@ def announce(run: Run, error: BaseException | None = None) -> None:
         _write_report(run)
     _write_metrics(lake, summary, intent.as_of)
     if summary is not None:
-        _tell(lake, intent, alert(summary, lake.files.fetch(name), _rules()))
+        _send_once(lake, intent, alert(summary, lake.files.fetch(name), _rules()))
     elif error is not None:
         announce_failure(lake, intent, "RunAll", error)
     if error is None and os.environ.get(HEARTBEAT_URL):
@@ -46,12 +53,12 @@ def announce(run: Run, error: BaseException | None = None) -> None:
 
 
 def announce_failure(lake: Lake, intent: Intent, task: str, error: BaseException) -> None:
-    """Tell of a task that failed where no summary will."""
-    _tell(lake, intent, alert_of_failure(task, one_line(error), intent.stamp))
+    """Send an alert about a task that failed and has no summary."""
+    _send_once(lake, intent, alert_of_failure(task, one_line(error), intent.stamp))
 
 
-def _tell(lake: Lake, intent: Intent, message: Message | None) -> None:
-    """One message a run, whichever of its processes comes first."""
+def _send_once(lake: Lake, intent: Intent, message: Message | None) -> None:
+    """Send the message, unless a process of the same run has sent one already."""
     urls = os.environ.get(ALERT_URLS)
     if not urls or message is None:
         return
@@ -60,7 +67,7 @@ def _tell(lake: Lake, intent: Intent, message: Message | None) -> None:
     except FileExistsError:
         return
     except OSError:
-        # a lake that cannot be written is the first thing to tell
+        # a lake that cannot be written is itself a reason for an alert
         pass
     send(urls, message)
 
@@ -69,7 +76,7 @@ def _write_metrics(lake: Lake, summary: history.Summary | None, as_of: datetime)
     path = config.metrics().textfile
     if not path:
         return
-    # a run that needs neither this nor the report does not wait for them to be loaded
+    # imported here, because importing takes time and most runs write no metrics; the report below likewise
     from pipeline.observe.metrics import write_metrics
 
     try:
@@ -84,7 +91,7 @@ def _write_report(run: Run) -> None:
     try:
         if installed():
             write_report(run)
-    # whatever a page about the lake meets in it, the run has ended well or badly by itself
+    # no error of the report may change the result of the run
     except Exception as error:  # noqa: BLE001
         emit("report_failed", level=logging.WARNING, reason=one_line(error))
 

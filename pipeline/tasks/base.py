@@ -1,4 +1,4 @@
-"""What all tasks share: the run's intent, the lake and the engine, as plain values for the stages."""
+"""What all tasks share: common parameters, and the run's intent, lake and engine as plain values for the stages."""
 
 import os
 from collections.abc import Iterable
@@ -25,15 +25,18 @@ from pipeline.tasks.start import now, started_at
 from pipeline.tasks.status import show_failures, watch
 from pipeline.tasks.targets import PartitionTarget
 
-# from luigid's visualizer
+# luigid's visualizer does not show these parameters
 HIDDEN = ParameterVisibility.HIDDEN
 
 
 class LakeTask(luigi.Task):
-    """A task of the lake. `stamp` is what the run is as of; it is part of the id, so that two runs never merge."""
+    """A task of the lake. `stamp` is the run's as_of, naive UTC.
+
+    `stamp` is part of the task's id. Without it, luigid would take equal tasks of two runs for one task.
+    """
 
     stamp = StampParameter(
-        positional=False, visibility=HIDDEN, description="internal: when the run is as of; set [run] as_of instead"
+        positional=False, visibility=HIDDEN, description="internal: the as_of of the run; set [run] as_of instead"
     )
     force = luigi.BoolParameter(positional=False, description="extract the chosen dates again and rebuild them")
     reprocess = luigi.BoolParameter(
@@ -54,27 +57,29 @@ class LakeTask(luigi.Task):
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # what RunAll clones has the settings that RunAll has read
+        # only RunAll sets keep_going, and RunAll has checked the settings before it clones a task
         if not kwargs.get("keep_going"):
             config.validate()
             warn_of_no_file()
             require_luigid()
         super().__init__(*args, **kwargs)
         if self.force and self.reprocess:
-            raise BadSetting("--force with --reprocess: expected one; --force asks the source, --reprocess does not")
+            raise BadSetting(
+                "--force with --reprocess: expected only one; --force asks the source again, --reprocess does not"
+            )
 
     @classmethod
     @cache
     def get_params(cls) -> Any:
-        """luigi's own, remembered: it walks dir() at every call.
+        """Luigi's own method, cached, because it walks dir() at every call.
 
-        Luigi asks for them before it reads its command line and before it makes a task: so the run starts here.
+        Luigi calls it before it reads its command line and before it makes a task. So the run's start is taken here.
         """
         started_at()
         return super().get_params()
 
     def to_str_params(self, only_significant: bool = False, only_public: bool = False) -> Any:
-        """luigi's own, but for `only_public`, with which luigi makes the task's id: what is hidden is part of it."""
+        """Luigi's own method, which ignores `only_public`: so hidden parameters are part of the task's id, too."""
         return super().to_str_params(only_significant=only_significant)
 
     @cached_property
@@ -94,11 +99,11 @@ class LakeTask(luigi.Task):
 
     @property
     def this_run(self) -> Run:
-        """The run that the task is part of, as the stages want it."""
+        """The run of this task, as the stages take it."""
         return Run(open_lake(), self.intent, open_engine)
 
     def come_through(self, stage: Stage, dates: list[str]) -> list[str]:
-        """The dates that have not failed in this run so far: a task for another one would do nothing, and look done."""
+        """The dates that have not failed in this run. A task for a failed date would do nothing and count as done."""
         lake, intent = open_lake(), self.intent
         if not lake.files.has(intent.failures):
             return dates
@@ -109,12 +114,12 @@ class LakeTask(luigi.Task):
         return self.error_text(exception)
 
     def error_text(self, exception: BaseException) -> Any:
-        """What the scheduler shows of a failure."""
+        """The text that the scheduler shows for a failure: a PipelineError has no traceback in it."""
         return str(exception) if isinstance(exception, PipelineError) else super().on_failure(exception)
 
 
 class PartitionTask(LakeTask):
-    """A task of one date or several: it builds those that are incomplete, in one pass."""
+    """A task of one or several dates. It builds all incomplete ones in one run()."""
 
     date = DatesParameter()
     stage: Stage
@@ -133,11 +138,11 @@ class PartitionTask(LakeTask):
         show_failures(self, self.failures())
 
     def build(self) -> None:
-        """Publish the stage of each date that is not complete. Failures are noted (keep_going) or raised at the end."""
+        """Publish the stage of each incomplete date. Failures are noted (with keep_going) or raised at the end."""
         raise NotImplementedError
 
     def failures(self) -> dict[str, str]:
-        """The dates that have failed in this run, here or before, and why."""
+        """The task's dates that have failed in this run, at this stage or an earlier one, with their error text."""
         lake, found = open_lake(), {}
         for date in self.date:
             error = why_failed(lake, self.stage, date, self.intent)
@@ -148,7 +153,7 @@ class PartitionTask(LakeTask):
     def output(self) -> list[PartitionTarget]:
         lake, intent = open_lake(), self.intent
         if not lake.files.has(intent.failures):
-            # while nothing has failed, no date has to be looked up among what has
+            # without any failure in the run, a target need not look for failures of its date
             intent = replace(intent, keep_going=False)
         return [PartitionTarget(lake, self.stage, date, intent, is_part=self.keep_going) for date in self.date]
 
@@ -158,7 +163,7 @@ class PartitionTask(LakeTask):
 
     @classmethod
     def bulk_complete(cls, parameter_tuples: Any) -> list[Any]:
-        """Of bare dates, those that are complete: so luigi's RangeDaily asks the targets."""
+        """The complete ones of some bare dates. Without this method luigi's RangeDaily would only list files."""
         task: Any = cls
         return [value for value in parameter_tuples if task(date=value).complete()]
 
@@ -168,18 +173,19 @@ LakeTask.event_handler(luigi.Event.START)(watch)
 
 @cache
 def import_once() -> None:
-    """Import what building takes. Luigi asks for the dependencies of what is incomplete before it forks.
+    """Import the libraries that building needs. Call it in deps(), which luigi calls before it forks.
 
-    With several workers each task runs in a fork of its own, and would else import the same again: 0.35 s a task.
+    With several workers each task runs in a fork of its own. Without this, each fork imports them again: 0.35 s a task.
     """
     load_libraries()
     open_source()
 
 
 def refuse_if_done_later(dates: Iterable[str], intent: Intent) -> None:
-    """Raises BadSetting if a clock that is behind would make --force or --reprocess do nothing.
+    """Raises BadSetting if a run with a later as_of has made one of the dates: --force or --reprocess would skip it.
 
-    What another run made meanwhile, after this one began, is as good.
+    The reason is a wrong [run] as_of or a wrong clock. Without [run] as_of, a run that started after this one is no
+    reason: its result is new enough.
     """
     later = done_later(open_lake(), dates, intent)
     as_of = config.run().as_of
@@ -190,24 +196,24 @@ def refuse_if_done_later(dates: Iterable[str], intent: Intent) -> None:
     mend = "remove [run] as_of, or set a later one"
     if as_of is None:
         mend = (
-            "set this host's clock right; if it was ahead when that run was made, delete "
+            "set this host's clock right; if the clock was ahead during that run, delete "
             f"{RAW_STAGE.manifest_at(date)} and run RunAll without {flag}"
         )
     raise BadSetting(
-        f"{flag}: date={date} was made by a run as of {stamp}, later than this one as of {intent.stamp}, so nothing "
-        f"would be done; expected a later as_of; {mend}"
+        f"{flag}: date={date} was made by a run as of {stamp}; this run is as of {intent.stamp}, so it would skip the "
+        f"date; expected a later as_of; {mend}"
     )
 
 
 def open_lake() -> Lake:
-    """The lake of [storage]."""
+    """The lake that [storage] names."""
     settings = config.storage()
     root = Path(os.path.abspath(settings.root))
     return Lake(root, settings.lock_timeout_seconds, settings.fsync, settings.undated_days)
 
 
 def open_engine(temp_directory: str | None = None) -> Engine:
-    """An engine as [engine] says; close it after use. It spills to the lake's .staging, or to another folder."""
+    """An engine with the settings of [engine]; the caller closes it. It spills to temp_directory, else to .staging."""
     settings = config.engine()
     return Engine(
         memory_limit=settings.memory_limit,

@@ -1,4 +1,4 @@
-"""SeedDims, and init_database for people."""
+"""The task SeedDims, and init_database, which people may call from Python."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ from pipeline.events import emit
 from pipeline.stages.seed import Csv, Sources, seed, seeded
 from pipeline.stages.seed import init_database as seed_empty
 from pipeline.tasks.base import LakeTask, import_once, open_engine, open_lake
-from pipeline.tasks.status import tell
+from pipeline.tasks.status import show_status
 
 FAILURE = "dimensions"
 
@@ -33,7 +33,7 @@ def warehouse_path() -> str:
 
 
 class DimensionsTarget(luigi.Target):
-    """dim_user and dim_product, made from the CSVs as they are; with keep_going, also when making them failed."""
+    """dim_user and dim_product, up to date with their CSVs. With keep_going, dimensions that failed count as done."""
 
     def __init__(self, task: "SeedDims") -> None:
         self.task = task
@@ -61,7 +61,7 @@ class SeedDims(LakeTask):
         return f"{self.intent.failures}/{FAILURE}.json"
 
     def errors(self) -> list[PipelineError]:
-        """Why the dimensions could not be made in this run, if it keeps going."""
+        """The error of the dimensions in this run; empty if they did not fail, or without keep_going."""
         failed = open_lake().files.read(self.failure())
         return [RunFailed(failed["error"])] if failed else []
 
@@ -75,7 +75,7 @@ class SeedDims(LakeTask):
             emit("dimensions_failed", level=logging.ERROR, error=str(error))
             with lake.work.locked():
                 lake.files.write(self.failure(), {"stage": FAILURE, "error": str(error)})
-            tell(self, f"failed: {error}")
+            show_status(self, f"failed: {error}")
 
 
 def init_database(path: str) -> None:

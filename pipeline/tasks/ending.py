@@ -1,4 +1,4 @@
-"""What the end of a run is told that only the settings and the process know."""
+"""Makes the Ending of a run: the stages read neither settings nor a clock, so the task hands them over."""
 
 from pipeline import config
 from pipeline.errors import PipelineError
@@ -11,7 +11,7 @@ from pipeline.tasks.start import seconds_since_start
 
 
 def ending(dates: list[str], options: Options, source: Source, errors: list[PipelineError], *, asked: bool) -> Ending:
-    """The end of a run over these dates; `asked`: whether it asked the source."""
+    """The Ending of a run over these dates. `asked` is false if the run did not ask the source."""
     return Ending(
         dates=dates,
         warehouse=warehouse_path(),
@@ -25,6 +25,6 @@ def ending(dates: list[str], options: Options, source: Source, errors: list[Pipe
 
 
 def limits() -> Limits:
-    """When a field is told to people, as [health] says."""
+    """The limits of [health], beyond which a field is reported."""
     settings = config.health()
     return Limits(settings.max_unreadable_share, settings.max_absent_share, settings.min_records)

@@ -1,4 +1,4 @@
-"""The parameters of the tasks: dates, and the moment a run is as of."""
+"""The parameter types of the tasks: dates, and the as_of of a run."""
 
 from datetime import date, datetime
 from typing import Any
@@ -14,7 +14,7 @@ DATES_EXPECTED = "a date in 1970 to 2199 such as 2025-01-15, a range 2025-01-15.
 
 
 class DatesParameter(Setting):
-    """One date or several; the value is always a sorted tuple of ISO dates without repeats."""
+    """One date or several. The value is always a sorted tuple of distinct ISO dates. Raises BadSetting."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(parse_dates, DATES_EXPECTED, description=DATES_EXPECTED, **kwargs)
@@ -33,11 +33,11 @@ class DatesParameter(Setting):
         return fold_dates(x)
 
     def next_in_enumeration(self, value: Dates) -> None:
-        """Tuples are not enumerated: luigi's summary would otherwise try to."""
+        """Always None. Luigi's execution summary calls it to find ranges, and fails on tuples without it."""
 
 
 class StampParameter(Instant):
-    """When a run is as of: [run] as_of, or when the process started the run."""
+    """The as_of of a run, naive UTC: [run] as_of, or else the start of the run. Raises BadSetting for a future one."""
 
     def has_task_value(self, task_name: str, param_name: str) -> bool:
         return True
@@ -45,5 +45,5 @@ class StampParameter(Instant):
     def task_value(self, task_name: str, param_name: str) -> datetime:
         as_of = run().as_of
         if as_of is not None and as_of > started_at():
-            raise BadSetting(f"[run] as_of = {as_of.isoformat()}Z: expected a time that has passed")
+            raise BadSetting(f"[run] as_of = {as_of.isoformat()}Z: expected a time in the past")
         return as_of or started_at()

@@ -1,4 +1,4 @@
-"""The tasks of a date: fetch, normalize, write."""
+"""The tasks that have a date: FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from pipeline.tasks.source import open_source
 
 
 class FetchOrders(PartitionTask):
-    """`raw`: the date's orders as the source gives them, one record a line."""
+    """`raw`: the date's records as the source gives them, one record a line."""
 
     stage = RAW_STAGE
 
@@ -20,7 +20,7 @@ class FetchOrders(PartitionTask):
 
 
 class NormalizeOrders(PartitionTask):
-    """`orders` and `items`: typed, judged and deduplicated; what is discarded goes to quarantine."""
+    """`orders` and `items`: the date's records, typed and deduplicated. Discarded records go to quarantine."""
 
     stage = NORMALIZED_STAGE
 

@@ -21,7 +21,7 @@ from pipeline.tasks.targets import SummaryTarget
 
 
 class RunAll(LakeTask):
-    """Every date that meets [since, until), whole, through all layers; then views, checks and the run's summary."""
+    """Builds every date that meets [since, until), as a whole date, in all layers; then views, checks and summary."""
 
     since = Instant(
         default=None,
@@ -64,7 +64,7 @@ class RunAll(LakeTask):
         return task
 
     def _announce(self) -> None:
-        """Once a run: luigi asks for what is required before it forks, and starts run() again after each yield."""
+        """Announce the start, once a run. Luigi calls requires() before it forks and starts run() after each yield."""
         if not self._announced:
             announce_start(self.this_run, shown(self.since), shown(self.changed_since))
             self._announced = True

@@ -1,4 +1,4 @@
-"""The luigid that a run needs, unless it has a scheduler of its own."""
+"""Checks that luigid answers, for a run that needs it. A run with a local scheduler needs none."""
 
 import json
 import urllib.error
@@ -13,30 +13,31 @@ from pipeline.errors import NoScheduler
 
 TIMEOUT_SECONDS = 5
 SLOW = f"no answer within {TIMEOUT_SECONDS} s"
+NO_LUIGID = "another program than luigid answers"
 
 
 def address() -> str:
-    """Where runs look for a luigid, without a slash at the end."""
+    """The address of luigid by luigi's settings, without a slash at the end."""
     settings = core()
     url: str = settings.scheduler_url or f"http://{settings.scheduler_host}:{settings.scheduler_port}"
     return url.rstrip("/")
 
 
 def speaks_http(url: str) -> bool:
-    """Whether a luigid at this address can be asked; luigi knows sockets of Unix, too."""
+    """Whether the address is one of HTTP. Luigi accepts Unix sockets, too, which this module does not check."""
     return url.startswith(("http://", "https://"))
 
 
 def fault(url: str) -> str | None:
-    """What is wrong with a luigid; None when it answers. It is only asked for what runs, once, for TIMEOUT_SECONDS."""
+    """What is wrong with the luigid at `url`; None when it answers. Sends one request: the list of running tasks."""
     asked = quote(json.dumps({"status": "RUNNING", "upstream_status": ""}))
     try:
         with urllib.request.urlopen(f"{url}/api/task_list?data={asked}", timeout=TIMEOUT_SECONDS) as answer:
-            return None if "response" in json.load(answer) else "what answers is no luigid"
+            return None if "response" in json.load(answer) else NO_LUIGID
     except urllib.error.HTTPError as error:
-        return f"what answers is no luigid (status {error.code})"
+        return f"{NO_LUIGID} (status {error.code})"
     except ValueError:
-        return "what answers is no luigid"
+        return NO_LUIGID
     except TimeoutError:
         return SLOW
     except OSError as error:
@@ -45,9 +46,9 @@ def fault(url: str) -> str | None:
 
 @cache
 def require_luigid() -> None:
-    """Raises NoScheduler if luigi's command line leads to a luigid that is not there; luigi itself tries for minutes.
+    """Raises NoScheduler if luigi's command line needs a luigid that does not answer. Luigi itself tries for minutes.
 
-    A luigid that is there but slow is left to luigi. What a program builds with luigi.build is none of ours.
+    A luigid that answers too slowly is no error here: luigi goes on trying. Tasks of luigi.build are not checked.
     """
     if CmdlineParser.get_instance() is None or core().local_scheduler:
         return

@@ -1,4 +1,4 @@
-"""The source of orders that luigi.cfg names, and the dates that a run takes from it."""
+"""The source of orders that luigi.cfg names, and the dates of a run."""
 
 from datetime import datetime
 from typing import Any
@@ -20,9 +20,9 @@ _read_changes = msgspec.json.Decoder(Changed).decode
 
 
 def open_source() -> Source:
-    """The dump, or the API, that [orders_api] url names. Nothing is read or asked yet.
+    """The dump or the API that [orders_api] url names. Opening it reads no file and sends no request.
 
-    A run imports the one kind of source that it has.
+    Only the package of this kind of source is imported, since imports take time.
     """
     section: Any = config.orders_api()
     settings, fields = config.api(section), config.field_map(section.preset)
@@ -36,14 +36,15 @@ def open_source() -> Source:
 
 
 def shown(instant: Any) -> str | None:
-    """An instant as people write it."""
+    """An instant in ISO 8601 with Z; another value, such as `auto` or None, as it is."""
     return instant.isoformat() + "Z" if isinstance(instant, datetime) else instant
 
 
 def dates_of(task: Any, source: Source, *, writes: bool = True) -> list[str]:
-    """The dates of a RunAll: of the source and of all layers, within its range; with changed_since only some of them.
+    """The dates of a RunAll within its range: those of the source and of all layers of the lake.
 
-    Raises BadSetting, and what the source raises.
+    With changed_since: only the dates of changed orders, and landed dates that are incomplete. Without `writes`,
+    nothing is written and changed_since is ignored. Raises BadSetting and the errors of the source.
     """
     asked, lake = Range(task.since, task.end), task.this_run.lake
     changed = _changed(task, source, asked) if writes else None
@@ -54,7 +55,10 @@ def dates_of(task: Any, source: Source, *, writes: bool = True) -> list[str]:
 
 
 def _changed(task: Any, source: Source, asked: Range) -> list[str] | None:
-    """The dates of --changed-since, found once a run, since luigi starts RunAll again and again; None without it."""
+    """The dates of --changed-since; None without that option.
+
+    They are found once a run and kept in changed.json, since luigi starts RunAll again after each yield.
+    """
     if task.changed_since is None:
         return None
     lake = task.this_run.lake
@@ -71,14 +75,14 @@ def _changed(task: Any, source: Source, asked: Range) -> list[str] | None:
 
 
 def settle_changes(task: Any) -> None:
-    """Have `auto` go on from this run, now that all of it is published, if it may."""
+    """Let the next `--changed-since auto` start from this run, if it may. Call it after all is published."""
     found = known_changes(task)
     if found is not None and found.moves_on:
         move_on(task.this_run)
 
 
 def options_of(task: Any) -> Options:
-    """What a RunAll was asked for, for its summary."""
+    """The options of a RunAll, for its summary."""
     return Options(
         since=shown(task.since),
         until=shown(task.end),
@@ -90,14 +94,14 @@ def options_of(task: Any) -> Options:
 
 
 def _incomplete(task: Any) -> set[str]:
-    """The landed dates that are not complete anyway."""
+    """The landed dates whose normalized partition is not complete, whether or not their orders changed."""
     run = task.this_run
     landed = [date for date in run.lake.partitions("raw") if date != UNDATED]
     return {date for date in landed if missing(run.lake, NORMALIZED_STAGE, date, run.intent)}
 
 
 def _moves_on(task: Any, since: datetime | None) -> bool:
-    """Whether `auto` may go on from this run: it looks at all dates, and from no later than `auto` would."""
+    """Whether the next `auto` may start from this run: it covers all dates, and looks back as far as `auto` would."""
     if task.since is not None or task.until is not None:
         return False
     behind = start_of(task.this_run, AUTO, config.api(config.orders_api()).overlap_minutes)
@@ -105,7 +109,7 @@ def _moves_on(task: Any, since: datetime | None) -> bool:
 
 
 def known_changes(task: Any) -> Changed | None:
-    """What --changed-since found in a run; None without it, and before it is found."""
+    """What --changed-since found in this run; None without that option, or if the run has not looked yet."""
     found: Changed | None = task.this_run.lake.files.read_as(_changed_name(task.stamp), _read_changes)
     return found
 

@@ -1,4 +1,4 @@
-"""The start of a run in this process: its moment, its log and its memory. Importing the package does none of it."""
+"""The start of a run in this process: its time, its log and its memory pool. Importing the package starts nothing."""
 
 from datetime import UTC, datetime
 from functools import cache
@@ -14,7 +14,7 @@ def now() -> datetime:
 
 @cache
 def started_at() -> datetime:
-    """When a run started in this process, or in the one that forked it; the first call is that moment."""
+    """When the run started, naive UTC. The first call starts it; a forked process keeps the time of its parent."""
     moment = now()
     configure_logging()
     use_system_memory()
@@ -22,5 +22,4 @@ def started_at() -> datetime:
 
 
 def seconds_since_start() -> float:
-    """How long the run has taken so far."""
     return (now() - started_at()).total_seconds()

@@ -1,4 +1,4 @@
-"""What tasks make, as luigi targets: a partition, whole and fresh for this run, and a run's summary."""
+"""The luigi targets of the tasks: one stage of one date, and the summary of a run."""
 
 from datetime import datetime
 
@@ -10,10 +10,10 @@ from pipeline.observe.history import Summary, summary, summary_name
 
 
 class PartitionTarget(luigi.Target):
-    """One stage of one date. As part of a run, it is there although an order may be in two curated partitions.
+    """One stage of one date, complete for this run.
 
-    Whoever else writes a curated partition has to write those first; RunAll curates what is stale itself, after its
-    tasks, whether or not some of them failed.
+    A curated target does not exist while the lake has stale curated partitions, since an order may be in two of them.
+    A task of RunAll (`is_part`) is exempt: RunAll itself curates stale partitions after its tasks.
     """
 
     def __init__(self, lake: Lake, stage: Stage, date: str, intent: Intent, *, is_part: bool) -> None:
@@ -30,13 +30,13 @@ class PartitionTarget(luigi.Target):
 
 
 class SummaryTarget(luigi.Target):
-    """The summary of a run without errors: a run that failed is not complete, so it can be repeated."""
+    """The summary of a run. It exists only without errors, so a run that failed can be repeated."""
 
     def __init__(self, lake: Lake, as_of: datetime) -> None:
         self.lake, self.name = lake, summary_name(as_of)
 
     def read(self) -> Summary | None:
-        """The summary, with or without errors; None when there is none."""
+        """The summary, even with errors; None if the run has written none."""
         return summary(self.lake, self.name)
 
     def exists(self) -> bool:

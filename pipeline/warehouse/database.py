@@ -1,7 +1,7 @@
-"""warehouse.db: the tables users and products, and views over the lake. Built beside and replaced, never changed.
+"""warehouse.db: the tables users and products, and views over the lake. A change replaces the whole file.
 
-DuckDB lets one process write a file that nobody else has open. So that an analyst's open shell never blocks a run, a
-change is made to a copy, which then takes the file's place; the shell goes on with the old one until it reconnects.
+DuckDB can write a file only if no other process has it open. An analyst's open shell must not block a run. So a change
+is made to a copy, and the copy replaces the file. The open shell reads the old file until it reconnects.
 """
 
 import glob
@@ -25,21 +25,21 @@ TABLES = {
 }
 DIMENSION_TABLES = {DIM_USER: "users", DIM_PRODUCT: "products"}
 VIEWS: tuple[Table, ...] = (FACT_ORDER, ORDER_ITEMS, ORDERS, DIM_USER, DIM_PRODUCT)
-# the oldest one that DuckDB 2 writes; every DuckDB from 1.0 on reads it
+# the oldest version that DuckDB 2 can write; DuckDB 1.0 and later can read it
 STORAGE_VERSION = "v1.0.0"
 
 
 @contextmanager
 def rebuilt(path: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to a copy of the warehouse at path, with its tables; it takes the file's place unless you raise.
+    """A connection to a copy of the warehouse at path. The copy replaces the file, unless the `with` block raises.
 
-    All of it is one transaction. Raises UnusableWarehouse when the file is no DuckDB database, or its folder cannot be
-    written.
+    The block is one transaction. The copy has the tables users and products, even if the file lacks them or does not
+    exist. Raises UnusableWarehouse if the file is no DuckDB database or its folder cannot be written.
     """
     building = _building(path)
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        # a log that a killed build has left would be replayed into this one
+        # DuckDB would replay the log of a killed build into this build
         _remove_leftovers(path)
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
@@ -49,13 +49,13 @@ def rebuilt(path: str) -> Iterator[duckdb.DuckDBPyConnection]:
                 execute_all(connection, _comments("TABLE", name, table))
             yield connection
             connection.commit()
-            # what closing raises is not told
+            # written here, because DuckDB does not report errors of writing when it closes the file
             connection.execute("CHECKPOINT warehouse")
         os.replace(building, path)
     except (OSError, duckdb.Error) as error:
         raise UnusableWarehouse(
-            f"[warehouse] path = {path}: {str(error).splitlines()[0]}; expected a DuckDB file in a folder that can be "
-            "written; delete the file if it is damaged: it is made anew from the CSVs and the lake"
+            f"[warehouse] path = {path}: {str(error).splitlines()[0]}; expected a DuckDB file in a writable folder; "
+            "if the file is damaged, delete it: the next run makes it anew from the CSVs and the lake"
         ) from error
     finally:
         with suppress(OSError):
@@ -63,11 +63,11 @@ def rebuilt(path: str) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _begin_copy(connection: duckdb.DuckDBPyConnection, path: str) -> None:
-    """Begin a transaction in a new file that has all of the file at path, whatever people have made in it."""
+    """Begin a transaction in a new file with everything from the file at path, also tables that people have made."""
     if not os.path.exists(path):
         _begin(connection, path, STORAGE_VERSION)
         return
-    # DuckDB does not open a file that a shell may write
+    # a copy, because DuckDB does not open a file that another process has open for writing
     old = f"{_building(path)}.old"
     shutil.copyfile(path, old)
     connection.execute(f"ATTACH {_quoted(old)} AS old (READ_ONLY)")
@@ -75,7 +75,7 @@ def _begin_copy(connection: duckdb.DuckDBPyConnection, path: str) -> None:
         _begin(connection, path, STORAGE_VERSION)
         connection.execute("COPY FROM DATABASE old TO warehouse")
     except duckdb.InvalidInputException:
-        # a table of other people's has a type that the oldest storage does not know, such as VARIANT
+        # a table that people have made has a type that STORAGE_VERSION does not know, such as VARIANT
         connection.rollback()
         connection.execute("USE memory")
         connection.execute("DETACH warehouse")
@@ -91,9 +91,9 @@ def _begin(connection: duckdb.DuckDBPyConnection, path: str, version: str) -> No
 
 
 def leftovers(path: str) -> list[str]:
-    """The files and folders of a build of the warehouse at path, sorted; unless one is at work, it was cut off.
+    """The files and folders of a build of the warehouse at path, sorted. If no build is running, one was killed.
 
-    DuckDB names what it adds after the file that it builds: .wal, .wal.checkpoint and the folder .tmp, among others.
+    DuckDB adds files that are named after the file it builds, such as .wal, .wal.checkpoint and the folder .tmp.
     """
     building = _building(path)
     return sorted(name for name in (building, *glob.glob(f"{glob.escape(building)}.*")) if os.path.lexists(name))
@@ -112,7 +112,10 @@ def _remove_leftovers(path: str) -> None:
 
 
 def refused_views(path: str, root: str) -> dict[str, str]:
-    """Which views do not answer over the lake at root, and why, asked read-only. Raises UnusableWarehouse."""
+    """The views that cannot be queried, or that read another lake than `root`, with the reason, by name.
+
+    Opens the file read-only. Raises UnusableWarehouse.
+    """
     try:
         with duckdb.connect(path, read_only=True) as connection:
             refusals = {table.name: _refusal(connection, table, root) for table in VIEWS}
@@ -123,13 +126,13 @@ def refused_views(path: str, root: str) -> dict[str, str]:
 
 def _refusal(connection: duckdb.DuckDBPyConnection, table: Table, root: str) -> str | None:
     try:
-        # binding is enough: it opens the first of the files
+        # no rows are needed: binding the query opens the first file
         connection.execute(f"SELECT {', '.join(table.schema.names)} FROM {table.name} LIMIT 0")
     except duckdb.Error as error:
         return str(error).splitlines()[0]
     row = connection.execute("SELECT sql FROM duckdb_views() WHERE view_name = ?", [table.name]).fetchone()
     reads = row[0] if row else ""
-    return "it reads another lake" if "read_parquet" in reads and literal(root) not in reads else None
+    return "the view reads another lake" if "read_parquet" in reads and literal(root) not in reads else None
 
 
 def delete_user(connection: duckdb.DuckDBPyConnection, user_id: str) -> None:
@@ -137,7 +140,7 @@ def delete_user(connection: duckdb.DuckDBPyConnection, user_id: str) -> None:
 
 
 def upsert(connection: duckdb.DuckDBPyConnection, table: Table, rows: pa.Table) -> pa.Table:
-    """Insert or replace the dimension's rows by key, delete nothing; all rows of the table, ordered by key."""
+    """Insert or replace the dimension's rows by key; no row is deleted. Returns all rows of the table, by key."""
     name, columns = DIMENSION_TABLES[table], ", ".join(table.schema.names)
     connection.register("arriving", rows)
     connection.execute(f"INSERT OR REPLACE INTO {name} ({columns}) SELECT {columns} FROM arriving")
@@ -150,10 +153,10 @@ def is_empty(connection: duckdb.DuckDBPyConnection, table: Table) -> bool:
 
 
 def view_definitions(root: str, present: set[str]) -> list[str]:
-    """Statements that create the views over the lake at root, an absolute path, so that they work from any folder.
+    """Statements that create the views over the lake at `root`, an absolute path: so they work from any folder.
 
-    DuckDB binds no parameter in a view, so the path is put in as a quoted literal. A view over files that are not
-    there cannot be created: tables not present get a view of the same columns without rows.
+    DuckDB binds no parameters in a view, so the path is a quoted literal. A view over files that do not exist cannot be
+    created. So a table that is not `present` gets a view with the same columns and no rows.
     """
     quoted, statements = literal(root), []
     for table in VIEWS:
@@ -170,7 +173,7 @@ def execute_all(connection: duckdb.DuckDBPyConnection, statements: list[str]) ->
 
 
 def _comments(kind: str, name: str, table: Table) -> list[str]:
-    """Statements that say what the rows and the columns of a table or a view are, for whoever browses the database."""
+    """Statements that add the grain and the meaning of each column as comments, for people who browse the database."""
     columns = [f"COMMENT ON COLUMN {name}.{column} IS {_quoted(COLUMNS[column])}" for column in table.schema.names]
     return [f"COMMENT ON {kind} {name} IS {_quoted(table.grain)}", *columns]
 

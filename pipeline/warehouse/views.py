@@ -1,4 +1,4 @@
-"""Keeps the views of warehouse.db over the lake, and leaves the file alone when they are what they should be."""
+"""Keeps the views of warehouse.db up to date with the lake. If they are, the file is not touched."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ STATE = "curated/_warehouse.json"
 
 
 def refresh_views(lake: Lake, warehouse: str) -> None:
-    """Create the views unless this very file has them already. Call it under the lake's lock."""
+    """Create the views, unless this file has them already. Call it under the lake's lock. Raises UnusableWarehouse."""
     definitions = view_definitions(str(lake.root), _present(lake))
     digest = _digest(definitions)
     if lake.files.read(STATE) == {"views": digest, "file": _identity(warehouse)}:
@@ -25,7 +25,7 @@ def refresh_views(lake: Lake, warehouse: str) -> None:
 
 
 def are_outdated(lake: Lake) -> bool:
-    """Whether the views were last created when the lake had other tables, by other SQL, or never."""
+    """Whether the views have to be created: they never were, or the lake's tables or the SQL have changed since."""
     definitions = view_definitions(str(lake.root), _present(lake))
     return (lake.files.read(STATE) or {}).get("views") != _digest(definitions)
 

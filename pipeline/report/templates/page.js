@@ -11,7 +11,7 @@ const STATES = {
   skipped: "complete, skipped", absent: "no partition",
 };
 
-// rows out of columns
+// turns columns into rows
 function rowsOf(name) {
   const columns = data.rows[name];
   const names = Object.keys(columns);
@@ -37,7 +37,7 @@ function seconds(value) {
   return value < 60 ? `${value.toFixed(1)} s` : `${Math.floor(value / 60)} min ${Math.round(value % 60)} s`;
 }
 
-// a square for each day of the years, and a row that parts two years
+// one square for each day of the years; an empty row separates two years
 function calendar() {
   const known = new Map(rowsOf("calendar").map((row) => [row.date, row]));
   const years = [...known.keys()].map((date) => Number(date.slice(0, 4)));
@@ -49,7 +49,7 @@ function calendar() {
       const date = new Date(start + day * DAY).toISOString().slice(0, 10);
       const row = known.get(date) || { date, state: "outside" };
       const place = { week: Math.floor((day + shift) / 7), row: year * 10 + ((day + shift) % 7) };
-      rows.push({ ...row, ...place, told: STATES[row.state] || "" });
+      rows.push({ ...row, ...place, state_text: STATES[row.state] || "" });
     }
     if (year < Math.max(...years)) rows.push({ week: 0, row: year * 10 + 7, state: null });
   }
@@ -60,7 +60,8 @@ function perDate(name) {
   return rowsOf(name).map((row) => ({ ...row, t: Date.parse(row.date) }));
 }
 
-// skus are a list of the top ones, not parts of a whole; two names may read the same on an axis; invisible characters keep them apart
+// The skus are a list of the top ones, so the row of all others is left out. Two names may be equal; invisible
+// characters make their labels differ, since equal labels would share one bar.
 function sales(facet) {
   return rowsOf("sales").filter((row) => row.facet === facet && !(facet === "sku" && row.rest))
     .map((row) => ({
@@ -140,17 +141,17 @@ async function draw(name) {
   chart.datasets = { ...chart.datasets, rows: rows[name] };
   chart.config = config();
   if (views.has(name)) views.get(name).finalize();
-  // ast: without eval, which the page's policy forbids; logLevel: errors only, as an empty range of dates is none
+  // ast: Vega works without eval, which the page's policy forbids; logLevel 1: errors only, no warning for empty ranges
   const tooltip = { theme: dark.matches ? "dark" : "light" };
   const options = { actions: false, renderer: "svg", ast: true, logLevel: 1, tooltip };
   const { view } = await vegaEmbed(element, chart, options);
   views.set(name, view);
-  // what it shows is said by the label around it and by the tables; its parts have no names
+  // hidden from screen readers: its parts have no names, and the label around it and the tables say what it shows
   element.querySelector("svg").setAttribute("aria-hidden", "true");
   if (name === "overview") followZoom(view);
 }
 
-// in a chart's place, where there is nothing to draw
+// shown instead of a chart that has no rows
 function sayNone(element) {
   element.removeAttribute("role");
   element.removeAttribute("aria-label");
@@ -189,7 +190,7 @@ function listen() {
   dark.addEventListener("change", drawAll);
 }
 
-// so few dates need no choice of dates
+// with so few dates there is nothing to choose
 if (end - Math.min(...dates) <= 28 * DAY) {
   for (const part of document.querySelectorAll("#overview, #range")) part.hidden = true;
 }
