@@ -9,6 +9,8 @@ Date = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\d$")]
 # a moment in UTC; it sorts like the instant
 Stamp = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+# an exact DECIMAL with the 4 decimals that money has
+Money = Annotated[str, msgspec.Meta(pattern=r"^-?\d+\.\d{4}$")]
 AnyManifest = TypeVar("AnyManifest", bound="Manifest")
 
 
@@ -81,7 +83,8 @@ class NormalizedCounts(msgspec.Struct):
 class CuratedCounts(msgspec.Struct):
     """Of the orders of a normalized partition: kept, kept by another date, and of the rest those that are excluded.
 
-    `rows` are those of the file.
+    `rows` are those of the file. `amounts` are the sums of the kept orders' amounts by currency, "" for none. Only
+    fact_order has `amounts`, and earlier versions have not written them.
     """
 
     kept: Count = 0
@@ -89,6 +92,7 @@ class CuratedCounts(msgspec.Struct):
     excluded: SomeOrNone = msgspec.UNSET
     resurfaced: Count = 0
     rows: Count = 0
+    amounts: dict[str, Money] | msgspec.UnsetType = msgspec.UNSET
 
 
 class UndatedChanges(msgspec.Struct):

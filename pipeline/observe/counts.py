@@ -47,6 +47,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     # rows of normalized items, and of fact_order
     lines: Count = UNSET
     rows: Count = UNSET
+    # the sums of the kept orders' amounts by currency, "" for none, with 4 decimals
+    amounts: dict[str, str] | UnsetType = UNSET
     currencies: list[str] | UnsetType = UNSET
     # the fields of which not all values were accepted, and the items that are no objects
     fields: dict[str, FieldCounts] | UnsetType = UNSET
