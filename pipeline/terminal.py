@@ -3,8 +3,11 @@
 import io
 import os
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+NO_BREAK = "\u00a0"
 
 
 def printable(text: str | bytes) -> str:
@@ -14,6 +17,20 @@ def printable(text: str | bytes) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def whole(text: str) -> str:
+    """Printable text, such as a command, that wrapped() leaves in one line, so that it can be copied."""
+    return text.replace(" ", NO_BREAK)
+
+
+def wrapped(text: str, width: int, indent: str) -> str:
+    """Printable text in lines of at most `width` characters. `indent` precedes the lines after the first.
+
+    A word that is longer has a line of its own.
+    """
+    lines = textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines).replace(NO_BREAK, " ")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from pipeline.terminal import printing
 
 RANGE = ("since", "until", "force", "reprocess", "allow_shrink")
 ROOT = ("--module", "pipeline", "RunAll")
+SHORT = {"verbose": ["-v"]}
 # beside those of RunAll's parameters that a command has
 CORE = ("workers",)
 # options are long and alike
@@ -29,7 +30,10 @@ def add_parameters(command: argparse.ArgumentParser, *names: str) -> None:
     for name in names:
         is_flag = isinstance(parameters[name], luigi.BoolParameter)
         command.add_argument(
-            _option(name), action="store_true" if is_flag else "store", help=parameters[name].description
+            *SHORT.get(name, []),
+            _option(name),
+            action="store_true" if is_flag else "store",
+            help=parameters[name].description,
         )
 
 

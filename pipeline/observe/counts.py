@@ -109,6 +109,11 @@ class Totals(NamedTuple):
     def discarded(self) -> int:
         return sum(self.reasons.values())
 
+    @property
+    def named_reasons(self) -> str:
+        """The discarded records by reason, for people; empty when there are none."""
+        return ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.items())
+
 
 def totals(counted: Iterable[Counts]) -> Totals:
     """The sums of some partitions' counts; of none they are 0."""
