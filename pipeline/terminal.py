@@ -7,7 +7,8 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-NO_BREAK = "\u00a0"
+# not printable, so no text has it; rich would break a line at a no-break space
+HELD_SPACE = "\ue000"
 
 
 def printable(text: str | bytes) -> str:
@@ -20,8 +21,13 @@ def printable(text: str | bytes) -> str:
 
 
 def whole(text: str) -> str:
-    """Printable text, such as a command, that wrapped() leaves in one line, so that it can be copied."""
-    return text.replace(" ", NO_BREAK)
+    """Printable text, such as a command, that no line is broken in, so that it can be copied; then call unheld()."""
+    return text.replace(" ", HELD_SPACE)
+
+
+def unheld(text: str) -> str:
+    """Text with the spaces that whole() has held together."""
+    return text.replace(HELD_SPACE, " ")
 
 
 def wrapped(text: str, width: int, indent: str) -> str:
@@ -30,7 +36,7 @@ def wrapped(text: str, width: int, indent: str) -> str:
     A word that is longer has a line of its own.
     """
     lines = textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-    return "\n".join(lines).replace(NO_BREAK, " ")
+    return "\n".join(lines)
 
 
 @contextmanager

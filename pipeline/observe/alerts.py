@@ -111,7 +111,7 @@ def _discarding(summary: Summary, rules: Rules) -> list[Finding]:
         return []
     share = f"{built.discarded:,} of {built.extracted:,} records discarded"
     text = (
-        f"{share} ({built.named_reasons}), more than a share of {rules.max_discard_share:g} "
+        f"{share} ({', '.join(built.named_reasons)}), more than a share of {rules.max_discard_share:g} "
         "([alerts] max_discard_share). Look at them: python -m pipeline quarantine"
     )
     return [Finding(share, text)]

@@ -35,7 +35,7 @@ def brief(summary: Summary, found: Sequence[Problem], files: Files) -> list[Line
     """The lines, in which what is to be copied is whole."""
     dates = list(summary.dates.values())
     total = totals([*dates, summary.undated])
-    reasons = f" ({total.named_reasons})" if total.discarded else ""
+    reasons = f" ({', '.join(map(whole, total.named_reasons))})" if total.discarded else ""
     return [
         Line("dates", _dates(dates)),
         Line(

@@ -110,9 +110,9 @@ class Totals(NamedTuple):
         return sum(self.reasons.values())
 
     @property
-    def named_reasons(self) -> str:
-        """The discarded records by reason, for people; empty when there are none."""
-        return ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.items())
+    def named_reasons(self) -> list[str]:
+        """The discarded records by reason, for people."""
+        return [f"{count:,} {reason}" for reason, count in self.reasons.items()]
 
 
 def totals(counted: Iterable[Counts]) -> Totals:

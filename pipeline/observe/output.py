@@ -10,7 +10,7 @@ from pipeline.observe.counts import totals
 from pipeline.observe.history import Summary
 from pipeline.observe.problems import problems
 from pipeline.observe.table import Row, grid, notes, rows
-from pipeline.terminal import printable, printing, wrapped
+from pipeline.terminal import printing, unheld, whole, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +47,7 @@ def show(summary: Summary, path: str, unusual: Sequence[str], wanted: Wanted) ->
             _print(console, f"{line.label:<{LABEL_WIDTH}}{line.text}", LABEL_WIDTH, line.style)
     with printing():
         # what pads the cells of the table is of no use
-        print(*(line.rstrip() for line in captured.get().splitlines()), sep="\n")
+        print(*(line.rstrip() for line in unheld(captured.get()).splitlines()), sep="\n")
 
 
 def _console() -> "Console":
@@ -65,7 +65,7 @@ def _print_table(console: "Console", summary: Summary) -> None:
     is_narrow = console.width < NARROW_BELOW_COLUMNS
     console.print(grid(shown, is_narrow=is_narrow))
     for note in [*(_reasons(shown) if is_narrow else []), *notes(summary)]:
-        _print(console, printable(note))
+        _print(console, note)
     console.print()
 
 
@@ -74,7 +74,7 @@ def _reasons(shown: Sequence[Row]) -> Iterator[str]:
     for label, counted, _ in shown:
         total = totals(counted)
         if total.discarded:
-            yield f"discarded of {label}: {total.named_reasons}"
+            yield f"{label}: discarded {', '.join(map(whole, total.named_reasons))}"
 
 
 def _print(console: "Console", text: str, label: int = 0, style: str = "") -> None:

@@ -10,7 +10,7 @@ from pipeline.contract import NORMALIZED_STAGE, RAW_STAGE, UNDATED_RECORDS
 from pipeline.lake import OPEN
 from pipeline.observe.counts import Asked, Counts, DateSummary, Totals, UndatedSummary, totals
 from pipeline.observe.history import Summary
-from pipeline.terminal import printable
+from pipeline.terminal import printable, whole
 
 if TYPE_CHECKING:
     from rich.table import Table as Grid
@@ -54,7 +54,7 @@ def grid(shown: Sequence[Row], *, is_narrow: bool) -> "Grid":
     table.add_column("what was done")
     for position, (label, total, done) in enumerate(found):
         numbers = [f"{column[position]:,}" for column in figures.values()]
-        why = [] if is_narrow else [total.named_reasons or "0"]
+        why = [] if is_narrow else [", ".join(map(whole, total.named_reasons)) or "0"]
         table.add_row(label, *numbers, *why, Text(printable(done), FAILED_STYLE if done == "failed" else ""))
     return table
 
