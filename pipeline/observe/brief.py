@@ -1,10 +1,10 @@
 """The six lines at the end of a run's output: dates, orders, what was left out, money, problems and files."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from pipeline.observe.counts import DateSummary, totals
+from pipeline.observe.counts import DateSummary, Totals, totals
 from pipeline.observe.history import Summary
 from pipeline.observe.problems import Problem
 from pipeline.terminal import printable, whole
@@ -35,15 +35,16 @@ def brief(summary: Summary, found: Sequence[Problem], files: Files) -> list[Line
     """The lines, in which what is to be copied is whole."""
     dates = list(summary.dates.values())
     total = totals([*dates, summary.undated])
-    reasons = f" ({', '.join(map(whole, total.named_reasons))})" if total.discarded else ""
+    orders = {
+        "extracted": total.extracted,
+        "kept": total.kept,
+        "superseded here": total.superseded_here,
+        "superseded elsewhere": total.superseded_elsewhere,
+    }
     return [
         Line("dates", _dates(dates)),
-        Line(
-            "orders",
-            f"{total.extracted:,} extracted, {total.kept:,} kept, {total.superseded_here:,} superseded here, "
-            f"{total.superseded_elsewhere:,} superseded elsewhere",
-        ),
-        Line("left out", f"{total.discarded:,} discarded{reasons}, {total.excluded:,} excluded"),
+        Line("orders", _listed(orders)),
+        Line("left out", f"{_left_out(total)}, {_listed({'excluded': total.excluded})}"),
         Line("money", _money(dates)),
         *_problems(found),
         Line("files", "; ".join(whole(f"{name} {path}") for name, path in _named(files))),
@@ -52,8 +53,16 @@ def brief(summary: Summary, found: Sequence[Problem], files: Files) -> list[Line
 
 def _dates(dates: Sequence[DateSummary]) -> str:
     kinds = Counter("dropped" if date.dropped and not date.error else date.outcome for date in dates)
-    shown = [*KINDS, *(kind for kind in SELDOM_KINDS if kinds[kind])]
-    return ", ".join(f"{kinds[kind]:,} {kind}" for kind in shown)
+    return _listed({kind: kinds[kind] for kind in (*KINDS, *SELDOM_KINDS) if kinds[kind] or kind in KINDS})
+
+
+def _left_out(total: Totals) -> str:
+    reasons = ", ".join(map(whole, total.named_reasons))
+    return _listed({"discarded": total.discarded}) + (f" ({reasons})" if reasons else "")
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(whole(f"{count:,} {what}") for what, count in counts.items())
 
 
 def _money(dates: Sequence[DateSummary]) -> str:

@@ -25,7 +25,7 @@ class Problem(NamedTuple):
 def problems(summary: Summary, notes: Sequence[str]) -> list[Problem]:
     """The failures first. `notes` say what is unusual about the source."""
     ill = [_of_field(summary, found) for found in summary.health]
-    return [*_failures(summary), *ill, *_differing(summary), *map(Problem, notes)]
+    return [*_failures(summary), *map(Problem, notes), *ill, *_differing(summary)]
 
 
 def again(summary: Summary, dates: Sequence[str], *, force: bool = False) -> str:
@@ -65,10 +65,10 @@ def _of_dates(failed: Mapping[str, str]) -> str:
 
 
 def _of_field(summary: Summary, found: Health) -> Problem:
-    """Discarded records lie in quarantine. A value that cannot be read is null, in an order that can be looked at."""
+    """Discarded records lie in quarantine. A value that cannot be read is null; its order tells what the shop sent."""
     reasons = [reason for reason in summary.built.reasons if reason in REQUIRED.get(found.field, {})]
     if reasons:
-        return Problem(f"{found.text}; look at them", f"{PROGRAM} quarantine --reason {','.join(reasons)}")
+        return Problem(f"{found.text}; the records", f"{PROGRAM} quarantine --reason {','.join(reasons)}")
     for day, counted in summary.dates.items():
         of_field = (counted.fields or {}).get(found.field)
         if counted.built and of_field is not None and of_field.first:
