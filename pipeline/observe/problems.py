@@ -1,5 +1,6 @@
 """The problems of a run: what somebody has to look at, each with the command that comes next."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
@@ -12,6 +13,8 @@ from pipeline.observe.history import Summary
 PROGRAM = "python -m pipeline"
 SHOWN_DATES = 10
 RUN_AGAIN = "run again"
+# the errors of dates that fail alike differ in dates and counts
+NUMBER = re.compile(r"[\d,]+")
 
 
 class Problem(NamedTuple):
@@ -41,7 +44,7 @@ def _failures(summary: Summary) -> list[Problem]:
     """One for the dates that failed alike; then what failed beside dates."""
     alike: dict[str, dict[str, str]] = {}
     for day, error in sorted(summary.failed.items()):
-        alike.setdefault(error.replace(day, ""), {})[day] = error
+        alike.setdefault(NUMBER.sub("", error), {})[day] = error
     of_dates = [_failure(_of_dates(failed), again(summary, list(failed))) for failed in alike.values()]
     others = [error for error in summary.errors if not any(text in error for text in summary.failed.values())]
     # an error that names a command needs no other one
@@ -56,7 +59,7 @@ def _failure(text: str, command: str) -> Problem:
 
 
 def _of_dates(failed: Mapping[str, str]) -> str:
-    """What failed dates have in common. Their errors may be the same but for the date that they name."""
+    """What failed dates have in common. Their errors may be the same but for the numbers in them."""
     error = next(iter(failed.values()))
     dates = fold_dates(failed)
     if len(set(failed.values())) > 1:

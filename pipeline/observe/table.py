@@ -55,7 +55,7 @@ def grid(shown: Sequence[Row], *, is_narrow: bool) -> "Grid":
     for position, (label, total, done) in enumerate(found):
         numbers = [f"{column[position]:,}" for column in figures.values()]
         why = [] if is_narrow else [", ".join(map(whole, total.named_reasons)) or "0"]
-        table.add_row(label, *numbers, *why, Text(printable(done), FAILED_STYLE if done == "failed" else ""))
+        table.add_row(label, *numbers, *why, Text.assemble((printable(done), FAILED_STYLE if done == "failed" else "")))
     return table
 
 
