@@ -478,7 +478,7 @@ def test_a_run_exits_with_zero_shows_its_counts_and_the_next_one_has_nothing_to_
     assert "2025-01-15" in said.out
     assert "built (not landed)" in said.out
     written = lake.written()
-    said = shell("run", "--run-as-of", "2025-01-20T13:00:00+00:00")
+    said = shell("run", "-v", "--run-as-of", "2025-01-20T13:00:00+00:00")
     assert (said.code, said.errors) == (0, [])
     assert "skipped (settled, complete)" in said.out
     assert lake.written() == written

@@ -1,15 +1,8 @@
 """What a run prints at its end: on terminals of 80 and of 120 columns, and where nobody sees colours."""
 
 import datetime as dt
-import fcntl
 import json
-import os
-import pty
-import struct
-import subprocess
-import sys
 import tempfile
-import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +10,14 @@ import duckdb
 import pytest
 from feeds import order
 from lake import LakeUnderTest
+from msgspec import convert
+from terminals import Terminal
 
 from pipeline.observe.brief import Files, brief
+from pipeline.observe.counts import DateSummary
+from pipeline.observe.history import Summary
 from pipeline.observe.problems import Problem
+from pipeline.observe.table import rows
 
 AS_OF, HOUR = dt.datetime(2025, 1, 20, 12), dt.timedelta(hours=1)
 SENT = [
@@ -98,6 +96,19 @@ def test_a_run_of_eight_dates_ends_without_a_table_unless_it_is_asked_for(lake, 
     assert long[13:15] == ["", "dates     0 built, 8 skipped, 0 failed"]
 
 
+def test_of_more_than_31_dates_neighbours_with_which_the_same_was_done_share_a_row():
+    skipped = DateSummary(built={}, error=None, skipped=True, extracted=2)
+    dates = {f"2025-01-{day:02}": skipped for day in range(1, 32)} | {"2025-02-01": skipped, "2025-02-03": skipped}
+    dates["2025-01-20"] = DateSummary(built={"raw": "open"}, error=None, extracted=3)
+    found = rows(Summary(as_of="2025-02-04T00:00:00.000000Z", dates=dates, checks={}, failed={}))
+    assert [(label, len(counted), done) for label, counted, done in found] == [
+        ("2025-01-01..19 (19)", 19, "skipped (settled, complete)"),
+        ("2025-01-20", 1, "asked again (open), unchanged"),
+        ("2025-01-21..31 (11)", 11, "skipped (settled, complete)"),
+        ("2025-02-01..03 (2)", 2, "skipped (settled, complete)"),
+    ]
+
+
 def test_dates_that_fail_alike_are_one_problem_with_the_command_that_runs_them_again(lake, said):
     assert lake.run(SENT, AS_OF), lake.errors
     said()
@@ -131,18 +142,14 @@ def test_records_without_a_date_are_a_problem_with_the_command_that_lists_them(l
 
 def test_of_many_problems_ten_are_shown(lake, said):
     assert lake.run(SENT, AS_OF), lake.errors
-    lines = brief(_summary(lake), [Problem(f"problem {number}") for number in range(1, 13)], Files("runs/x.json"))
+    lines = brief(
+        convert(lake.summary(AS_OF), Summary),
+        [Problem(f"problem {number}") for number in range(1, 13)],
+        Files("runs/x.json"),
+    )
     found = [(line.label, line.text) for line in lines if "problem" in line.label + line.text or not line.label]
     assert found[0] == ("problems", "problem 1")
     assert found[9:] == [("", "problem 10"), ("", "and 2 more: see the summary")]
-
-
-def _summary(lake: LakeUnderTest):
-    from pipeline.observe.history import runs
-    from pipeline.tasks.base import open_lake
-
-    with lake.configured():
-        return next(runs(open_lake()))
 
 
 def test_dropped_and_erased_dates_end_the_same_way(lake, said):
@@ -214,39 +221,6 @@ def test_orders_that_leave_their_date_take_their_money_along(lake, said):
 
 
 # On a terminal
-
-
-class Terminal:
-    """A pseudo terminal of so many columns, on which commands work on a lake in a folder with a short name."""
-
-    def __init__(self, lake: LakeUnderTest) -> None:
-        self.lake = lake
-
-    def __call__(self, columns: int, *words: str, **variables: str) -> str:
-        """What `python -m pipeline` prints, with the lake's folder replaced by one of as many characters."""
-        reader, terminal = pty.openpty()
-        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        known = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline", *self.lake.options(), *words],
-            stdout=terminal,
-            stderr=subprocess.DEVNULL,
-            cwd=self.lake.root.parent,
-            env=known | {"TERM": "xterm-256color"} | variables,
-        )
-        os.close(terminal)
-        shown = b"".join(iter(lambda: _read(reader), b""))
-        process.wait()
-        os.close(reader)
-        return shown.decode().replace("\r\n", "\n").replace(str(self.lake.root.parent), "/srv/orders-lakes")
-
-
-def _read(reader: int) -> bytes:
-    """Linux raises EIO when the other end is closed."""
-    try:
-        return os.read(reader, 1 << 16)
-    except OSError:
-        return b""
 
 
 @pytest.fixture(scope="module")
