@@ -494,6 +494,7 @@ def test_since_chooses_whole_dates_also_through_luigi_and_without_the_word_run(s
         "2025-01-16T13:00:00+01:00",
         "--until",
         "2025-01-16T12:00:00.5Z",
+        "--verbose",
     ]
     assert shell("luigi", *command).code == 0
     assert {str(day): [row[0] for row in rows[::2]] for day, rows in lake.curated("fact_order").items()} == {

@@ -63,6 +63,7 @@ def test_a_run_ends_with_its_table_and_six_lines(lake, said):
     2025-01-16          4     2         1           0           1     4  0                     built (not landed)
     2025-01-17          3     2         0           0           0     4  1 missing_order_id    built (not landed)
     undated             1     0         0           0           0     0  1 invalid_created_at  quarantined
+
     late-arriving dimensions: 0 order(s) with an unknown user, 5 line(s) with an unknown sku; kept
 
     dates     3 built, 0 skipped, 0 failed
@@ -76,7 +77,7 @@ def test_a_run_ends_with_its_table_and_six_lines(lake, said):
 
 def test_a_run_of_eight_dates_ends_without_a_table_unless_it_is_asked_for(lake, said):
     assert lake.run(EIGHT_DATES, AS_OF), lake.errors
-    short = text("""
+    assert said() == text("""
     RunAll as of 2025-01-20T12:00:00.000000Z
 
     dates     8 built, 0 skipped, 0 failed
@@ -86,7 +87,6 @@ def test_a_run_of_eight_dates_ends_without_a_table_unless_it_is_asked_for(lake, 
     problems  none
     files     summary …/lake/runs/20250120T120000.000000Z.json
     """)
-    assert said() == short
     assert lake.run(None, AS_OF + HOUR, verbose=True), lake.errors
     long = said().splitlines()
     assert (
@@ -147,7 +147,7 @@ def test_of_many_problems_ten_are_shown(lake, said):
         [Problem(f"problem {number}") for number in range(1, 13)],
         Files("runs/x.json"),
     )
-    found = [(line.label, line.text) for line in lines if "problem" in line.label + line.text or not line.label]
+    found = [(line.label, line.text) for line in lines if line.label in ("problems", "")]
     assert found[0] == ("problems", "problem 1")
     assert found[9:] == [("", "problem 10"), ("", "and 2 more: see the summary")]
 
@@ -206,8 +206,6 @@ def test_the_sums_of_a_date_are_those_of_fact_order_by_the_currency_of_the_order
         "2025-01-16": {"USD": "7.0000", "": "0.1250"},
         "2025-01-17": {"EUR": "30.0000"},
     }
-    dates = [dt.date(2025, 1, day) for day in (15, 16, 17)]
-    assert {str(date): lake.manifest("fact_order", date)["counts"]["amounts"] for date in dates} == held
     assert {date: found["amounts"] for date, found in lake.summary(AS_OF)["dates"].items()} == held
 
 
@@ -244,6 +242,7 @@ def test_on_80_columns_the_table_is_narrow_and_nothing_but_a_path_or_command_is_
     2025-01-16          4     3           1     6          0  built (--reprocess)
     2025-01-17          3     2           0     4          1  built (--reprocess)
     undated             1     0           0     0          1  quarantined
+
     2025-01-17: discarded 1 missing_order_id
     undated: discarded 1 invalid_created_at
     late-arriving dimensions: 0 order(s) with an unknown user, 5 line(s) with an
@@ -269,6 +268,7 @@ def test_on_120_columns_the_table_has_the_reasons_in_it(terminal):
     2025-01-16          4     3           0           1     6  0                     built (--reprocess)
     2025-01-17          3     2           0           0     4  1 missing_order_id    built (--reprocess)
     undated             1     0           0           0     0  1 invalid_created_at  quarantined
+
     late-arriving dimensions: 0 order(s) with an unknown user, 5 line(s) with an unknown sku; kept
 
     dates     2 built, 0 skipped, 0 failed

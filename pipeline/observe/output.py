@@ -58,15 +58,18 @@ def _console() -> "Console":
 
 
 def _print_table(console: "Console", summary: Summary) -> None:
-    """The table with its notes; nothing where a run has no date at all."""
+    """The table, and its notes as a paragraph of their own; nothing where a run has no date at all."""
     shown = rows(summary)
     if not shown:
         return
     is_narrow = console.width < NARROW_BELOW_COLUMNS
     console.print(grid(shown, is_narrow=is_narrow))
-    for note in [*(_reasons(shown) if is_narrow else []), *notes(summary)]:
-        _print(console, note)
     console.print()
+    noted = [*(_reasons(shown) if is_narrow else []), *notes(summary)]
+    for note in noted:
+        _print(console, note)
+    if noted:
+        console.print()
 
 
 def _reasons(shown: Sequence[Row]) -> Iterator[str]:
