@@ -3,8 +3,12 @@
 import io
 import os
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+# not printable, so no text has it; rich would break a line at a no-break space
+HELD_SPACE = "\ue000"
 
 
 def printable(text: str | bytes) -> str:
@@ -14,6 +18,25 @@ def printable(text: str | bytes) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def whole(text: str) -> str:
+    """Printable text, such as a command, that no line is broken in, so that it can be copied; then call unheld()."""
+    return text.replace(" ", HELD_SPACE)
+
+
+def unheld(text: str) -> str:
+    """Text with the spaces that whole() has held together."""
+    return text.replace(HELD_SPACE, " ")
+
+
+def wrapped(text: str, width: int, indent: str) -> str:
+    """Printable text in lines of at most `width` characters. `indent` precedes the lines after the first.
+
+    A word that is longer has a line of its own.
+    """
+    lines = textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines)
 
 
 @contextmanager

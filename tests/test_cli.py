@@ -478,7 +478,7 @@ def test_a_run_exits_with_zero_shows_its_counts_and_the_next_one_has_nothing_to_
     assert "2025-01-15" in said.out
     assert "built (not landed)" in said.out
     written = lake.written()
-    said = shell("run", "--run-as-of", "2025-01-20T13:00:00+00:00")
+    said = shell("run", "-v", "--run-as-of", "2025-01-20T13:00:00+00:00")
     assert (said.code, said.errors) == (0, [])
     assert "skipped (settled, complete)" in said.out
     assert lake.written() == written
@@ -494,6 +494,7 @@ def test_since_chooses_whole_dates_also_through_luigi_and_without_the_word_run(s
         "2025-01-16T13:00:00+01:00",
         "--until",
         "2025-01-16T12:00:00.5Z",
+        "--verbose",
     ]
     assert shell("luigi", *command).code == 0
     assert {str(day): [row[0] for row in rows[::2]] for day, rows in lake.curated("fact_order").items()} == {

@@ -118,9 +118,9 @@ BEFORE, AFTER = dt.datetime(2025, 1, 10), dt.datetime(2025, 1, 19)
 
 
 def told(capsys) -> list[str]:
-    """The lines below a run's table that are of its source, each with what follows it up to the summary."""
+    """The problems of a run that are of its source, each with what follows it up to the line of the files."""
     out = " ".join(capsys.readouterr().out.split())
-    return [f"{kind}{text.split(' summary: ')[0]}" for kind in NOTES for text in out.split(kind)[1:]]
+    return [f"{kind}{text.split(' files ')[0]}" for kind in NOTES for text in out.split(kind)[1:]]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from pipeline.terminal import printing
 
 RANGE = ("since", "until", "force", "reprocess", "allow_shrink")
 ROOT = ("--module", "pipeline", "RunAll")
+SHORT = {"verbose": ["-v"]}
 # Luigi's own option beside RunAll's parameters
 CORE = ("workers",)
 # higher than difflib's default, because options are long and similar
@@ -30,7 +31,7 @@ def add_parameters(command: argparse.ArgumentParser, *names: str) -> None:
     for name in names:
         is_flag = isinstance(parameters[name], luigi.BoolParameter)
         value: dict[str, Any] = {"action": "store_true"} if is_flag else {"metavar": "TIME"}
-        command.add_argument(_option(name), help=parameters[name].description, **value)
+        command.add_argument(*SHORT.get(name, []), _option(name), help=parameters[name].description, **value)
 
 
 def meaningless(options: argparse.Namespace, settings: list[str]) -> str | None:

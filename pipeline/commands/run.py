@@ -10,7 +10,7 @@ SUMMARY = "build what is incomplete (the default command)"
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    add_parameters(command, *RANGE, "accept_fields", "changed_since")
+    add_parameters(command, *RANGE, "accept_fields", "changed_since", "verbose")
     command.add_argument(
         "--workers", metavar="N", help="tasks that run at the same time (default: 1, as DuckDB uses all cores in each)"
     )

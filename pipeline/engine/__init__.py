@@ -13,7 +13,7 @@ from pipeline.engine.connection import (
 )
 from pipeline.engine.counting import ORDER_LEVEL, REQUIRED
 from pipeline.engine.exact_json import NotJson, NotText, rewrite, tokens
-from pipeline.engine.facts import fact_order
+from pipeline.engine.facts import amounts_by_date, fact_order
 from pipeline.engine.fit import Fit
 from pipeline.engine.lines import Lines, bind_lines, same_instant, split_lines
 from pipeline.engine.normalizing import Normalized, by_date, normalized
@@ -30,6 +30,7 @@ __all__ = [
     "NotJson",
     "NotText",
     "OpenEngine",
+    "amounts_by_date",
     "bind_lines",
     "by_date",
     "check_names",

@@ -1,4 +1,4 @@
-"""Builds the rows of fact_order: orders expanded to their lines, with the amounts allocated."""
+"""Builds the rows of fact_order: orders expanded to their lines, with the amounts allocated; and sums the amounts."""
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,20 @@ def fact_order(headers: pa.Table, lines: pa.Table) -> pa.Table:
     for name in ("sku", "qty", "price"):
         expanded = expanded.append_column(name, detail[name])
     return expanded.append_column("amount", amount)
+
+
+def amounts_by_date(headers: pa.Table) -> dict[str, dict[str, str]]:
+    """The sums of the orders' amounts by date and currency, as text with 4 decimals; "" stands for no currency.
+
+    An order without an amount does not count.
+    """
+    currency = pc.fill_null(headers["currency"], "")
+    counted = headers.select(["date", "amount"]).append_column("currency", currency).group_by(["date", "currency"])
+    sums: dict[str, dict[str, str]] = {}
+    for row in counted.aggregate([("amount", "sum")]).to_pylist():
+        if row["amount_sum"] is not None:
+            sums.setdefault(str(row["date"]), {})[row["currency"]] = str(row["amount_sum"])
+    return sums
 
 
 def _line_of(has_lines: np.ndarray, size: np.ndarray) -> pa.Array:

@@ -9,6 +9,8 @@ Date = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\d$")]
 # a moment in UTC as text; stamps sort like their instants
 Stamp = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+# an exact DECIMAL with the 4 decimals that money has
+Money = Annotated[str, msgspec.Meta(pattern=r"^-?\d+\.\d{4}$")]
 AnyManifest = TypeVar("AnyManifest", bound="Manifest")
 
 
@@ -83,6 +85,8 @@ class CuratedCounts(msgspec.Struct):
     """The counts of a curated table: the orders of the normalized partition = kept + superseded_elsewhere + excluded.
 
     `resurfaced` counts the kept orders that the date did not keep before. `rows` counts the rows of the file.
+    `amounts` has the sums of the kept orders' amounts by currency, "" for no currency. Only fact_order has `amounts`.
+    Earlier versions have not written them.
     """
 
     kept: Count = 0
@@ -90,6 +94,7 @@ class CuratedCounts(msgspec.Struct):
     excluded: SomeOrNone = msgspec.UNSET
     resurfaced: Count = 0
     rows: Count = 0
+    amounts: dict[str, Money] | msgspec.UnsetType = msgspec.UNSET
 
 
 class UndatedChanges(msgspec.Struct):

@@ -9,6 +9,7 @@ from msgspec import UnsetType
 from pipeline.dates import days_between, fold_dates
 from pipeline.observe.counts import DateSummary
 from pipeline.observe.history import Summary
+from pipeline.observe.problems import again
 
 SHOWN_ERRORS = 10
 # a date counts as newly settled for so long
@@ -61,7 +62,8 @@ def _exhausted(summary: Summary) -> list[Finding]:
         return []
     title = f"the API gave no answer for {len(dates)} date(s)"
     errors = sorted({summary.failed[date] for date in dates})
-    return [Finding(title, f"Retries exhausted for {fold_dates(dates)}:\n{_listed(errors)}\n{_again(summary, dates)}")]
+    text = f"Retries exhausted for {fold_dates(dates)}:\n{_listed(errors)}\nRun again: {again(summary, dates)}"
+    return [Finding(title, text)]
 
 
 def _failed(summary: Summary) -> list[Finding]:
@@ -71,21 +73,12 @@ def _failed(summary: Summary) -> list[Finding]:
         return []
     dates = sorted(set(summary.failed) - set(summary.retries_exhausted))
     title = f"{len(dates)} date(s) failed" if dates else f"{len(errors)} error(s)"
-    return [Finding(title, f"Failed:\n{_listed(errors)}\n{_again(summary, dates)}")]
+    return [Finding(title, f"Failed:\n{_listed(errors)}\nRun again: {again(summary, dates)}")]
 
 
 def _listed(errors: list[str]) -> str:
     more = [f"- and {len(errors) - SHOWN_ERRORS} more"] if len(errors) > SHOWN_ERRORS else []
     return "\n".join([*(f"- {error}" for error in errors[:SHOWN_ERRORS]), *more])
-
-
-def _again(summary: Summary, dates: list[str]) -> str:
-    """The command that repeats the run for these dates; without dates, for the range of the run."""
-    since, until = (dates[0], _day_after(dates[-1])) if dates else (summary.since, None)
-    flags = {"--force": summary.force, "--reprocess": summary.reprocess}
-    said = {"--since": since, "--until": until, **flags, "--changed-since": summary.changed_since}
-    words = [option if value is True else f"{option} {value}" for option, value in said.items() if value]
-    return " ".join(["Run again: python -m pipeline", *words])
 
 
 def _silent(summary: Summary, rules: Rules) -> list[Finding]:
@@ -117,10 +110,9 @@ def _discarding(summary: Summary, rules: Rules) -> list[Finding]:
     if built.discarded < rules.min_discarded or built.discarded <= rules.max_discard_share * built.extracted:
         return []
     share = f"{built.discarded:,} of {built.extracted:,} records discarded"
-    named = ", ".join(f"{count:,} {reason}" for reason, count in built.reasons.items())
     text = (
-        f"{share} ({named}), more than a share of {rules.max_discard_share:g} ([alerts] max_discard_share). "
-        "Look at them: python -m pipeline quarantine"
+        f"{share} ({', '.join(built.named_reasons)}), more than a share of {rules.max_discard_share:g} "
+        "([alerts] max_discard_share). Look at them: python -m pipeline quarantine"
     )
     return [Finding(share, text)]
 
@@ -135,7 +127,3 @@ def _ill(summary: Summary) -> list[Finding]:
 
 def _instant(text: str | UnsetType | None) -> datetime | None:
     return datetime.fromisoformat(text).replace(tzinfo=None) if text else None
-
-
-def _day_after(date: str) -> str:
-    return (datetime.fromisoformat(date) + timedelta(days=1)).date().isoformat()

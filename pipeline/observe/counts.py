@@ -47,6 +47,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     # rows of normalized items, and of fact_order
     lines: Count = UNSET
     rows: Count = UNSET
+    # the sums of the kept orders' amounts by currency, "" for none, with 4 decimals
+    amounts: dict[str, str] | UnsetType = UNSET
     currencies: list[str] | UnsetType = UNSET
     # the fields with values that are not accepted; the number of items that are not objects
     fields: dict[str, FieldCounts] | UnsetType = UNSET
@@ -106,6 +108,11 @@ class Totals(NamedTuple):
     @property
     def discarded(self) -> int:
         return sum(self.reasons.values())
+
+    @property
+    def named_reasons(self) -> list[str]:
+        """The discarded records by reason, for people."""
+        return [f"{count:,} {reason}" for reason, count in self.reasons.items()]
 
 
 def totals(counted: Iterable[Counts]) -> Totals:

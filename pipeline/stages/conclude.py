@@ -13,7 +13,8 @@ from pipeline.lake import DUMP_SPOOLS, Lake, Run, by_text, error_text, failure, 
 from pipeline.observe.counts import PartitionCounts, failed_dates, partition_counts, touched, undated
 from pipeline.observe.health import Limits, health
 from pipeline.observe.history import Options, Summary, made, write_summary
-from pipeline.observe.summary import show, summarize
+from pipeline.observe.output import Wanted, show
+from pipeline.observe.summary import summarize
 from pipeline.sources.base import Source
 from pipeline.stages.check import checked
 from pipeline.stages.notes import of_source
@@ -25,7 +26,7 @@ class Ending:
     """What conclude() needs of a run: its dates, its options for the summary, and its errors so far.
 
     `source` is None if the run asked no source. `fields` is the map of the configured source. `elapsed` returns the
-    seconds since the start of the run.
+    seconds since the start of the run. `shown` says what is printed.
     """
 
     dates: list[str]
@@ -36,6 +37,7 @@ class Ending:
     options: Options
     errors: list[PipelineError]
     elapsed: Callable[[], float]
+    shown: Wanted
 
 
 def conclude(run: Run, ending: Ending) -> None:
@@ -71,7 +73,8 @@ def conclude(run: Run, ending: Ending) -> None:
             # those of failed dates are gone on with
             run.lake.work.remove_idle_windows()
         path = write_summary(run.lake, summary)
-    show(summary, path, of_source(run, ending.source, dates, is_empty=_is_empty(ending, partitions)))
+    unusual = of_source(run, ending.source, dates, is_empty=_is_empty(ending, partitions))
+    show(summary, path, unusual, ending.shown)
     _log(summary)
     level = logging.ERROR if errors else logging.INFO
     emit("run_end", level=level, as_of=run.intent.stamp, built=len(built), failed=len(errors), summary=path)

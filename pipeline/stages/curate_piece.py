@@ -6,6 +6,7 @@ while another process holds the lock and publishes.
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from msgspec import UNSET
 
 from pipeline.contract import FACT_ORDER, FACT_ORDER_STAGE, ITEMS, ORDER_ITEMS, ORDER_ITEMS_STAGE, ORDERS, Stage, Table
-from pipeline.engine import Engine, by_date, fact_order
+from pipeline.engine import Engine, amounts_by_date, by_date, fact_order
 from pipeline.lake import CuratedCounts, CuratedManifest, Files, NormalizedManifest, Publication, corrupt, write_table
 from pipeline.stages.staging import one_by_one
 
@@ -78,6 +79,23 @@ class Kept:
         left_out = pa.array([*self.superseded, *self.excluded], pa.string())
         return rows.filter(pc.invert(pc.is_in(rows["order_id"], value_set=left_out)))
 
+    def counts(self, rows: int) -> CuratedCounts:
+        """What both tables of the date count, and the rows of one."""
+        return CuratedCounts(
+            kept=self.job.upstream.counts.normalized - len(self.superseded) - len(self.excluded),
+            superseded_elsewhere=len(self.superseded),
+            excluded=len(self.excluded) or UNSET,
+            rows=rows,
+        )
+
+
+class Rows(NamedTuple):
+    """What a date's fact_order is made of: its rows, its order lines, and the sums of its amounts by currency."""
+
+    facts: pa.Table
+    items: pa.Table
+    amounts: dict[str, str]
+
 
 def stage(engine: Engine, piece: Piece, writers: ThreadPoolExecutor) -> dict[str, Future[Made]]:
     """The publications of each date. A future is done when the files of its date are in the staging folder."""
@@ -86,27 +104,26 @@ def stage(engine: Engine, piece: Piece, writers: ThreadPoolExecutor) -> dict[str
     def together(jobs: dict[str, Job]) -> dict[str, Future[Made]]:
         kept = {date: Kept.of(files, date, job) for date, job in jobs.items()}
         of_facts = {date: of_date for date, of_date in kept.items() if FACT_ORDER_STAGE in of_date.job.because}
-        facts, items = _rows(engine, files, of_facts)
-        return {
-            date: writers.submit(_write, files, date, of_date, (facts.get(date), items.get(date)))
-            for date, of_date in kept.items()
-        }
+        rows = _rows(engine, files, of_facts)
+        return {date: writers.submit(_write, files, date, of_date, rows.get(date)) for date, of_date in kept.items()}
 
     return one_by_one(piece.jobs, together)
 
 
-def _rows(engine: Engine, files: Files, kept: dict[str, Kept]) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
-    """The rows of fact_order, and the order lines from which they are made, by date. Raises CorruptPartition."""
+def _rows(engine: Engine, files: Files, kept: dict[str, Kept]) -> dict[str, Rows]:
+    """The rows by date. Raises CorruptPartition."""
     if not kept:
-        return {}, {}
+        return {}
     for table in (ORDERS, ITEMS):
         engine.register_files(table, [files.fetch(table.at(date)) for date in kept])
     headers, lines = engine.query("order_header"), engine.query("order_line")
     counts = {date: of_date.job.upstream.counts for date, of_date in kept.items()}
     _refuse_other_rows(ORDERS, headers, {date: count.normalized for date, count in counts.items()})
     _refuse_other_rows(ITEMS, lines, {date: count.lines for date, count in counts.items()})
-    items = _only(lines, kept)
-    return by_date(fact_order(_only(headers, kept), items)), by_date(items)
+    headers, lines = _only(headers, kept), _only(lines, kept)
+    facts, items, amounts = by_date(fact_order(headers, lines)), by_date(lines), amounts_by_date(headers)
+    no_facts, no_items = FACT_ORDER.schema.empty_table(), ORDER_ITEMS.schema.empty_table()
+    return {date: Rows(facts.get(date, no_facts), items.get(date, no_items), amounts.get(date, {})) for date in kept}
 
 
 def _refuse_other_rows(table: Table, rows: pa.Table, published: dict[str, int]) -> None:
@@ -126,15 +143,17 @@ def _only(rows: pa.Table, kept: dict[str, Kept]) -> pa.Table:
     return pa.concat_tables([rows.slice(0, 0), *(kept[date].only(part) for date, part in parts.items())])
 
 
-def _write(files: Files, date: str, kept: Kept, rows: tuple[pa.Table | None, pa.Table | None]) -> Made:
-    facts, items = rows
+def _write(files: Files, date: str, kept: Kept, rows: Rows | None) -> Made:
+    """`rows` is None when fact_order is not made."""
     made = []
-    if FACT_ORDER_STAGE in kept.job.because:
-        facts = facts if facts is not None else FACT_ORDER.schema.empty_table()
-        write_table(FACT_ORDER, facts, files.stage(FACT_ORDER.at(date)))
-        made.append(_publication(files, date, kept, FACT_ORDER_STAGE, facts.num_rows))
+    if rows is not None:
+        write_table(FACT_ORDER, rows.facts, files.stage(FACT_ORDER.at(date)))
+        counts = kept.counts(rows.facts.num_rows)
+        counts.amounts, counts.resurfaced = rows.amounts, _resurfaced(files, date, kept)
+        made.append(_publication(files, date, kept, FACT_ORDER_STAGE, counts))
     if ORDER_ITEMS_STAGE in kept.job.because:
-        made.append(_publication(files, date, kept, ORDER_ITEMS_STAGE, _write_items(files, date, kept, items)))
+        lines = _write_items(files, date, kept, rows.items if rows is not None else None)
+        made.append(_publication(files, date, kept, ORDER_ITEMS_STAGE, kept.counts(lines)))
     return made
 
 
@@ -154,21 +173,17 @@ def _write_items(files: Files, date: str, kept: Kept, items: pa.Table | None) ->
     return int(items.num_rows)
 
 
-def _publication(files: Files, date: str, kept: Kept, stage: Stage, rows: int) -> Publication[CuratedManifest]:
-    job, left_out = kept.job, len(kept.superseded) + len(kept.excluded)
+def _publication(
+    files: Files, date: str, kept: Kept, stage: Stage, counts: CuratedCounts
+) -> Publication[CuratedManifest]:
+    job = kept.job
     manifest = CuratedManifest(
         id=job.upstream.id,
         made_from=str(job.upstream.id),
         as_of=job.as_of,
         because=job.because[stage],
         superseded=kept.superseded,
-        counts=CuratedCounts(
-            kept=job.upstream.counts.normalized - left_out,
-            superseded_elsewhere=len(kept.superseded),
-            excluded=len(kept.excluded) or UNSET,
-            resurfaced=_resurfaced(files, date, kept) if stage == FACT_ORDER_STAGE else 0,
-            rows=rows,
-        ),
+        counts=counts,
     )
     return Publication(stage.manifest_at(date), manifest, {name: files.stage(name) for name in stage.files_at(date)})
 

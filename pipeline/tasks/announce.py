@@ -41,7 +41,7 @@ def announce(run: Run, error: BaseException | None = None) -> None:
     lake, intent = run.lake, run.intent
     name = history.summary_name(intent.as_of)
     summary = history.summary(lake, name)
-    if summary is not None and config.report().after_each_run:
+    if summary is not None and report_to_come(lake) is not None:
         _write_report(run)
     _write_metrics(lake, summary, intent.as_of)
     if summary is not None:
@@ -50,6 +50,16 @@ def announce(run: Run, error: BaseException | None = None) -> None:
         announce_failure(lake, intent, "RunAll", error)
     if error is None and os.environ.get(HEARTBEAT_URL):
         ping(os.environ[HEARTBEAT_URL])
+
+
+def report_to_come(lake: Lake) -> str | None:
+    """The path of the report that a RunAll writes after its summary; None when it writes none."""
+    if not config.report().after_each_run:
+        return None
+    # a run without a report does not wait for this to be loaded
+    from pipeline.report import REPORT, installed
+
+    return lake.files.fetch(REPORT) if installed() else None
 
 
 def announce_failure(lake: Lake, intent: Intent, task: str, error: BaseException) -> None:
@@ -86,11 +96,10 @@ def _write_metrics(lake: Lake, summary: history.Summary | None, as_of: datetime)
 
 
 def _write_report(run: Run) -> None:
-    from pipeline.report import installed, write_report
+    from pipeline.report import write_report
 
     try:
-        if installed():
-            write_report(run)
+        write_report(run)
     # no error of the report may change the result of the run
     except Exception as error:  # noqa: BLE001
         emit("report_failed", level=logging.WARNING, reason=one_line(error))

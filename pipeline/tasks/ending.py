@@ -4,13 +4,22 @@ from pipeline import config
 from pipeline.errors import PipelineError
 from pipeline.observe.health import Limits
 from pipeline.observe.history import Options
+from pipeline.observe.output import SHORT, Wanted
 from pipeline.sources.base import Source
 from pipeline.stages.conclude import Ending
 from pipeline.tasks.dims import warehouse_path
 from pipeline.tasks.start import seconds_since_start
 
 
-def ending(dates: list[str], options: Options, source: Source, errors: list[PipelineError], *, asked: bool) -> Ending:
+def ending(
+    dates: list[str],
+    options: Options,
+    source: Source,
+    errors: list[PipelineError],
+    *,
+    asked: bool,
+    shown: Wanted = SHORT,
+) -> Ending:
     """The Ending of a run over these dates. `asked` is false if the run did not ask the source."""
     return Ending(
         dates=dates,
@@ -21,6 +30,7 @@ def ending(dates: list[str], options: Options, source: Source, errors: list[Pipe
         options=options,
         errors=errors,
         elapsed=seconds_since_start,
+        shown=shown,
     )
 
 

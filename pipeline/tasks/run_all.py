@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+import luigi
+
 from pipeline import config
 from pipeline.dates import chosen, grouped
 from pipeline.errors import BadSetting
+from pipeline.observe.output import Wanted
 from pipeline.settings.setting import Instant, InstantOrAuto
 from pipeline.stages.conclude import conclude
 from pipeline.stages.curate import curate_stale
-from pipeline.tasks.announce import announce, announce_start
+from pipeline.tasks.announce import announce, announce_start, report_to_come
 from pipeline.tasks.base import LakeTask, PartitionTask, open_lake, refuse_if_done_later
 from pipeline.tasks.dims import SeedDims
 from pipeline.tasks.ending import ending
@@ -36,6 +39,9 @@ class RunAll(LakeTask):
         default=None,
         positional=False,
         description="only the dates of orders updated since this time; auto: since the last such run",
+    )
+    verbose = luigi.BoolParameter(
+        positional=False, significant=False, description="show the table of dates also if there are more than 7"
     )
     _announced = False
 
@@ -86,8 +92,9 @@ class RunAll(LakeTask):
             yield [self._part(table, normalized) for table in (WriteFactOrder, WriteOrderItems)]
         curate_stale(self.this_run.keeping_going)
         errors, asked = self._dimensions().errors(), not self.reprocess
+        shown = Wanted(self.verbose, report_to_come(self.this_run.lake))
         try:
-            conclude(self.this_run, ending(dates, options_of(self), source, errors, asked=asked))
+            conclude(self.this_run, ending(dates, options_of(self), source, errors, asked=asked, shown=shown))
         finally:
             show_outcome(self, self.output().read())
         settle_changes(self)
