@@ -25,14 +25,14 @@ run: $(STAMP)  ## set up, then run the pipeline on data/
 test: $(STAMP)  ## set up, then the tests
 	$(IN_VENV)/python -m pytest $(PARALLEL) $(ARGS)
 
-check: $(STAMP)  ## set up, then ruff, mypy, import-linter, hadolint, the generated pages and the README's tests
+check: $(STAMP)  ## set up, then ruff, mypy, import-linter, hadolint, the generated pages, the tests of the pages
 	$(IN_VENV)/ruff check
 	$(IN_VENV)/ruff format --check
 	$(IN_VENV)/mypy
 	$(IN_VENV)/lint-imports --no-logo
 	$(IN_VENV)/hadolint Dockerfile
 	$(IN_VENV)/python docs/generate.py --check
-	$(IN_VENV)/python -m pytest -q tests/test_readme.py
+	$(IN_VENV)/python -m pytest -q tests/test_pages.py
 
 test-cron: $(STAMP)  ## a real cron for three minutes; as root, with Debian's cron
 	$(IN_VENV)/python -m pytest -m minutes tests/test_cron.py $(ARGS)

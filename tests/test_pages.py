@@ -45,6 +45,8 @@ class Block:
     text: str
     not_run: str | None
     shows: str | None
+    # where in the page `shows` stands
+    span: tuple[int, int]
 
     def __str__(self) -> str:
         return f"{self.page.stem}_line_{self.line}"
@@ -108,10 +110,11 @@ def blocks(page: Path = README) -> list[Block]:
     """Every fenced block of a page, in order; a text block right after another shows what that one prints."""
     fence = re.compile(r"(?:^<!-- not run: (.+?) -->\n)?^```(\w+)\n(.*?)^```$(?:\n+^```text\n(.*?)^```$)?", re.S | re.M)
     text = page.read_text(encoding="utf-8")
-    return [
-        Block(page, text.count("\n", 0, m.start(2)) + 1, m[2], m[3], m[1], m[3] if m[2] == "console" else m[4])
-        for m in fence.finditer(text)
-    ]
+    found = []
+    for m in fence.finditer(text):
+        shown = 3 if m[2] == "console" else 4
+        found.append(Block(page, text.count("\n", 0, m.start(2)) + 1, m[2], m[3], m[1], m[shown], m.span(shown)))
+    return found
 
 
 def commands(block: Block) -> list[str]:
@@ -263,15 +266,16 @@ def headings(page: Path) -> set[str]:
 
 def rewritten(page: Path) -> str:
     """The page with what its blocks say now in place of what is no longer so."""
-    text = page.read_text(encoding="utf-8")
     changing = (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}", r"(?<=seconds=)[\d.]+", r"\d{8}T\d{6}\.\d{6}(?=Z)")
+    text, outdated = page.read_text(encoding="utf-8"), []
     with TemporaryDirectory() as folder, sample_in(Path(folder)) as sample:
         for block in run_blocks(page):
             said = said_by(sample, block).replace(str(sample.folder), "…")
             said = re.sub("|".join((*changing, r"(?<=as_of=|\bas of )\d{4}-[\d:.T-]+")), "…", said)
             if block.shows is not None and not is_shown(block.shows, said):
-                said = "".join(f"{line.rstrip()}\n" for line in said.strip().splitlines())
-                text = text.replace(f"\n{block.shows}```", f"\n{said}```", 1)
+                outdated.append((block.span, "".join(f"{line.rstrip()}\n" for line in said.strip().splitlines())))
+    for (start, end), said in reversed(outdated):
+        text = text[:start] + said + text[end:]
     return text
 
 
