@@ -13,12 +13,12 @@ import pytest
 from api import scripted
 from feeds import order
 from lake import LakeUnderTest
+from warm import ran
 
 from pipeline import config
 from pipeline.settings.luigi_defaults import DEFAULTS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-LUIGI = str(Path(sys.executable).parent / "luigi")
 SENT = [order("o_1"), order("o_2", created_at="2025-01-16")]
 TASK_FAILED, UNHANDLED = 30, 40  # [retcode] of luigi.cfg
 
@@ -41,19 +41,10 @@ def shell(lake: LakeUnderTest, tmp_path: Path):
     lake.offer(SENT)
 
     def shell(*words: str, config: str = "", bare: bool = False) -> Said:
-        program = (
-            [LUIGI, "--module", "pipeline"] if words[0] == "luigi" else [sys.executable, "-m", "pipeline", words[0]]
-        )
+        program = ["luigi", "--module", "pipeline"] if words[0] == "luigi" else ["pipeline", words[0]]
         (tmp_path / "more.cfg").write_text((REPOSITORY / "luigi.cfg").read_text() + config)
-        done = subprocess.run(
-            [*program, *([] if bare else lake.options()), *words[1:]],
-            cwd=tmp_path,
-            env=os.environ | {"LUIGI_CONFIG_PATH": str(tmp_path / "more.cfg")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return Said(done)
+        environment = os.environ | {"LUIGI_CONFIG_PATH": str(tmp_path / "more.cfg")}
+        return Said(ran(*program, *([] if bare else lake.options()), *words[1:], cwd=tmp_path, env=environment))
 
     return shell
 
@@ -172,17 +163,9 @@ def in_folder(tmp_path: Path):
         (tmp_path / "here").mkdir(exist_ok=True)
         if text is not None:
             (tmp_path / "here/luigi.cfg").write_bytes(text if isinstance(text, bytes) else text.encode())
-        program = [LUIGI] if words[0] == "luigi" else [sys.executable, "-m", "pipeline", words[0]]
+        program = ["luigi"] if words[0] == "luigi" else ["pipeline", words[0]]
         outer = {name: value for name, value in os.environ.items() if name != "LUIGI_CONFIG_PATH"}
-        done = subprocess.run(
-            [*program, *words[1:]],
-            cwd=tmp_path / "here",
-            env=outer | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return Said(done)
+        return Said(ran(*program, *words[1:], cwd=tmp_path / "here", env=outer | environment))
 
     return in_folder
 
@@ -415,15 +398,8 @@ def test_a_bucket_or_nothing_in_luigi_cfg_is_one_line_and_nothing_is_created(
     assert f"\n{line}\n" in config
     (tmp_path / "other.cfg").write_text(config.replace(f"\n{line}\n", f"\n{line.split(' ')[0]} = {place}\n"))
     before = tree(tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline", "run", "--orders-api-url", lake.dump],
-        cwd=tmp_path,
-        env=os.environ | {"LUIGI_CONFIG_PATH": str(tmp_path / "other.cfg")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    said = Said(done)
+    environment = os.environ | {"LUIGI_CONFIG_PATH": str(tmp_path / "other.cfg")}
+    said = Said(ran("pipeline", "run", "--orders-api-url", str(lake.dump), cwd=tmp_path, env=environment))
     assert said.code == UNHANDLED
     assert len(said.errors) == 1, said.err
     section, key = {"--storage-root": ("storage", "root"), "--warehouse-path": ("warehouse", "path")}[option]

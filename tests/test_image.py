@@ -1,4 +1,4 @@
-"""The real Dockerfile, built by buildah, and the services of docker-compose.yml run from it; chosen by -m minutes.
+"""The real Dockerfile, built by buildah, and the services of docker-compose.yml run from it; for the deep run.
 
 No registry is asked: a Debian made by debootstrap stands for Docker's Python image under its name, so Python is 3.11
 here. While it builds, pip finds the packages that this machine's pip has downloaded for it.
@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from depth import deep
 from processes import DEADLINE_SECONDS, REPOSITORY
 from services import Project, lacking, network, stop
 from test_luigid import until
 
 WHY_NOT = lacking("buildah", "debootstrap")
-pytestmark = [pytest.mark.minutes, pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
+pytestmark = [deep("tests of the image"), pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
 
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
 BASE_PYTHON = "3.11"

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from api import QUICK, mock_api
 from processes import DEADLINE_SECONDS, REPOSITORY, Shop, command, finished
+from warm import ended
 
 ORDERS = """
     order_id | amount | created_at           | updated_at           | items
@@ -72,8 +73,8 @@ def luigid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
 
 
 def run_all(shop: Shop, *arguments: str, code: int = 0) -> str:
-    ended, output = finished(command("luigi", "--module", "pipeline", "RunAll", *arguments, *shop.options()))
-    assert ended == code, output
+    status, output = ended("luigi", "--module", "pipeline", "RunAll", *arguments, *shop.options())
+    assert status == code, output
     return output
 
 
