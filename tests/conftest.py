@@ -3,6 +3,7 @@
 import logging
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from depth import IS_DEEP, by_depth
 from hypothesis import HealthCheck, settings
 from lake import LakeUnderTest
+from processes import Forker
 
 # a test has its own settings
 for name in [name for name in os.environ if name.startswith("ORDERS_LAKE_")]:
@@ -79,6 +81,13 @@ def quiet_logs():
     events.handlers, events.propagate = before[:2]
     events.setLevel(before[2])
     luigi.setLevel(before[3])
+
+
+@pytest.fixture(scope="session")
+def forker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forker]:
+    """A process of which runs that die are forks."""
+    with Forker(tmp_path_factory.mktemp("forker") / "log") as server:
+        yield server
 
 
 @pytest.fixture

@@ -93,12 +93,6 @@ def dated(files: dict[str, bytes]) -> dict[str, bytes]:
     return {name: content for name, content in files.items() if "date=2" in name}
 
 
-@pytest.fixture(scope="module")
-def forker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forker]:
-    with Forker(tmp_path_factory.mktemp("forker") / "log") as server:
-        yield server
-
-
 def moments_of_death(trial: Trial, before: Snapshot, reader: Reader, plan: list[Any], *argv: str) -> Iterator[str]:
     """Put the lake back and kill the run at its next moment, until it outlives the moment, for each kind of moment."""
     for calls, when, every in plan:
