@@ -292,3 +292,4 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 if __name__ == "__main__":
     serve()
+    os._exit(0)  # what is frozen would be told as leaked

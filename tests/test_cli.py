@@ -60,7 +60,7 @@ def tree(folder: Path) -> dict[str, tuple[int, int, int]]:
 
 # Mistakes: the words on the command line, and what the line must say
 
-MISTAKEN = "mistakes on the command line and in luigi.cfg"
+MISTAKEN = "wrong words and settings"
 MISTAKES = {
     ("--since", "yesterday"): "--since yesterday: expected ISO 8601",
     ("--since", "2025-02-30"): "--since 2025-02-30: expected ISO 8601",
