@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from depth import IS_DEEP, by_depth
+from depth import IS_DEEP, by_depth, examples
 from hypothesis import HealthCheck, settings
 from lake import LakeUnderTest
 from processes import Forker
@@ -19,10 +19,11 @@ for name in [name for name in os.environ if name.startswith("ORDERS_LAKE_")]:
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
-# the same examples in every run, but for a night's
-settings.register_profile("ours", deadline=None, max_examples=60, derandomize=True, suppress_health_check=SLOW)
-settings.register_profile("night", deadline=None, max_examples=1500, suppress_health_check=SLOW)
-settings.load_profile(by_depth(few="ours", all="ours", night="night"))
+SAME_EXAMPLES = by_depth(few=True, all=True, night=False)
+settings.register_profile(
+    "ours", deadline=None, max_examples=examples(60), derandomize=SAME_EXAMPLES, suppress_health_check=SLOW
+)
+settings.load_profile("ours")
 
 # these take longest, so they start first: a core that ends early has other files to take
 LONGEST_FIRST = ("test_cron", "test_image", "test_kill", "test_laws_stateful", "test_readme", "test_luigid")

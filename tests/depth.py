@@ -23,6 +23,11 @@ def by_depth(*, few: T, all: T, night: T) -> T:
     return {"few": few, "all": all, "night": night}[LEVEL]
 
 
+def examples(count: int) -> int:
+    """How many examples hypothesis tries, of which make test-all tries `count`."""
+    return by_depth(few=max(1, count // 5), all=count, night=25 * count)
+
+
 def deep(what: str) -> pytest.MarkDecorator:
     """The mark of a test, or of a parameter, that only a deep run runs. `what` names the kind, in the plural."""
     return pytest.mark.deep(what)

@@ -11,7 +11,7 @@ import feeds
 import pytest
 import reference as ref
 import zstandard
-from depth import by_depth, deep, some
+from depth import deep, examples, some
 from feeds import EXTRACTED_AT, order
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -105,7 +105,7 @@ VALUES = st.recursive(
 
 
 @given(st.lists(VALUES, max_size=6), st.integers(1, 40), st.sampled_from([",", " , ", ",\r\n"]), st.booleans())
-@settings(max_examples=by_depth(few=30, all=150, night=1500), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 def test_an_array_is_cut_into_its_elements_wherever_the_buffers_end(monkeypatch, values, size, comma, ascii_only):
     monkeypatch.setattr(array_scan, "STEP_BYTES", size)
     text = json.dumps(values, ensure_ascii=ascii_only, separators=(comma, ": ")).encode()

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import reference as ref
 from api import QUICK, mock_api
-from depth import by_depth, some
+from depth import examples, some
 from feeds import Raw, lines, order, records
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -214,7 +214,7 @@ feeds = st.lists(
 )
 
 
-@settings(max_examples=by_depth(few=1, all=6, night=150))
+@settings(max_examples=examples(6))
 @given(feed=feeds, user_id=users)
 @example(feed=[order("o_1", updated_at="2025-02-04"), order("o_2", user_id=USER)], user_id=USER)
 @example(feed=[*OTHERS, *THEIRS], user_id=USER)
