@@ -10,20 +10,26 @@ IN_VENV = .venv/bin
 STAMP = .venv/.installed
 VERSION_STAMPS = $(PYTHON_VERSIONS:%=.venv-%/.installed)
 PACKAGING = pyproject.toml setup.cfg constraints.txt
-# a file of tests at a time on each core; make test PARALLEL= for one after the other
+# several files of tests at a time; make test PARALLEL= for one after the other
 PARALLEL = -n auto --dist loadfile --no-loadscope-reorder
-PIP_INSTALL = python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# quiet twice: errors only, since pip warns of each folder of its own settings that is not there
+PIP_INSTALL = python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt
+# hundreds of processes would each compile the package
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test check test-cron test-image test-all bench bench-api house docs clean $(PYTHON_VERSIONS:%=test-%)
+.PHONY: help run test test-all check test-pythons bench bench-api house docs clean $(PYTHON_VERSIONS:%=test-%)
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(STAMP)  ## set up, then run the pipeline on data/
 	$(IN_VENV)/python -m pipeline run $(ARGS)
 
-test: $(STAMP)  ## set up, then the tests
+test: $(STAMP)  ## set up, then the tests (minutes)
 	$(IN_VENV)/python -m pytest $(PARALLEL) $(ARGS)
+
+test-all: $(STAMP)  ## set up, then all tests, also the deep ones, a real cron and the image
+	TESTS=all $(IN_VENV)/python -m pytest $(PARALLEL) $(ARGS)
 
 check: $(STAMP)  ## set up, then ruff, mypy, import-linter, hadolint, the generated pages, the tests of the pages
 	$(IN_VENV)/ruff check
@@ -34,13 +40,7 @@ check: $(STAMP)  ## set up, then ruff, mypy, import-linter, hadolint, the genera
 	$(IN_VENV)/python docs/generate.py --check
 	$(IN_VENV)/python -m pytest -q tests/test_pages.py
 
-test-cron: $(STAMP)  ## a real cron for three minutes; as root, with Debian's cron
-	$(IN_VENV)/python -m pytest -m minutes tests/test_cron.py $(ARGS)
-
-test-image: $(STAMP)  ## the image built and its services run (minutes); as root, with buildah and debootstrap
-	$(IN_VENV)/python -m pytest -m minutes tests/test_image.py $(ARGS)
-
-test-all: $(PYTHON_VERSIONS:%=test-%)  ## the tests on Python 3.11, 3.12 and 3.13
+test-pythons: $(PYTHON_VERSIONS:%=test-%)  ## the tests on Python 3.11, 3.12 and 3.13
 
 bench: $(STAMP)  ## set up, then the benchmarks (many minutes)
 	$(IN_VENV)/python benchmarks/bench.py $(ARGS)

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -13,7 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from processes import DEADLINE_SECONDS, REPOSITORY
+from processes import DEADLINE_SECONDS
+from warm import running
 
 # status, headers and body
 Reply = tuple[int, dict[str, str], bytes]
@@ -45,19 +44,12 @@ class MockApi:
 
 @contextmanager
 def mock_api(data: Path, **options: Any) -> Iterator[MockApi]:
-    """`python -m mock_shop` on a port of its own, ready to answer."""
+    """The mock shop on a port of its own, ready to answer."""
     words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    command = [sys.executable, "-m", "mock_shop", "--port", "0", "--data", str(data), *words]
-    server = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout is not None
-        line = server.stdout.readline()
+    with running("mock_shop", "--port", "0", "--data", str(data), *words) as output:
+        line = output.readline()
         assert line.startswith("mock-shop: "), line
         yield MockApi(line.removeprefix("mock-shop: ").strip())
-    finally:
-        server.terminate()
-        server.wait(DEADLINE_SECONDS)
-        server.stdout.close()
 
 
 class Scripted:

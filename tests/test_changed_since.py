@@ -6,16 +6,17 @@ import random
 from pathlib import Path
 
 from api import QUICK, Reply, Scripted, mock_api, scripted
+from depth import by_depth
 from lake import LakeUnderTest
 
 from pipeline import FetchOrders
 
-DAYS = 30
+DAYS = by_depth(few=12, all=30, night=30)
 START = dt.datetime(2025, 1, 1)
 DAY = dt.timedelta(days=1)
 
 
-def month(draw: random.Random) -> list[list[bytes]]:
+def days_of_a_shop(draw: random.Random) -> list[list[bytes]]:
     """What the shop has at the end of each day: orders come, late ones too, change, and move to other dates."""
     orders: dict[str, dict] = {}
     days = []
@@ -42,10 +43,10 @@ def month(draw: random.Random) -> list[list[bytes]]:
     return days
 
 
-def test_a_month_of_daily_auto_runs_ends_in_the_rows_of_a_full_forced_load(tmp_path: Path) -> None:
+def test_daily_auto_runs_end_in_the_rows_of_a_full_forced_load(tmp_path: Path) -> None:
     lake, full = LakeUnderTest(tmp_path / "daily"), LakeUnderTest(tmp_path / "full")
     feed = tmp_path / "feed.ndjson"
-    days = month(random.Random(7))
+    days = days_of_a_shop(random.Random(7))
     extracted = 0
     for shop in (lake, full):
         shop.settings["orders_api"] |= QUICK | {"start_date": "2025-01-01", "max_vanished_share": 1}

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 from api import scripted
+from depth import some
 from feeds import order
 from lake import LakeUnderTest
+from warm import ran
 
 from pipeline import config
 from pipeline.settings.luigi_defaults import DEFAULTS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-LUIGI = str(Path(sys.executable).parent / "luigi")
 SENT = [order("o_1"), order("o_2", created_at="2025-01-16")]
 TASK_FAILED, UNHANDLED = 30, 40  # [retcode] of luigi.cfg
 
@@ -41,19 +42,10 @@ def shell(lake: LakeUnderTest, tmp_path: Path):
     lake.offer(SENT)
 
     def shell(*words: str, config: str = "", bare: bool = False) -> Said:
-        program = (
-            [LUIGI, "--module", "pipeline"] if words[0] == "luigi" else [sys.executable, "-m", "pipeline", words[0]]
-        )
+        program = ["luigi", "--module", "pipeline"] if words[0] == "luigi" else ["pipeline", words[0]]
         (tmp_path / "more.cfg").write_text((REPOSITORY / "luigi.cfg").read_text() + config)
-        done = subprocess.run(
-            [*program, *([] if bare else lake.options()), *words[1:]],
-            cwd=tmp_path,
-            env=os.environ | {"LUIGI_CONFIG_PATH": str(tmp_path / "more.cfg")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return Said(done)
+        environment = os.environ | {"LUIGI_CONFIG_PATH": str(tmp_path / "more.cfg")}
+        return Said(ran(*program, *([] if bare else lake.options()), *words[1:], cwd=tmp_path, env=environment))
 
     return shell
 
@@ -68,6 +60,7 @@ def tree(folder: Path) -> dict[str, tuple[int, int, int]]:
 
 # Mistakes: the words on the command line, and what the line must say
 
+MISTAKEN = "wrong words and settings"
 MISTAKES = {
     ("--since", "yesterday"): "--since yesterday: expected ISO 8601",
     ("--since", "2025-02-30"): "--since 2025-02-30: expected ISO 8601",
@@ -91,7 +84,14 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("words", MISTAKES, ids=" ".join)
+# a time, a range, flags that exclude each other, and settings of several types
+TYPICAL = [
+    *(("--since", "yesterday"), ("--since", "2025-01-17", "--until", "2025-01-15"), ("--force", "--reprocess")),
+    *(("--orders-api-settle-hours", "soon"), ("--storage-fsync", "maybe"), ("--run-as-of", "2150-01-01")),
+]
+
+
+@pytest.mark.parametrize("words", some(MISTAKES, TYPICAL, MISTAKEN), ids=" ".join)
 def test_a_mistake_in_a_run_is_one_line_that_names_it_and_nothing_is_written(shell, lake, words):
     said = shell("run", *words)
     assert said.code in (2, UNHANDLED)
@@ -172,17 +172,9 @@ def in_folder(tmp_path: Path):
         (tmp_path / "here").mkdir(exist_ok=True)
         if text is not None:
             (tmp_path / "here/luigi.cfg").write_bytes(text if isinstance(text, bytes) else text.encode())
-        program = [LUIGI] if words[0] == "luigi" else [sys.executable, "-m", "pipeline", words[0]]
+        program = ["luigi"] if words[0] == "luigi" else ["pipeline", words[0]]
         outer = {name: value for name, value in os.environ.items() if name != "LUIGI_CONFIG_PATH"}
-        done = subprocess.run(
-            [*program, *words[1:]],
-            cwd=tmp_path / "here",
-            env=outer | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return Said(done)
+        return Said(ran(*program, *words[1:], cwd=tmp_path / "here", env=outer | environment))
 
     return in_folder
 
@@ -194,7 +186,9 @@ def with_line(section: str, line: str) -> str:
     return text.replace(f"{section}\n", f"{section}\n{line}\n")
 
 
-@pytest.mark.parametrize("lines", CONFIG_MISTAKES, ids=lambda lines: lines.replace("\n", " "))
+@pytest.mark.parametrize(
+    "lines", some(CONFIG_MISTAKES, list(CONFIG_MISTAKES)[::3], MISTAKEN), ids=lambda lines: lines.replace("\n", " ")
+)
 def test_a_wrong_value_in_luigi_cfg_is_one_line_that_names_file_section_and_key(in_folder, tmp_path, lines):
     section, line = lines.split("\n")
     said = in_folder(with_line(section, line), "run")
@@ -246,7 +240,7 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize("text", MALFORMED, ids=repr)
+@pytest.mark.parametrize("text", some(MALFORMED, list(MALFORMED)[::2], MISTAKEN), ids=repr)
 @pytest.mark.parametrize("command", ["run", "doctor"])
 def test_a_luigi_cfg_that_cannot_be_parsed_is_one_line_with_its_file_and_line(in_folder, command, text):
     said = in_folder(text, command)
@@ -274,7 +268,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("value", BROKEN)
+@pytest.mark.parametrize("value", some(BROKEN, list(BROKEN)[:2], MISTAKEN))
 @pytest.mark.parametrize("command", ["run", "plan", "luigi"])
 def test_a_value_with_a_dollar_or_percent_that_stands_for_nothing_is_one_line(in_folder, tmp_path, command, value):
     words = ["luigi", "--module", "pipeline", "RunAll", "--local-scheduler"] if command == "luigi" else [command]
@@ -381,7 +375,7 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("place", NO_PLACE_ON_DISK)
+@pytest.mark.parametrize("place", some(NO_PLACE_ON_DISK, ["s3://bucket/x", ""], MISTAKEN))
 @pytest.mark.parametrize("option", PLACES)
 def test_a_bucket_or_nothing_as_a_place_on_disk_is_one_line_and_nothing_is_created(shell, tmp_path, option, place):
     before = tree(tmp_path)
@@ -415,15 +409,8 @@ def test_a_bucket_or_nothing_in_luigi_cfg_is_one_line_and_nothing_is_created(
     assert f"\n{line}\n" in config
     (tmp_path / "other.cfg").write_text(config.replace(f"\n{line}\n", f"\n{line.split(' ')[0]} = {place}\n"))
     before = tree(tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline", "run", "--orders-api-url", lake.dump],
-        cwd=tmp_path,
-        env=os.environ | {"LUIGI_CONFIG_PATH": str(tmp_path / "other.cfg")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    said = Said(done)
+    environment = os.environ | {"LUIGI_CONFIG_PATH": str(tmp_path / "other.cfg")}
+    said = Said(ran("pipeline", "run", "--orders-api-url", str(lake.dump), cwd=tmp_path, env=environment))
     assert said.code == UNHANDLED
     assert len(said.errors) == 1, said.err
     section, key = {"--storage-root": ("storage", "root"), "--warehouse-path": ("warehouse", "path")}[option]

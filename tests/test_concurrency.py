@@ -11,6 +11,7 @@ from subprocess import Popen
 
 from filelock import FileLock
 from processes import DEADLINE_SECONDS, Shop, command, finished
+from warm import ended
 
 SWAPPED = """
     order_id | amount | created_at           | updated_at           | items
@@ -50,7 +51,7 @@ def test_two_full_runs_and_a_forced_date_at_once_end_in_the_lake_of_one_run(tmp_
     alone, together = Shop(tmp_path / "alone"), Shop(tmp_path / "together")
     for shop in (alone, together):
         shop.feed(SWAPPED)
-    code, output = finished(run_all(alone))
+    code, output = ended("pipeline", "run", *alone.options())
     assert code == 0, output
 
     with held_by_somebody(together):  # so that all three are there before the first one begins
@@ -65,7 +66,9 @@ def test_two_full_runs_and_a_forced_date_at_once_end_in_the_lake_of_one_run(tmp_
     assert [code for code, _ in ends] == [0, 0, 0], ends
     assert all(start.count("event=lock_waiting") == 1 for start in starts)
     assert together.data() == alone.data()
-    code, output = finished(run_all(together))  # takes away the spool, if the forced date was the last to need one
+    code, output = ended(
+        "pipeline", "run", *together.options()
+    )  # takes away the spool, if the forced date was the last to need one
     assert code == 0, output
     assert together.data() == alone.data()
     assert together.litter() == []
@@ -74,7 +77,7 @@ def test_two_full_runs_and_a_forced_date_at_once_end_in_the_lake_of_one_run(tmp_
 def test_runs_on_an_existing_lake_that_force_the_same_dates_at_once_change_no_byte(tmp_path: Path) -> None:
     shop = Shop(tmp_path / "shop")
     shop.feed(SWAPPED)
-    code, output = finished(run_all(shop))
+    code, output = ended("pipeline", "run", *shop.options())
     assert code == 0, output
     before = shop.data()
     ends = [finished(process) for process in [run_all(shop, "--force"), run_all(shop, "--force")]]
@@ -99,7 +102,7 @@ def test_a_run_that_waits_too_long_for_the_lock_says_so_in_one_error_and_publish
     shop = Shop(tmp_path / "shop", storage_lock_timeout_seconds=1)
     shop.feed(SWAPPED)
     with held_by_somebody(shop):
-        code, output = finished(run_all(shop))
+        code, output = ended("pipeline", "run", *shop.options())
     assert code == 30, output
     assert "Traceback" not in output
     errors = [line for line in output.splitlines() if "LakeBusy" in line]
@@ -114,7 +117,7 @@ def test_a_date_that_waits_too_long_for_the_lock_says_so_in_one_error_and_publis
     shop.feed(SWAPPED)
     with held_by_somebody(shop):
         task = ("--local-scheduler", "WriteFactOrder", "--date", "2025-01-15")
-        code, output = finished(command("luigi", "--module", "pipeline", *task, *shop.options()))
+        code, output = ended("luigi", "--module", "pipeline", *task, *shop.options())
     assert code == 30, output
     assert "Traceback" not in output
     assert output.count("LakeBusy") == 1, output

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import reference as ref
+from depth import examples
 from feeds import EXTRACTED_AT, NAMED, Raw, order
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from pipeline.engine.normalizing import Normalized, normalized
 IN_MEMORY = {"memory_limit": "1GB", "threads": 0, "temp_directory": ""}
 Partitions = dict[dt.date | None, list[bytes]]
 JAN_15 = dt.date(2025, 1, 15)
+EXAMPLES = examples(60)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +174,7 @@ def test_an_amount_and_a_price_are_rounded_half_away_from_zero_or_null(engine):
 
 
 @given(st.lists(st.from_regex(r"\A-?[0-9]{1,24}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,2})?\Z"), min_size=1, max_size=40))
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_number_of_the_grammar_is_exactly_that_number(engine, texts):
     lines = [order(f"o_{n:02}", amount=text) for n, text in enumerate(texts)]
     got = build(engine, {JAN_15: lines}).orders["amount"].to_pylist()
@@ -250,13 +252,13 @@ def test_every_hostile_line_is_judged_alike_when_its_order_is_sent_twice(engine)
 
 
 @given(feeds.dumps())
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_dump_is_normalized_as_the_reference_normalizes_it(engine, lines):
     assert_as_the_reference(engine, ref.land(lines, EXTRACTED_AT))
 
 
 @given(st.lists(st.binary(min_size=1, max_size=30).map(lambda line: line.replace(b"\n", b" ")), max_size=8))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 def test_random_bytes_are_malformed_records_and_never_an_exception(engine, lines):
     assert_as_the_reference(engine, ref.land(lines, EXTRACTED_AT))
 

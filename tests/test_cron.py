@@ -1,4 +1,4 @@
-"""A real `cron -f`, started by the script of the service, runs the service's job each minute; marked `minutes`.
+"""A real `cron -f`, started by the script of the service, runs the service's job each minute; for the deep run.
 
 /etc/cron.d, /run and the user app exist only in a mount namespace, so the test leaves nothing on the machine.
 Two crons run side by side: one asks a quick API, the other an API so slow that a run takes more than a minute.
@@ -17,11 +17,12 @@ from pathlib import Path
 
 import pytest
 from api import MockApi, Scripted, mock_api, scripted
+from depth import deep
 from processes import BIN, PRODUCTS, REPOSITORY, USERS
 from services import lacking, stop
 
 WHY_NOT = lacking("cron", "crontab", "flock")
-pytestmark = [pytest.mark.minutes, pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
+pytestmark = [deep("tests of a real cron"), pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
 
 RUNS = 3
 DEADLINE_SECONDS = 300

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 from api import scripted
 from commands import Said, pipeline, shell
+from depth import some
 from feeds import order
 from lake import LakeUnderTest
 from luigi.configuration import LuigiConfigParser
@@ -222,7 +223,14 @@ def everything(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.rglob("*")}
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+# one of each layer, of each kind of harm and of each command that heals
+TYPICAL = [
+    *("raw_cut", "undated_gone", "normalized_broken", "quarantine_gone", "fact_order_gone", "fact_order_behind"),
+    *("an_order_twice", "a_date_nobody_made", "windows", "dimension_gone", "warehouse_broken", "views_dropped"),
+]
+
+
+@pytest.mark.parametrize("fault", some(FAULTS, TYPICAL, "faults that doctor finds"))
 def test_a_fault_is_one_finding_whose_command_heals_it(fault, examined, built, capsys):
     harm, level, subject, text = FAULTS[fault]
     sound = built.files()

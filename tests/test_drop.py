@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from api import QUICK, mock_api
+from depth import some
 from feeds import order
 from lake import LakeUnderTest
-from processes import Forker, Shop, Snapshot
+from processes import Shop, Snapshot
 
 from pipeline.errors import BadSetting
 
@@ -152,13 +153,7 @@ def test_an_api_is_not_asked_for_a_dropped_date(lake, tmp_path):
     assert ids(lake) == {KEPT: set(), DROPPED: {"o_2", "o_3"}}
 
 
-@pytest.fixture(scope="module")
-def forker(tmp_path_factory):
-    with Forker(tmp_path_factory.mktemp("forker") / "log") as server:
-        yield server
-
-
-@pytest.mark.parametrize("again", ["drop", "run"])
+@pytest.mark.parametrize("again", some(["drop", "run"], ["run"], "moments of death"))
 def test_a_drop_that_is_killed_is_finished_by_itself_or_by_a_plain_run(tmp_path: Path, forker, again):
     shop = Shop(tmp_path / "shop")
     shop.feed("""

@@ -11,6 +11,7 @@ import feeds
 import pytest
 import reference as ref
 import zstandard
+from depth import deep, examples, some
 from feeds import EXTRACTED_AT, order
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -104,7 +105,7 @@ VALUES = st.recursive(
 
 
 @given(st.lists(VALUES, max_size=6), st.integers(1, 40), st.sampled_from([",", " , ", ",\r\n"]), st.booleans())
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 def test_an_array_is_cut_into_its_elements_wherever_the_buffers_end(monkeypatch, values, size, comma, ascii_only):
     monkeypatch.setattr(array_scan, "STEP_BYTES", size)
     text = json.dumps(values, ensure_ascii=ascii_only, separators=(comma, ": ")).encode()
@@ -212,6 +213,7 @@ def test_a_refused_dump_leaves_what_was_published_as_it_was(lake):
     assert lake.litter() == []
 
 
+@deep("hostile dumps")
 def test_every_hostile_line_of_an_ndjson_dump_is_landed_and_normalized_inside_the_lake(lake, tmp_path):
     beside = {"lake", *(path.name for path in (lake.dump, lake.warehouse, lake.users_csv, lake.products_csv))}
     assert offered(lake, SHAPES["NDJSON"](feeds.HOSTILE)), lake.errors
@@ -225,8 +227,13 @@ def test_every_hostile_line_of_an_ndjson_dump_is_landed_and_normalized_inside_th
     assert lake.litter() == []
 
 
-@pytest.mark.parametrize("shape", ["array", "array with CRLF", "object with more in it"])
-@pytest.mark.parametrize("packed", [bytes, zstandard.ZstdCompressor().compress], ids=["", "zst"])
+ZSTD = zstandard.ZstdCompressor().compress
+
+
+@pytest.mark.parametrize(
+    "shape", some(["array", "array with CRLF", "object with more in it"], ["array"], "hostile dumps")
+)
+@pytest.mark.parametrize("packed", some([bytes, ZSTD], [bytes], "hostile dumps"), ids=["", "zst"])
 def test_hostile_records_make_the_same_partitions_as_elements_of_an_array(tmp_path, shape, packed):
     lines = [line for line in feeds.HOSTILE if len(line) < 20_000 and is_json(line)]
     plain, other = LakeUnderTest(tmp_path / "a"), LakeUnderTest(tmp_path / "b")
@@ -273,6 +280,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
+@deep("tests of memory")
 def test_memory_does_not_grow_with_an_ndjson_dump(tmp_path):
     block = b"".join(order(f"o_{n:06}", created_at=f"2025-01-{15 + n % 2}") + b"\n" for n in range(5000))
     peak_kib = {}

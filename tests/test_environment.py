@@ -1,8 +1,6 @@
 """Settings from environment variables rank below an option and above a file, and errors name the variable."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 from commands import pipeline
 from feeds import order
 from lake import LakeUnderTest
+from warm import ran
 
 from pipeline import config
 from pipeline.events import one_line
@@ -17,8 +16,8 @@ from pipeline.settings.environment import variable
 
 UNHANDLED = 40  # [retcode] of luigi.cfg
 COMMANDS = {
-    "python -m pipeline": [sys.executable, "-m", "pipeline", "run"],
-    "luigi": [str(Path(sys.executable).parent / "luigi"), "--module", "pipeline", "RunAll", "--local-scheduler"],
+    "python -m pipeline": ["pipeline", "run"],
+    "luigi": ["luigi", "--module", "pipeline", "RunAll", "--local-scheduler"],
 }
 FILE = "[retcode]\nunhandled_exception = 40\n[storage]\nroot = of_file\n"
 
@@ -42,14 +41,7 @@ def run(request: pytest.FixtureRequest, folder: Path, lake: LakeUnderTest) -> Ca
             variable(section, key): str(value) for section, keys in lake.settings.items() for key, value in keys.items()
         }
         del of_lake["ORDERS_LAKE_STORAGE_ROOT"], of_lake["ORDERS_LAKE_STORAGE_LOCK_TIMEOUT_SECONDS"]
-        done = subprocess.run(
-            [*COMMANDS[request.param], *words],
-            cwd=folder,
-            env=os.environ | of_lake | variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = ran(*COMMANDS[request.param], *words, cwd=folder, env=os.environ | of_lake | variables)
         return done.returncode, done.stderr
 
     return run

@@ -10,11 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 import reference as ref
 from api import QUICK, mock_api
+from depth import examples, some
 from feeds import Raw, lines, order, records
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lake import UNDATED, LakeUnderTest
-from processes import Forker, Shop, Snapshot
+from processes import Shop, Snapshot
 
 from pipeline.errors import BadSetting, CorruptPartition, NotLanded
 
@@ -213,7 +214,7 @@ feeds = st.lists(
 )
 
 
-@settings(max_examples=max(1, settings.default.max_examples // 10))
+@settings(max_examples=examples(6))
 @given(feed=feeds, user_id=users)
 @example(feed=[order("o_1", updated_at="2025-02-04"), order("o_2", user_id=USER)], user_id=USER)
 @example(feed=[*OTHERS, *THEIRS], user_id=USER)
@@ -234,13 +235,7 @@ def test_the_lake_is_then_what_a_source_without_the_user_would_have_made(feed, u
         assert {name: lake.files()[name] for name in dated} == dated
 
 
-@pytest.fixture(scope="module")
-def forker(tmp_path_factory):
-    with Forker(tmp_path_factory.mktemp("forker") / "log") as server:
-        yield server
-
-
-@pytest.mark.parametrize("between", ["", "run"])
+@pytest.mark.parametrize("between", some(["", "run"], [""], "moments of death"))
 def test_an_erasure_that_is_killed_is_finished_by_the_same_command(tmp_path: Path, forker, between):
     shop = Shop(tmp_path / "shop")
     shop.feed(f"""

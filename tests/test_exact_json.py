@@ -7,6 +7,7 @@ from typing import Any
 import feeds
 import pytest
 import reference as ref
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,7 +46,7 @@ def rewritten(text: str) -> ExactRecord:
 
 
 @given(RECORDS, BLANKS, st.booleans())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_metadata_is_the_same_value_in_minified_text(record, blanks, ascii_only):
     text = json.dumps(record, ensure_ascii=ascii_only, separators=(f"{blanks},{blanks}", f"{blanks}:{blanks}"))
     exact = rewritten(f"{blanks}{text}{blanks}")
@@ -57,7 +58,7 @@ def test_metadata_is_the_same_value_in_minified_text(record, blanks, ascii_only)
 
 
 @given(RECORDS)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_texts_and_words_stay_numbers_become_their_own_text_and_anything_else_is_no_value(record):
     line = json.loads(rewritten(json.dumps(record)).line)
     assert line.keys() == EMPTY.keys() | {"items"}
@@ -74,7 +75,7 @@ def test_texts_and_words_stay_numbers_become_their_own_text_and_anything_else_is
 
 
 @given(st.lists(VALUES, max_size=6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_items_hold_objects_only_and_the_others_are_counted(elements):
     exact = rewritten(json.dumps({"items": elements}))
     assert len(json.loads(exact.line)["items"]) == sum(isinstance(element, dict) for element in elements)
@@ -82,7 +83,7 @@ def test_items_hold_objects_only_and_the_others_are_counted(elements):
 
 
 @given(VALUES, st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_what_is_json_is_what_python_takes_for_json(value, data):
     text = json.dumps(value, ensure_ascii=False).encode()
     at = data.draw(st.integers(0, len(text)))

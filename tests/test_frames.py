@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import reference as ref
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -122,7 +123,7 @@ def test_records_may_come_from_a_generator_and_hold_dates_and_decimals():
 
 
 @given(st.lists(feeds.records(), max_size=8).map(lambda found: [json.loads(feeds.dump(record)) for record in found]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_any_records_are_normalized_as_their_json_text_is(records):
     orders, items = normalize_orders(records)
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
@@ -258,7 +259,7 @@ def test_what_normalize_orders_gives_is_deduplicated_already():
         max_size=12,
     )
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_any_frame_keeps_the_greatest_version_of_each_key(rows):
     df = frame(*[(*row, n) for n, row in enumerate(rows)])
     versions = [((updated or created), created, n) for n, (_, created, updated) in enumerate(rows)]

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import pytest
+from depth import some
 from lake import LakeUnderTest
 
 AS_OF = dt.datetime(2025, 2, 1)
@@ -88,7 +89,11 @@ def test_a_map_that_is_right_warns_of_nothing(lake: LakeUnderTest, caplog: pytes
     assert summary["dates"]["2025-01-02"]["fields"] == {}
 
 
-@pytest.mark.parametrize("name", WRONG)
+TYPICAL = ["order_id misspelt", "currency misspelt", "all of a line misspelt", "a decimal comma"]
+TYPICAL += ["seconds read as milliseconds", "a text read as seconds"]
+
+
+@pytest.mark.parametrize("name", some(WRONG, TYPICAL, "maps that are wrong"))
 def test_a_map_that_is_wrong_fails_the_run_or_warns_of_the_field(
     lake: LakeUnderTest, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""Builds the real Dockerfile with buildah and runs the services of docker-compose.yml from it; marked `minutes`.
+"""Builds the real Dockerfile with buildah and runs the services of docker-compose.yml from it; for the deep run.
 
 The test asks no registry. A Debian from debootstrap takes the place and the name of Docker's Python image, so Python
 is 3.11 here. During the build, pip finds the packages that this machine's pip has downloaded before.
@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from depth import deep
 from processes import DEADLINE_SECONDS, REPOSITORY
 from services import Project, lacking, network, stop
 from test_luigid import until
 
 WHY_NOT = lacking("buildah", "debootstrap")
-pytestmark = [pytest.mark.minutes, pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
+pytestmark = [deep("tests of the image"), pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
 
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
 BASE_PYTHON = "3.11"

@@ -1,6 +1,5 @@
 """Law 5: a run that is killed at any moment leaves whole files, and the next plain run finishes its work."""
 
-import os
 import random
 import shutil
 import subprocess
@@ -11,11 +10,13 @@ from typing import Any
 
 import duckdb
 import pytest
+from depth import by_depth, some
 from processes import Forker, Reader, Shop, Snapshot
 
-# KILLS=all: before and after every call that changes what is on disk, and 500 random moments: some 20 minutes
-THOROUGH = os.environ.get("KILLS") == "all"
-RANDOM_MOMENTS = 500 if THOROUGH else 50
+# how many calls that change what is on disk lie between two moments of death
+RENAMES_APART = by_depth(few=10, all=2, night=1)
+STEPS_APART = by_depth(few=32, all=8, night=1)
+RANDOM_MOMENTS = by_depth(few=10, all=50, night=500)
 RENAMES = ("os.replace", "os.rename")
 OTHER_STEPS = ("os.remove", "os.mkdir", "shutil.copyfile", "shutil.rmtree", "pyarrow.parquet.write_table")
 
@@ -92,12 +93,6 @@ def dated(files: dict[str, bytes]) -> dict[str, bytes]:
     return {name: content for name, content in files.items() if "date=2" in name}
 
 
-@pytest.fixture(scope="module")
-def forker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forker]:
-    with Forker(tmp_path_factory.mktemp("forker") / "log") as server:
-        yield server
-
-
 def moments_of_death(trial: Trial, before: Snapshot, reader: Reader, plan: list[Any], *argv: str) -> Iterator[str]:
     """Put the lake back and kill the run at its next moment, until it outlives the moment, for each kind of moment."""
     for calls, when, every in plan:
@@ -113,11 +108,11 @@ def moments_of_death(trial: Trial, before: Snapshot, reader: Reader, plan: list[
         assert status == 0
 
 
-def plan_of(when: str, every: int) -> list[Any]:
+def plan_of(when: str) -> list[Any]:
     """Moments before each rename stand for those after the one before: what is published is the same."""
-    if THOROUGH:
-        return [(RENAMES, "before", 1), (RENAMES, "after", 1), (OTHER_STEPS, "before", 1), (OTHER_STEPS, "after", 1)]
-    return [(RENAMES, when, every), (OTHER_STEPS, "after", 8)]
+    moments = [(RENAMES, when, RENAMES_APART), (OTHER_STEPS, "after", STEPS_APART)]
+    opposite = {"before": "after", "after": "before"}[when]
+    return moments + by_depth(few=[], all=[], night=[(RENAMES, opposite, 1), (OTHER_STEPS, "before", 1)])
 
 
 def test_a_first_load_killed_around_any_rename_is_finished_by_a_plain_run(tmp_path: Path, forker: Forker) -> None:
@@ -127,7 +122,7 @@ def test_a_first_load_killed_around_any_rename_is_finished_by_a_plain_run(tmp_pa
     trial.finish(FIRST)
     undisturbed = trial.seen()
     with Reader(trial.shop.root) as reader:
-        for moment in moments_of_death(trial, before, reader, plan_of("before", 2), FIRST):
+        for moment in moments_of_death(trial, before, reader, plan_of("before"), FIRST):
             trial.finish(SECOND)
             assert trial.seen() == undisturbed, moment
             assert trial.shop.litter() == [], moment
@@ -150,7 +145,7 @@ def test_a_forced_run_that_moves_orders_and_is_killed_around_any_rename_leaves_w
     same_size = "raw/date=2025-01-17/orders_raw.json"
     assert len(old[same_size]) == len(new[same_size])
     with Reader(trial.shop.root) as reader:
-        for moment in moments_of_death(trial, before, reader, plan_of("after", 1), SECOND, *force):
+        for moment in moments_of_death(trial, before, reader, plan_of("after"), SECOND, *force):
             trial.finish(LATER)
             raw = trial.shop.data("raw")
             assert all(raw[name] in (old[name], new[name]) for name in new), moment
@@ -163,7 +158,7 @@ def test_a_forced_run_that_moves_orders_and_is_killed_around_any_rename_leaves_w
     assert len(trial.oracles) > 1
 
 
-@pytest.mark.parametrize(("dates_per_task", "workers", "share"), [(1, "2", 0.1), (31, "1", 0.9)])
+@pytest.mark.parametrize(("dates_per_task", "workers", "share"), [(1, "2", 0.2), (31, "1", 0.8)])
 def test_a_forced_run_killed_at_random_and_again_while_healing_ends_in_the_lake_of_an_undisturbed_one(
     tmp_path: Path, forker: Forker, dates_per_task: int, workers: str, share: float
 ) -> None:
@@ -193,7 +188,7 @@ def test_a_forced_run_killed_at_random_and_again_while_healing_ends_in_the_lake_
     assert killed > moments / 2
 
 
-@pytest.mark.parametrize("warehouse", ["there", "new"])
+@pytest.mark.parametrize("warehouse", some(["there", "new"], ["there"], "moments of death"))
 def test_seeding_that_is_killed_at_any_step_leaves_the_old_warehouse_or_the_new_and_is_done_by_the_next_run(
     tmp_path: Path, forker: Forker, warehouse: str
 ) -> None:
@@ -205,7 +200,8 @@ def test_seeding_that_is_killed_at_any_step_leaves_the_old_warehouse_or_the_new_
     before = Snapshot(trial.shop, tmp_path / "before")
     trial.finish(SECOND)
     undisturbed = trial.seen()
-    whens = [((*RENAMES, *OTHER_STEPS), when, 1 if THOROUGH else 3) for when in ("before", "after")]
+    apart = by_depth(few=12, all=3, night=1)
+    whens = [((*RENAMES, *OTHER_STEPS), when, apart) for when in ("before", "after")]
     with Reader(trial.shop.root) as reader:
         for moment in moments_of_death(trial, before, reader, whens, SECOND):
             if trial.shop.warehouse.exists():
@@ -248,9 +244,9 @@ def test_a_disk_that_fills_up_at_any_step_fails_the_run_and_the_next_run_heals_t
                 trial.finish(LATER)
                 assert trial.seen() == undisturbed, moment
                 assert trial.shop.litter() == [], moment
-            nth += 1 if THOROUGH else 10
+            nth += by_depth(few=30, all=10, night=1)
     assert reader.torn == []
-    assert nth > 12
+    assert nth > 30
 
 
 @contextmanager
@@ -266,28 +262,25 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[Callable[[], None]]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("kilobytes", [4, 28, 52, 76, 100, 120])
-def test_a_disk_that_is_really_full_fails_the_run_and_the_next_run_heals_the_lake(
-    tmp_path: Path, forker: Forker, kilobytes: int
+@pytest.fixture(scope="module")
+def first_load(tmp_path_factory: pytest.TempPathFactory, forker: Forker) -> list[Any]:
+    """How the lake looks after a first load that nothing disturbs."""
+    trial = Trial(tmp_path_factory.mktemp("first_load"), forker)
+    trial.load_old()
+    return trial.seen()
+
+
+@pytest.mark.parametrize("kilobytes", some([4, 28, 52, 76, 100, 120], [52], "sizes of a full disk"))
+def test_a_disk_that_is_really_full_fails_the_run_is_told_once_and_the_next_run_heals_the_lake(
+    tmp_path: Path, forker: Forker, first_load: list[Any], kilobytes: int
 ) -> None:
     trial = Trial(tmp_path, forker)
     trial.shop.feed(OLD)
-    trial.finish(FIRST)
-    undisturbed = trial.seen()
-    shutil.rmtree(trial.shop.root)
-    trial.shop.warehouse.unlink()
     with small_disk(trial.shop.root, kilobytes) as make_room:
-        errors_of(trial.run(SECOND))
-        make_room()
-        trial.finish(LATER)
-        assert trial.seen() == undisturbed
-        assert trial.shop.litter() == []
-
-
-def test_a_disk_that_is_full_is_told_once_and_not_once_a_task(tmp_path: Path, forker: Forker) -> None:
-    trial = Trial(tmp_path, forker)
-    trial.shop.feed(OLD)
-    with small_disk(trial.shop.root, 52):
-        errors = errors_of(trial.run(FIRST))
+        errors = errors_of(trial.run(SECOND))
         assert len(errors) == 1, errors
         assert "(None)" not in errors[0]
+        make_room()
+        trial.finish(LATER)
+        assert trial.seen() == first_load
+        assert trial.shop.litter() == []

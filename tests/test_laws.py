@@ -6,6 +6,7 @@ import os
 from collections import Counter
 
 import pytest
+from depth import deep
 from feeds import order
 from lake import UNDATED, LakeUnderTest
 
@@ -323,6 +324,7 @@ def many_orders(day: int, first: int, number: int) -> list[bytes]:
     return [(line % (n, n % 99, n / 7, day, n % 24, items[n % 50])).encode() for n in numbers]
 
 
+@deep("tests of size")
 def test_a_day_of_100_000_orders_rebuilt_alone_has_the_bytes_it_had_when_30_days_were_built_in_one_run(lake):
     busy = {15: (2_000, 100_000)}  # it holds orders of the days before it and after it, too
     days = [many_orders(day, *busy.get(day, (150 * day, 200))) for day in range(1, 31)]

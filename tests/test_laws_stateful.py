@@ -15,6 +15,7 @@ import feeds
 import pyarrow as pa
 import pyarrow.parquet as pq
 import reference as ref
+from depth import examples
 from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -435,6 +436,6 @@ def check_counts(found: dict, expected: dict) -> None:
 TestAnyHistory = LakeMachine.TestCase
 TestAnyHistory.settings = settings(
     settings.default,
-    max_examples=max(1, settings.default.max_examples // 2),
+    max_examples=examples(30),
     stateful_step_count=15,
 )

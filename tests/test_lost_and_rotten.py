@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from depth import some
 from feeds import order
 from lake import LakeUnderTest
 
@@ -182,7 +183,10 @@ def test_a_rotten_dimension_stops_no_date_and_is_made_anew(lake):
 # Foreign files and folders
 
 
-@pytest.mark.parametrize("folder", ["date=2025-01-15.bak", "date=foo", "date=9999-12-31", "date=2025-02-30", "date="])
+FOREIGN = ["date=2025-01-15.bak", "date=foo", "date=9999-12-31", "date=2025-02-30", "date="]
+
+
+@pytest.mark.parametrize("folder", some(FOREIGN, FOREIGN[:1], "foreign folders"))
 @pytest.mark.parametrize("layer", ["raw", "normalized", "curated"])
 def test_a_folder_that_is_no_date_is_no_partition_and_named_once(lake, caplog, layer, folder):
     assert lake.run([on(15, "o_1"), on(16, "o_2")], SETTLED)
@@ -204,29 +208,30 @@ def test_the_views_do_not_read_a_copy_of_a_partition(lake):
 
 
 @pytest.mark.parametrize(
-    "content",
-    [
+    "name", ["raw/date={}/_raw.json", "normalized/date={}/_normalized.json", "curated/date={}/_fact_order.json"]
+)
+def test_a_manifest_of_another_shape_counts_as_absent(lake, name):
+    assert lake.run([on(15, "o_1"), on(16, "o_2")], SETTLED)
+    files = lake.files()
+    other_shapes = [
         "[]",
         '{"id": 7}',
         '{"id": "x"}',
         '{"id": "x", "files": {"a": "big"}, "as_of": "2025-02-01T00:00:00.000000Z", "because": "", "counts": {}}',
         '{"id": null, "neighbours": "all"}',
         '{"made_from": null}',
-    ],
-)
-@pytest.mark.parametrize(
-    "name", ["raw/date={}/_raw.json", "normalized/date={}/_normalized.json", "curated/date={}/_fact_order.json"]
-)
-def test_a_manifest_of_another_shape_counts_as_absent(lake, name, content):
-    assert lake.run([on(15, "o_1"), on(16, "o_2")], SETTLED)
-    files = lake.files()
-    (lake.root / name.format(JAN_15)).write_text(content)
-    assert lake.run(None, LATER), lake.errors
-    assert lake.files() == files
+    ]
+    for minutes, content in enumerate(other_shapes):
+        (lake.root / name.format(JAN_15)).write_text(content)
+        assert lake.run(None, LATER + dt.timedelta(minutes=minutes)), (content, lake.errors)
+        assert lake.files() == files, content
+
+
+STATES = ["[]", "7", '{"parts": {"2025-01-15": 3}, "as_of": 5, "dates": 1}']
 
 
 @pytest.mark.parametrize("name", ["raw/_inventory.json", "raw/_changed_since.json", "curated/_stale.json"])
-@pytest.mark.parametrize("content", ["[]", "7", '{"parts": {"2025-01-15": 3}, "as_of": 5, "dates": 1}'])
+@pytest.mark.parametrize("content", some(STATES, STATES[-1:], "shapes of a file"))
 def test_a_file_of_state_of_another_shape_stops_nothing(lake, name, content):
     assert lake.run([on(15, "o_1")], SETTLED, changed_since="auto")
     (lake.root / name).write_text(content)
@@ -330,7 +335,10 @@ def test_an_empty_folder_keeps_no_mark(lake):
     assert not (lake.root / "curated/_stale.json").exists()
 
 
-@pytest.mark.parametrize("content", ['{"dates": 5}', '{"dates": [["x"]]}', "[]"])
+UNCHECKED = ['{"dates": 5}', '{"dates": [["x"]]}', "[]"]
+
+
+@pytest.mark.parametrize("content", some(UNCHECKED, UNCHECKED[:1], "shapes of a file"))
 def test_a_list_of_unchecked_dates_of_another_shape_stops_nothing(lake, content):
     assert lake.run([on(15, "o_1")], SETTLED)
     (lake.root / "curated/_unchecked.json").write_text(content)

@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 from api import QUICK, mock_api
+from depth import deep, some
 from processes import DEADLINE_SECONDS, REPOSITORY, Shop, command, finished
+from warm import ended
 
 ORDERS = """
     order_id | amount | created_at           | updated_at           | items
@@ -72,8 +74,8 @@ def luigid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
 
 
 def run_all(shop: Shop, *arguments: str, code: int = 0) -> str:
-    ended, output = finished(command("luigi", "--module", "pipeline", "RunAll", *arguments, *shop.options()))
-    assert ended == code, output
+    status, output = ended("luigi", "--module", "pipeline", "RunAll", *arguments, *shop.options())
+    assert status == code, output
     return output
 
 
@@ -94,7 +96,7 @@ def of_run(luigid: list[str], known: Container[str]) -> dict[tuple[str, str], di
     return {(task["name"], task["params"].get("date", "")): task | {"id": key} for key, task in shown.items()}
 
 
-@pytest.mark.parametrize("dates_per_task", [1, 2])
+@pytest.mark.parametrize("dates_per_task", some([1, 2], [2], "runs under luigid"))
 def test_a_lake_built_under_luigid_by_two_workers_equals_one_built_alone(
     tmp_path: Path, luigid: list[str], dates_per_task: int
 ) -> None:
@@ -168,6 +170,7 @@ def test_without_a_luigid_a_run_says_so_at_once_in_one_line_and_what_to_do(tmp_p
     assert not shop.root.exists()
 
 
+@deep("runs under luigid")
 def test_names_are_of_dates_and_of_what_people_ask_for_and_two_runs_share_no_task(
     tmp_path: Path, luigid: list[str]
 ) -> None:
@@ -214,6 +217,7 @@ def test_a_date_that_cannot_be_normalized_says_so_at_its_task_and_the_run_is_red
     assert damage in asked(luigid, "fetch_error", task_id=run["id"])["error"]
 
 
+@deep("runs under luigid")
 def test_a_date_that_cannot_be_extracted_says_so_at_the_task_that_extracts_and_has_no_further_task(
     tmp_path: Path, luigid: list[str]
 ) -> None:
@@ -232,6 +236,7 @@ def test_a_date_that_cannot_be_extracted_says_so_at_the_task_that_extracts_and_h
     assert shown["RunAll", ""]["status_message"] == "3 date(s) built, 1 date(s) failed: 2025-01-15"
 
 
+@deep("runs under luigid")
 def test_dimensions_that_cannot_be_made_say_so_at_their_task(tmp_path: Path, luigid: list[str]) -> None:
     shop = Shop(tmp_path / "shop", warehouse_users_csv=tmp_path / "none.csv")
     shop.feed(ORDERS)

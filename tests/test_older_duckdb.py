@@ -11,10 +11,13 @@ from typing import Any
 
 import duckdb
 import pytest
+from depth import deep
 from feeds import order
 
 from pipeline import contract
 from pipeline.warehouse.database import VIEWS
+
+pytestmark = deep("tests of an older DuckDB")
 
 OLDER = "duckdb==1.5.6"
 AS_OF = dt.datetime(2025, 1, 20, 12)

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from processes import REPOSITORY, Shop, command, finished
+from processes import REPOSITORY, Shop
+from warm import ended
 
 ORDERS = """
     order_id | amount | created_at           | items
@@ -20,7 +21,7 @@ def range_daily(shop: Shop, *arguments: str) -> str:
     """RangeDaily of WriteFactOrder from 15 to 18 January, as a command; what it says."""
     days = ("--start", "2025-01-15", "--stop", "2025-01-18", "--days-back", "100000", *arguments)
     words = ("--module", "pipeline", "RangeDaily", "--of", "WriteFactOrder", *days, "--local-scheduler")
-    code, output = finished(command("luigi", *words, *shop.options()))
+    code, output = ended("luigi", *words, *shop.options())
     assert code == 0, output
     return output
 
@@ -54,7 +55,7 @@ def test_a_range_of_days_asks_the_dates_whether_they_are_whole(shop: Shop) -> No
 
 
 def test_bulk_complete_answers_with_the_dates_that_are_complete(shop: Shop, tmp_path: Path) -> None:
-    code, output = finished(command("pipeline", "run", "--until", "2025-01-17", *shop.options()))
+    code, output = ended("pipeline", "run", "--until", "2025-01-17", *shop.options())
     assert code == 0, output
     settings = tmp_path / "luigi.cfg"
     settings.write_text(f"[storage]\nroot = {shop.root}\n[orders_api]\nurl = {shop.dump}\n")
@@ -67,7 +68,7 @@ def test_bulk_complete_answers_with_the_dates_that_are_complete(shop: Shop, tmp_
 
 
 def run_all(shop: Shop, *arguments: str) -> tuple[int, str]:
-    return finished(command("pipeline", "run", *arguments, *shop.options()))
+    return ended("pipeline", "run", *arguments, *shop.options())
 
 
 def one_error(output: str) -> str:

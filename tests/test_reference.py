@@ -7,6 +7,7 @@ from decimal import Decimal
 import feeds
 import pytest
 import reference as ref
+from depth import examples
 from feeds import Raw, order
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -182,7 +183,7 @@ def test_the_reader_agrees_with_the_standard_library_on_the_hostile_lines():
 
 
 @given(feeds.lines())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_the_reader_agrees_with_the_standard_library_on_drawn_lines(line):
     assert agrees_with_the_standard_library(line)
 
@@ -439,7 +440,7 @@ def test_an_update_that_was_in_the_future_counts_once_it_is_not_though_the_lines
 
 
 @given(feeds.dumps(), feeds.dumps())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_an_order_is_in_one_curated_date_and_no_record_is_lost(first, second):
     lake = ref.Lake()
     lake.run(first, AS_OF - dt.timedelta(hours=1))

@@ -5,7 +5,8 @@ import datetime as dt
 import pytest
 from feeds import order
 from lake import LakeUnderTest
-from processes import Shop, command, finished
+from processes import Shop
+from warm import ended
 
 from pipeline.errors import BadSetting
 
@@ -24,7 +25,7 @@ def shop(tmp_path) -> Shop:
 
 
 def pipeline(shop: Shop, *words: str, as_of: str) -> tuple[int, str]:
-    return finished(command("pipeline", "run", *words, *shop.options(run_as_of=as_of)))
+    return ended("pipeline", "run", *words, *shop.options(run_as_of=as_of))
 
 
 @pytest.mark.parametrize("flag", ["--force", "--reprocess"])
@@ -44,7 +45,7 @@ def test_a_forced_run_as_of_an_earlier_moment_than_the_last_is_refused(shop: Sho
 def test_a_forced_date_as_of_an_earlier_moment_is_refused_too(shop: Shop) -> None:
     assert pipeline(shop, as_of="2025-02-02")[0] == 0
     words = ("luigi", "--module", "pipeline", "WriteFactOrder", "--local-scheduler", "--date", "2025-01-15", "--force")
-    status, output = finished(command(*words, *shop.options(run_as_of="2025-02-01")))
+    status, output = ended(*words, *shop.options(run_as_of="2025-02-01"))
     assert status != 0
     assert "this run is as of 2025-02-01T00:00:00.000000Z, so it would skip the date" in output
     assert "Traceback" not in output
