@@ -9,7 +9,7 @@ from pipeline.dates import fold_dates
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.events import emit
 from pipeline.fields import FieldMap
-from pipeline.lake import DUMP_SPOOLS, Lake, Run, by_text, error_text, failure, newest_settled, settled
+from pipeline.lake import DUMP_SPOOLS, Lake, Run, by_text, error_text, failure_file, newest_settled, settled
 from pipeline.observe.counts import PartitionCounts, failed_dates, partition_counts, touched, undated
 from pipeline.observe.health import Limits, health
 from pipeline.observe.history import Options, Summary, made, write_summary
@@ -92,7 +92,7 @@ def _is_empty(ending: Ending, partitions: list[PartitionCounts]) -> bool:
 
 def _undated(run: Run) -> list[PipelineError]:
     """The error of the undated records in this run, in a list; empty if there is none."""
-    failed = run.lake.files.read(failure(RAW_STAGE, UNDATED, run.intent))
+    failed = run.lake.files.read(failure_file(RAW_STAGE, UNDATED, run.intent))
     return [RunFailed(failed["error"])] if failed else []
 
 

@@ -20,8 +20,8 @@ from pipeline.lake import (
     Publication,
     Run,
     may_be_stale,
-    missing,
-    stale,
+    why_incomplete,
+    why_outdated,
 )
 from pipeline.observe.rotten import disown_rotten
 from pipeline.stages.curate_piece import Job, Made, Piece, stage
@@ -73,20 +73,20 @@ def curate_stale(run: Run) -> None:
 
 
 def _due(run: Run, table: Stage, dates: list[str]) -> bool:
-    return may_be_stale(run.lake) or any(missing(run.lake, table, date, run.intent) for date in dates)
+    return may_be_stale(run.lake) or any(why_incomplete(run.lake, table, date, run.intent) for date in dates)
 
 
 def _reasons(run: Run, table: Stage, dates: list[str]) -> Reasons:
     """What to make: the table of each incomplete date, and both tables of every stale partition of the lake."""
     found: Reasons = {}
     for date in dates:
-        reason = missing(run.lake, table, date, run.intent)
+        reason = why_incomplete(run.lake, table, date, run.intent)
         if reason is not None:
             found[date] = {table: reason}
     for date in run.lake.partitions("normalized"):
         if run.lake.is_whole(NORMALIZED_STAGE, date):
             for each in CURATED_STAGES:
-                reason = stale(run.lake, each, date)
+                reason = why_outdated(run.lake, each, date)
                 if reason is not None:
                     found.setdefault(date, {}).setdefault(each, reason)
     return found

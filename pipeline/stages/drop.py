@@ -3,7 +3,7 @@
 from pipeline.contract import RAW_STAGE, raw_name
 from pipeline.dates import fold_dates
 from pipeline.events import emit
-from pipeline.lake import EMPTY_ID, Lake, Outcome, Publication, RawManifest, Run, Tombstone, dropped
+from pipeline.lake import EMPTY_ID, Lake, Outcome, Publication, RawManifest, Run, Tombstone, why_dropped
 from pipeline.sources.raw import publication
 
 
@@ -14,7 +14,7 @@ def drop(run: Run, dates: list[str], reason: str) -> list[str]:
     Raises RunFailed as keep_dropped() does.
     """
     with run.lake.work.locked():
-        todo = [date for date in dates if dropped(run.lake, date) is None]
+        todo = [date for date in dates if why_dropped(run.lake, date) is None]
         for date in todo:
             tombstone = Tombstone(reason, run.intent.stamp)
             run.lake.write_manifest(RAW_STAGE.manifest_at(date), RawManifest(id=None, dropped=tombstone))
@@ -42,7 +42,7 @@ def keep_dropped(run: Run, dates: list[str]) -> None:
 def restore(lake: Lake, dates: list[str]) -> list[str]:
     """Remove the tombstones, so that the next run extracts the dates again. Returns the dates that had one."""
     with lake.work.locked():
-        todo = [date for date in dates if dropped(lake, date) is not None]
+        todo = [date for date in dates if why_dropped(lake, date) is not None]
         for date in todo:
             lake.files.remove(RAW_STAGE.manifest_at(date))
         lake.files.sync_folders([RAW_STAGE.manifest_at(date) for date in todo])
@@ -52,7 +52,7 @@ def restore(lake: Lake, dates: list[str]) -> list[str]:
 
 
 def _is_broken(lake: Lake, date: str) -> bool:
-    return dropped(lake, date) is not None and not lake.is_whole(RAW_STAGE, date)
+    return why_dropped(lake, date) is not None and not lake.is_whole(RAW_STAGE, date)
 
 
 def _empty(run: Run, date: str) -> Publication[RawManifest]:

@@ -23,7 +23,7 @@ from pipeline.lake import (
     is_raw,
     moment,
     raw_id,
-    stale,
+    why_outdated,
 )
 from pipeline.sources.dump import undated
 from pipeline.sources.dump.undated_records import landed_records
@@ -71,7 +71,7 @@ def erase(run: Run, user_id: str, shape: Shape) -> list[str]:
         outcome.fail_all(run.lake.publish(publications))
         outcome.close(run.lake, run.intent)
         emit("erased", records=erasure.records, partitions=len(publications))
-        return [date for date in dates if date != UNDATED and stale(run.lake, NORMALIZED_STAGE, date)]
+        return [date for date in dates if date != UNDATED and why_outdated(run.lake, NORMALIZED_STAGE, date)]
 
 
 def _can_be_erased(lake: Lake, date: str) -> bool:

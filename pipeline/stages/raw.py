@@ -2,7 +2,7 @@
 
 from pipeline.contract import RAW_STAGE
 from pipeline.errors import NotLanded
-from pipeline.lake import Outcome, Run, missing
+from pipeline.lake import Outcome, Run, why_incomplete
 from pipeline.sources.base import Source
 from pipeline.stages.drop import keep_dropped
 
@@ -13,7 +13,7 @@ def land(run: Run, source: Source, dates: list[str]) -> None:
     Raises RunFailed naming the dates that failed, unless the intent is to keep going.
     """
     keep_dropped(run, dates)
-    todo = {date: reason for date in dates if (reason := missing(run.lake, RAW_STAGE, date, run.intent))}
+    todo = {date: reason for date in dates if (reason := why_incomplete(run.lake, RAW_STAGE, date, run.intent))}
     if todo and run.intent.reprocess:
         _refuse_reprocess(run, todo)
     elif todo:
