@@ -58,7 +58,7 @@ def test_an_order_is_not_published_a_second_time_while_its_old_partition_is_not_
     assert ids(moving)[JAN_16] == ["o_3"]
     (error,) = moving.errors
     assert "normalized/date=2025-01-15: not whole, and 1 order(s) are in curated/date=2025-01-15 and in date=" in error
-    assert "run `luigi --module pipeline NormalizeOrders --date 2025-01-15` first" in error
+    assert "run `luigi --module pipeline NormalizeOrders --date 2025-01-15 --local-scheduler`, then run again" in error
 
 
 def test_a_date_that_shares_no_order_with_a_broken_partition_is_published(moving):
