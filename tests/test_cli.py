@@ -369,7 +369,7 @@ def test_luigi_cfg_sets_what_holds_without_it_for_luigi_and_for_the_pipeline():
 
 def test_doctor_says_where_it_looked_for_luigi_cfg_and_what_counts_instead(in_folder, tmp_path):
     said = in_folder(None, "doctor")
-    assert f"none in {tmp_path}/here, so every setting has its default; mend: start in the folder" in said.out
+    assert f"none in {tmp_path}/here, so every setting has its default; mend: start in the folder of" in said.out
     assert "so a luigi command that fails ends with 0" in said.out
     assert told_of_no_file(said) == []
 

@@ -173,7 +173,7 @@ def test_a_rotten_dimension_stops_no_date_and_is_made_anew(lake):
     whole = path.read_bytes()
     rot(path)
     assert not lake.run([on(15, "o_1"), on(16, "o_2")], LATER)
-    assert "curated/dim_user.parquet: cannot be read; the next run makes it anew" in lake.errors[0]
+    assert "curated/dim_user.parquet: cannot be read; the next RunAll makes the file again" in lake.errors[0]
     assert ids(lake) == {JAN_15: ["o_1"], JAN_16: ["o_2"]}
     assert lake.run(None, LATEST)
     assert path.read_bytes() == whole

@@ -22,7 +22,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def print_plan(options: argparse.Namespace, settings: list[str]) -> None:
-    """Raises BadSetting, and the errors of the source."""
+    """Print the plan. Raises BadSetting, and the errors of the source."""
     with run_all(options, settings) as task:
         print(*plan(task, everything=options.all), sep="\n")
 

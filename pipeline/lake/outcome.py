@@ -60,8 +60,8 @@ def _write_failure(
 ) -> None:
     stage, date = failed
     # a map that does not fit is one error, however many dates share it
-    is_whole = "date=" in str(error) or isinstance(error, UnfitMap)
-    text = str(error) if is_whole else _text(stage, date, error)
+    is_complete = "date=" in str(error) or isinstance(error, UnfitMap)
+    text = str(error) if is_complete else _text(stage, date, error)
     note = {"stage": stage.name, "date": date, "error": text, "kind": type(error).__name__, "api": dict(api)}
     lake.files.write(failure_file(stage, date, intent), note)
 

@@ -11,7 +11,7 @@ def drop(run: Run, dates: list[str], reason: str) -> list[str]:
     """Replace the raw partition of each date by an empty one with a tombstone. Returns the dates newly dropped.
 
     The tombstone is written and synced first. If a kill follows, the next run that lands the date finishes the drop.
-    Raises RunFailed as keep_dropped() does.
+    Raises RunFailed naming the dates that failed, unless the intent is to keep going.
     """
     with run.lake.work.locked():
         todo = [date for date in dates if why_dropped(run.lake, date) is None]
@@ -30,12 +30,12 @@ def keep_dropped(run: Run, dates: list[str]) -> None:
 
     Raises RunFailed naming the dates that failed, unless the intent is to keep going.
     """
-    if not any(_is_broken(run.lake, date) for date in dates):
+    if not any(_lacks_partition(run.lake, date) for date in dates):
         return
     outcome = Outcome(RAW_STAGE)
     with run.lake.work.locked():
-        broken = [date for date in dates if _is_broken(run.lake, date)]
-        outcome.fail_all(run.lake.publish([_empty(run, date) for date in broken]))
+        todo = [date for date in dates if _lacks_partition(run.lake, date)]
+        outcome.fail_all(run.lake.publish([_empty(run, date) for date in todo]))
         outcome.close(run.lake, run.intent)
 
 
@@ -51,7 +51,8 @@ def restore(lake: Lake, dates: list[str]) -> list[str]:
     return todo
 
 
-def _is_broken(lake: Lake, date: str) -> bool:
+def _lacks_partition(lake: Lake, date: str) -> bool:
+    """Whether the date is dropped, but its empty raw partition is not whole."""
     return why_dropped(lake, date) is not None and not lake.is_whole(RAW_STAGE, date)
 
 

@@ -27,7 +27,7 @@ PIECE_BYTES = 24 << 20
 
 
 def normalize(run: Run, dates: list[str], shape: Shape) -> None:
-    """Publish the normalized partition of each date that is not complete. One bad date does not stop the others.
+    """Publish the normalized partition of each date that is not complete. A date that fails does not stop the others.
 
     Raises RunFailed naming the dates that failed, unless the intent is to keep going.
     """
@@ -127,11 +127,11 @@ class _Build:
             self.engine.register_files(ORDERS, built.values(), "built_orders")
             return self.engine.query("shared_order")
         except EngineError:
-            rotten = disown_rotten(self.run.lake, NORMALIZED_STAGE, others)
-            if not rotten:
+            unreadable = disown_rotten(self.run.lake, NORMALIZED_STAGE, others)
+            if not unreadable:
                 raise
-            self.outcome.failed |= rotten
-            return self._sharing(built, {date: path for date, path in others.items() if date not in rotten})
+            self.outcome.failed |= unreadable
+            return self._sharing(built, {date: path for date, path in others.items() if date not in unreadable})
 
     def _changes_versions(self, date: str) -> bool:
         files = self.run.lake.files

@@ -24,6 +24,7 @@ def _refuse_reprocess(run: Run, todo: dict[str, str]) -> None:
     outcome = Outcome(RAW_STAGE)
     for date, reason in todo.items():
         found = f"--reprocess: raw date={date}: {reason}; expected a landed date"
-        outcome.fail(date, NotLanded(f"{found}; run this date without --reprocess first"))
+        mend = f"run `luigi --module pipeline FetchOrders --date {date} --local-scheduler`, then run again"
+        outcome.fail(date, NotLanded(f"{found}; {mend}"))
     with run.lake.work.locked():
         outcome.close(run.lake, run.intent)

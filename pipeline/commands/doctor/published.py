@@ -23,7 +23,7 @@ AT_WORK = "a run is at work on the lake"
 
 
 def dimensions(commands: Commands) -> list[Diagnosis]:
-    """Whether the CSVs can be read, and whether the dimensions made from them are whole."""
+    """Examine whether the CSVs can be read, and whether the dimensions made from them are whole."""
     lake, tables = open_lake(), sources()
     found: list[Diagnosis] = []
     usable: list[str] = []
@@ -78,7 +78,7 @@ def _certain(found: list[Diagnosis]) -> list[Diagnosis]:
 
 
 def warehouse(commands: Commands) -> list[Diagnosis]:
-    """Whether warehouse.db opens and its views answer over this lake."""
+    """Examine whether warehouse.db opens and its views answer over this lake."""
     lake, path = open_lake(), warehouse_path()
     views = commands.pipeline("views")
     make = f"{commands.task('SeedDims')} && {views}"
