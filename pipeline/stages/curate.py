@@ -82,7 +82,7 @@ def _due(run: Run, table: Stage, dates: list[str]) -> bool:
 
 
 def _reasons(run: Run, table: Stage, dates: list[str]) -> Reasons:
-    """Why to make which tables: the table of each incomplete date, and each stale curated table of the lake."""
+    """The reasons to make the table of each incomplete date, and each stale curated table of the whole lake."""
     found: Reasons = {}
     for date in dates:
         reason = why_incomplete(run.lake, table, date, run.intent)
