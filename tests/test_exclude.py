@@ -175,4 +175,4 @@ def test_that_all_orders_are_excluded_is_said(lake: LakeUnderTest) -> None:
     lake.settings["orders_fields"] = {"exclude": "$.order_id"}
     assert lake.run([order(f"o_{n}") for n in range(20)], AS_OF), lake.errors
     (found,) = lake.summary(AS_OF)["health"]
-    assert (found["text"].split(",")[0], found["is_ill"]) == ("exclude: all of 20 orders are excluded", False)
+    assert (found["text"].split(",")[0], found["is_ill"]) == ("exclude: all 20 orders are excluded", False)

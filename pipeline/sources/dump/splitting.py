@@ -124,8 +124,8 @@ class _Splitter:
         """Judge the lines. Returns three arrays with one element per line.
 
         They are: the day of the line, whether its updated_at is in the future, and whether bind_lines has rewritten it.
-        Days are counted from 1970-01-01. The day of a line without a usable date is UNDATED_DAY. `array_in` is the path of
-        a dump that is an array: a line that is not JSON then raises UnreadableDump.
+        Days are counted from 1970-01-01. The day of a line without a usable date is UNDATED_DAY. If the dump is an
+        array, `array_in` is its path, and a line that is not JSON raises UnreadableDump.
         """
         self._fit.look(engine, lines, self._answers_as_of)
         rewritten = bind_lines(
