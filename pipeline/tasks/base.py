@@ -190,8 +190,8 @@ def import_once() -> None:
 def refuse_if_done_later(dates: Iterable[str], intent: Intent) -> None:
     """Raise BadSetting if a run with a later as_of has made one of the dates: this run would skip that date.
 
-    The cause is a wrong [run] as_of or a wrong clock. If [run] as_of is not set, a later as_of that is not in the future
-    is accepted: a run that started after this one has made the date, and its result is new enough.
+    The cause is a wrong [run] as_of or a wrong clock. If [run] as_of is not set, a later as_of is accepted if it is
+    not in the future: a run that started after this one has made the date, and its result is new enough.
     """
     later = done_later(open_lake(), dates, intent)
     as_of = config.run().as_of
