@@ -156,8 +156,8 @@ def read_window(client: Client, shop: Shop, window: Window, spool: WindowSpool) 
         spool.restart()
     raise EndlessPages(
         f"{shop.url}: window {window.name}: the records change while they are read: of {MAX_PASSES} passes, no two in "
-        "a row gave the same records; set a stable sort order in [orders_api] params, check [orders_api] pagination and "
-        "total, then run again"
+        "a row gave the same records; set a stable sort order in [orders_api] params, check [orders_api] pagination "
+        "and total, then run again"
     )
 
 
