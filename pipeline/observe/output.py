@@ -73,7 +73,7 @@ def _print_table(console: "Console", summary: Summary) -> None:
 
 
 def _reasons(shown: Sequence[Row]) -> Iterator[str]:
-    """Why records were discarded, a line for each row of the table that has any."""
+    """A line of discard reasons for each row of the table that has discarded records."""
     for label, counted, _ in shown:
         total = totals(counted)
         if total.discarded:
@@ -86,5 +86,5 @@ def _print(console: "Console", text: str, label: int = 0, style: str = "") -> No
 
     lines = Text(wrapped(text, console.width, " " * (label + CONTINUED)))
     lines.stylize(style, label)
-    # the lines are as they should be: a command that is longer than the terminal is wide stays whole
+    # the text is wrapped already. A command longer than a line must not be wrapped, so that it can be copied
     console.print(lines, soft_wrap=True)

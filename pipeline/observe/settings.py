@@ -78,7 +78,7 @@ def _unknown_keys(path: str, section: str, keys: list[str], known: list[str]) ->
 def _nearly(path: str, what: str, near: list[str]) -> Iterator[Unknown]:
     for name in near:
         right = (name if name.startswith("[") else f"[{name}]") if name else ""
-        mend = f"mend: write {right}" if right else "mend: remove it; docs/SETTINGS.md lists the settings"
+        mend = f"mend: write {right}" if right else "mend: remove the line; docs/SETTINGS.md lists the settings"
         yield Unknown(f"{path}: {what} is no setting, so it has no effect", mend)
 
 

@@ -112,7 +112,7 @@ def _moves_on(task: Any, since: datetime | None) -> bool:
 
 
 def known_changes(task: Any) -> Changed | None:
-    """What --changed-since found in this run; None without that option, or if the run has not looked yet."""
+    """What --changed-since found in this run. None without that option; also None if the run has not looked yet."""
     found: Changed | None = task.this_run.lake.files.read_as(_changed_name(task.stamp), _read_changes)
     return found
 
