@@ -36,7 +36,7 @@ SHORT = Wanted()
 
 
 def show(summary: Summary, path: str, unusual: Sequence[str], wanted: Wanted) -> None:
-    """Print the summary, which is at this path, to stdout. `unusual` is what is unusual about the source."""
+    """Print the summary to stdout. `path` is the file of the summary. `unusual` says what is unusual about the source."""
     console = _console()
     with console.capture() as captured:
         _print(console, f"{summary.command or 'RunAll'} as of {summary.as_of}")
@@ -46,7 +46,7 @@ def show(summary: Summary, path: str, unusual: Sequence[str], wanted: Wanted) ->
         for line in brief(summary, problems(summary, unusual), Files(path, wanted.report)):
             _print(console, f"{line.label:<{LABEL_WIDTH}}{line.text}", LABEL_WIDTH, line.style)
     with printing():
-        # what pads the cells of the table is of no use
+        # the cells of the table end with spaces that nobody needs
         print(*(line.rstrip() for line in unheld(captured.get()).splitlines()), sep="\n")
 
 
