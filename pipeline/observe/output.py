@@ -36,7 +36,7 @@ SHORT = Wanted()
 
 
 def show(summary: Summary, path: str, unusual: Sequence[str], wanted: Wanted) -> None:
-    """Print the summary to stdout. `path` is the file of the summary. `unusual` says what is unusual about the source."""
+    """Print the summary to stdout. `path` is its file. `unusual` says what is unusual about the source."""
     console = _console()
     with console.capture() as captured:
         _print(console, f"{summary.command or 'RunAll'} as of {summary.as_of}")

@@ -43,7 +43,10 @@ def warn_of_no_file() -> None:
 
 
 def unless_given() -> str:
-    """`, except those from ORDERS_LAKE_STORAGE_ROOT`: the variables that give a setting; empty if there are none."""
+    """The variables that give a setting, as the end of a sentence: `, except those from ORDERS_LAKE_STORAGE_ROOT`.
+
+    Empty if there are none.
+    """
     return f", except those from {', '.join(given())}" if given() else ""
 
 
