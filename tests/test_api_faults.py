@@ -59,7 +59,7 @@ def ask(lake: LakeUnderTest, api: MockApi, **settings: object) -> None:
     lake.settings["orders_api"] |= QUICK | {"url": api.url, "page_size": 20} | settings
 
 
-@pytest.mark.parametrize("seed", some(range(SEEDS), range(len(PAGINATIONS)), "faulty APIs"))
+@pytest.mark.parametrize("seed", some(range(SEEDS), range(1, 3), "faulty APIs"))
 def test_orders_from_a_faulty_api_are_those_of_the_dump_and_each_fault_is_counted(
     seed: int, lake: LakeUnderTest, feed: Path, from_dump: dict[str, bytes]
 ) -> None:

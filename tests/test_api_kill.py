@@ -10,7 +10,7 @@ from api import QUICK, MockApi, mock_api
 from depth import by_depth
 from processes import Forker, Shop, Snapshot
 
-RANDOM_MOMENTS = by_depth(few=8, all=50, night=500)
+RANDOM_MOMENTS = by_depth(few=4, all=50, night=500)
 DATES, ORDERS_A_DATE = 6, 40
 RANGE = ("--since", "2025-01-15", "--until", "2025-01-21")
 FIRST, SECOND = "2025-02-01T00:00:00Z", "2025-02-01T00:10:00Z"

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 from api import QUICK, Reply, Scripted, mock_api, scripted
-from depth import by_depth
+from depth import by_depth, deep
 from lake import LakeUnderTest
 
 from pipeline import FetchOrders
@@ -43,6 +43,7 @@ def days_of_a_shop(draw: random.Random) -> list[list[bytes]]:
     return days
 
 
+@deep("long runs")
 def test_daily_auto_runs_end_in_the_rows_of_a_full_forced_load(tmp_path: Path) -> None:
     lake, full = LakeUnderTest(tmp_path / "daily"), LakeUnderTest(tmp_path / "full")
     feed = tmp_path / "feed.ndjson"
@@ -106,6 +107,7 @@ def test_auto_goes_on_from_a_run_only_once_all_of_it_was_published(lake: LakeUnd
     assert lake.manifests()["raw/_changed_since.json"] == known
 
 
+@deep("late updates")
 def test_auto_does_not_go_on_from_a_run_that_looked_at_some_dates_only(lake: LakeUnderTest) -> None:
     order = b'{"order_id": "o_%d", "amount": %d, "created_at": "2025-01-%dT10:00:00Z"}'
     assert lake.run([order % (1, 1, 15), order % (2, 2, 16)], dt.datetime(2025, 2, 1)), lake.errors
@@ -158,6 +160,7 @@ def test_an_update_between_two_pages_of_a_cut_off_run_is_not_lost_when_auto_goes
     assert amounts(lake) == [101, 2, 3]
 
 
+@deep("late updates")
 def test_auto_looks_back_to_the_oldest_page_of_a_first_load_that_was_cut_off(lake: LakeUnderTest) -> None:
     shop = Register()
     with scripted(shop.reply) as api:
@@ -177,6 +180,7 @@ def test_auto_looks_back_to_the_oldest_page_of_a_first_load_that_was_cut_off(lak
     assert amounts(lake) == [101, 2, 3]
 
 
+@deep("late updates")
 def test_what_changed_is_asked_for_anew_after_a_run_that_was_cut_off_while_it_asked(lake: LakeUnderTest) -> None:
     shop = Register()
     with scripted(shop.reply) as api:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from subprocess import Popen
 
+from depth import deep
 from filelock import FileLock
 from processes import DEADLINE_SECONDS, Shop, command, finished
 from warm import ended
@@ -74,6 +75,7 @@ def test_two_full_runs_and_a_forced_date_at_once_end_in_the_lake_of_one_run(tmp_
     assert together.litter() == []
 
 
+@deep("runs at once")
 def test_runs_on_an_existing_lake_that_force_the_same_dates_at_once_change_no_byte(tmp_path: Path) -> None:
     shop = Shop(tmp_path / "shop")
     shop.feed(SWAPPED)
@@ -124,6 +126,7 @@ def test_a_date_that_waits_too_long_for_the_lock_says_so_in_one_error_and_publis
     assert shop.data() == {}
 
 
+@deep("runs at once")
 def test_what_building_takes_is_imported_once_and_not_by_the_task_of_each_date(tmp_path: Path) -> None:
     shop = Shop(tmp_path / "shop")
     shop.feed(SWAPPED)

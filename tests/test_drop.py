@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from api import QUICK, mock_api
-from depth import some
+from depth import deep, some
 from feeds import order
 from lake import LakeUnderTest
 from processes import Shop, Snapshot
@@ -51,6 +51,7 @@ def test_no_run_lands_a_dropped_date_again(dropped, intent):
     assert dropped.summary(SETTLED[2])["settled_dates_that_differ"] == []
 
 
+@deep("dropped dates")
 def test_an_open_date_that_is_dropped_is_not_extracted_again(lake):
     assert lake.run(ORDERS, dt.datetime(2025, 1, 16, 12))
     lake.drop("2025-01-16", dt.datetime(2025, 1, 16, 13))
@@ -58,6 +59,7 @@ def test_an_open_date_that_is_dropped_is_not_extracted_again(lake):
     assert lake.raw()[str(DROPPED)] == []
 
 
+@deep("dropped dates")
 def test_a_date_that_was_never_landed_can_be_dropped_beforehand(lake):
     lake.drop("2025-01-16", SETTLED[0])
     assert lake.run(ORDERS, SETTLED[1]), lake.errors
@@ -138,6 +140,7 @@ def test_a_mistake_is_told_and_drops_nothing(lake, dates, reason, told):
     assert lake.written() == written
 
 
+@deep("dropped dates")
 def test_an_api_is_not_asked_for_a_dropped_date(lake, tmp_path):
     (tmp_path / "served.json").write_bytes(b"[" + b",".join(ORDERS) + b"]")
     with mock_api(tmp_path / "served.json") as api:

@@ -230,6 +230,7 @@ def test_every_hostile_line_of_an_ndjson_dump_is_landed_and_normalized_inside_th
 ZSTD = zstandard.ZstdCompressor().compress
 
 
+@deep("hostile dumps")
 @pytest.mark.parametrize(
     "shape", some(["array", "array with CRLF", "object with more in it"], ["array"], "hostile dumps")
 )

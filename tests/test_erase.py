@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import reference as ref
 from api import QUICK, mock_api
-from depth import examples, some
+from depth import deep, examples, some
 from feeds import Raw, lines, order, records
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -146,6 +146,7 @@ def test_tables_and_views_of_ones_own_in_the_warehouse_survive(lake):
         assert warehouse.execute("SELECT user_id FROM users").fetchall() == [("u_1",)]
 
 
+@deep("erased users")
 def test_a_shops_record_is_the_users_by_the_map_that_it_was_landed_with(lake, tmp_path):
     (tmp_path / "served.json").write_bytes(
         b"[" + b",".join([order("11", user_id="77"), order("12", user_id="8")]) + b"]"
@@ -164,6 +165,7 @@ def test_a_shops_record_is_the_users_by_the_map_that_it_was_landed_with(lake, tm
     assert lake.litter() == []
 
 
+@deep("erased users")
 def test_a_source_that_cannot_be_read_is_told_and_stops_nothing(lake, capsys):
     assert lake.run([*OTHERS, *THEIRS], SETTLED[0])
     lake.dump.unlink()
@@ -263,6 +265,7 @@ def test_an_erasure_that_is_killed_is_finished_by_the_same_command(tmp_path: Pat
         assert USER.encode() not in shop.warehouse.read_bytes(), nth
 
 
+@deep("erased users")
 def test_an_undated_record_is_the_users_by_the_map_that_it_came_with(lake, tmp_path):
     lake.settings["orders_fields"] = {"order_id": "$.id", "user_id": "$.buyer"}
     theirs = json.dumps({"id": "o_1", "buyer": USER, "items": []}).encode()
@@ -276,6 +279,7 @@ def test_an_undated_record_is_the_users_by_the_map_that_it_came_with(lake, tmp_p
     assert holding(lake, USER) == []
 
 
+@deep("erased users")
 def test_what_was_built_by_a_map_that_is_refused_now_is_made_anew_without_the_user(lake):
     """As a lake of before has it, whose raw manifests hold no verdict."""
     records = [order(f"o_{n}", amount=None, user_id=USER if n == 7 else "u_1") for n in range(25)]

@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from depth import examples
+from depth import deep, examples
 from feeds import Raw, dump, order
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -72,6 +72,7 @@ values = st.recursive(
 )
 
 
+@deep("excluded orders")
 @given(st.dictionaries(st.sampled_from(["test", "status", "state", "te\\st"]), values, max_size=4))
 @settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 def test_both_readers_exclude_alike(engine: Engine, record: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 import pytest
-from depth import some
+from depth import deep, some
 from lake import LakeUnderTest
 
 AS_OF = dt.datetime(2025, 2, 1)
@@ -121,6 +121,7 @@ def test_hundredths_of_a_currency_that_has_none_are_told(lake: LakeUnderTest, ca
     assert {row[3] for rows in lake.curated("fact_order").values() for row in rows} == {500}
 
 
+@deep("maps that are wrong")
 def test_the_setting_that_reads_times_of_1970_in_seconds_is_named(lake: LakeUnderTest) -> None:
     mapped(lake, created_at="$.seconds epoch_millis")
     assert lake.run(lines(30), AS_OF), lake.errors
@@ -197,6 +198,7 @@ def test_a_date_that_lacks_amounts_is_built_where_other_dates_of_the_dump_have_t
     assert lake.run([*lines(5), *free], AS_OF), lake.errors
 
 
+@deep("maps that are wrong")
 def test_dates_that_are_read_by_a_new_map_are_judged_by_it(lake: LakeUnderTest) -> None:
     mapped(lake)
     assert lake.run(lines(30), AS_OF), lake.errors
@@ -231,6 +233,7 @@ def test_a_second_run_over_hundredths_has_nothing_to_say(lake: LakeUnderTest) ->
     assert lake.run(None, AS_OF + HOUR), lake.errors
 
 
+@deep("maps that are wrong")
 def test_a_dump_that_fits_with_more_records_is_the_verdict_on_those_that_are_landed(lake: LakeUnderTest) -> None:
     mapped(lake)
     free, paid = lines(25, sum={}), lines(5, placed="2025-01-20T10:00:00")
@@ -238,6 +241,7 @@ def test_a_dump_that_fits_with_more_records_is_the_verdict_on_those_that_are_lan
     assert lake.run([*free, *(line.replace(b"o_", b"p_") for line in paid)], AS_OF + HOUR), lake.errors
 
 
+@deep("maps that are wrong")
 def test_accept_fields_lasts_for_a_date_that_is_extracted_again(lake: LakeUnderTest) -> None:
     mapped(lake, amount="$.amount")
     soon = dt.datetime(2025, 1, 1, 12)
@@ -252,6 +256,7 @@ def test_accept_fields_lasts_for_records_without_a_date(lake: LakeUnderTest) -> 
     assert lake.run(None, AS_OF + 2 * HOUR), lake.errors
 
 
+@deep("maps that are wrong")
 def test_a_map_that_stops_to_fit_what_is_built_is_told(lake: LakeUnderTest, caplog: pytest.LogCaptureFixture) -> None:
     mapped(lake)
     assert lake.run(lines(30), AS_OF), lake.errors
@@ -260,6 +265,7 @@ def test_a_map_that_stops_to_fit_what_is_built_is_told(lake: LakeUnderTest, capl
     assert any("event=map_does_not_fit" in record.getMessage() for record in caplog.records)
 
 
+@deep("maps that are wrong")
 def test_a_proposal_can_be_set_as_it_is_said(lake: LakeUnderTest) -> None:
     mapped(lake, amount="$.amount")
     assert not lake.run(lines(30, **{"sum": 1, "Order Total": "3"}), AS_OF)

@@ -158,7 +158,10 @@ def test_a_forced_run_that_moves_orders_and_is_killed_around_any_rename_leaves_w
     assert len(trial.oracles) > 1
 
 
-@pytest.mark.parametrize(("dates_per_task", "workers", "share"), [(1, "2", 0.2), (31, "1", 0.8)])
+RUNS = [(1, "2", 0.2), (31, "1", 0.8)]
+
+
+@pytest.mark.parametrize(("dates_per_task", "workers", "share"), some(RUNS, RUNS[1:], "moments of death"))
 def test_a_forced_run_killed_at_random_and_again_while_healing_ends_in_the_lake_of_an_undisturbed_one(
     tmp_path: Path, forker: Forker, dates_per_task: int, workers: str, share: float
 ) -> None:

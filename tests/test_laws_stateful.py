@@ -15,7 +15,7 @@ import feeds
 import pyarrow as pa
 import pyarrow.parquet as pq
 import reference as ref
-from depth import examples
+from depth import by_depth
 from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -436,6 +436,6 @@ def check_counts(found: dict, expected: dict) -> None:
 TestAnyHistory = LakeMachine.TestCase
 TestAnyHistory.settings = settings(
     settings.default,
-    max_examples=examples(30),
+    max_examples=by_depth(few=4, all=30, night=750),
     stateful_step_count=15,
 )

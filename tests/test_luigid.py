@@ -111,6 +111,7 @@ def test_a_lake_built_under_luigid_by_two_workers_equals_one_built_alone(
     assert central.litter() == []
 
 
+@deep("runs under luigid")
 def test_orders_of_an_api_that_two_workers_extract_under_luigid_are_those_of_the_dump(
     tmp_path: Path, luigid: list[str]
 ) -> None:
@@ -127,6 +128,7 @@ def test_orders_of_an_api_that_two_workers_extract_under_luigid_are_those_of_the
     assert central.litter() == []
 
 
+@deep("runs under luigid")
 def test_runs_that_follow_one_another_under_luigid_are_never_taken_for_done(tmp_path: Path, luigid: list[str]) -> None:
     shop = Shop(tmp_path / "shop")
     shop.feed(ORDERS)
@@ -145,6 +147,7 @@ def test_runs_that_follow_one_another_under_luigid_are_never_taken_for_done(tmp_
     }
 
 
+@deep("runs under luigid")
 def test_the_visualizer_the_history_and_the_metrics_tell_of_a_run(tmp_path: Path, luigid: list[str]) -> None:
     shop = Shop(tmp_path / "shop")
     shop.feed(ORDERS)

@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from api import scripted
+from depth import deep, some
 from feeds import order
 
 from pipeline import RunAll, init_database
@@ -56,6 +57,7 @@ def test_without_the_csvs_a_run_succeeds_says_so_once_and_has_empty_dimensions(o
     assert seeded(caplog) == []
 
 
+@deep("lakes of another source")
 def test_a_csv_that_comes_later_is_taken_over_and_its_rows_stay_when_it_goes(own, tmp_path, caplog):
     assert own.run(SENT, AS_OF)
     (tmp_path / "data").mkdir()
@@ -95,7 +97,7 @@ def test_erase_asks_nothing_of_a_csv_that_is_not_there(own, capsys):
     assert "users.csv" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", some(COMMANDS, COMMANDS[:1], "lakes of another source"))
 def test_a_folder_with_nothing_but_a_dump_is_enough(own, tmp_path, command):
     own.offer(SENT)
     done = subprocess.run(
@@ -131,6 +133,7 @@ def test_a_range_without_orders_says_which_dates_the_source_has(lake, capsys, si
     assert told(capsys) == ["nothing in this range: the source has 2025-01-15..2025-01-18"]
 
 
+@deep("lakes of another source")
 def test_a_range_with_orders_says_nothing_of_that_nor_do_a_second_run_and_one_that_finds_no_change(lake, capsys):
     assert lake.run(SENT, AS_OF, dt.datetime(2025, 1, 18))
     assert lake.run(None, LATER)
@@ -186,6 +189,7 @@ def test_a_run_and_plan_of_another_dump_say_whose_dates_the_lake_holds_and_what_
     assert lake.plan(LATER)[-1] == expected
 
 
+@deep("lakes of another source")
 def test_dates_that_were_taken_over_or_dropped_are_not_another_sources(lake, capsys):
     assert lake.run(SENT, AS_OF)
     lake.drop("2025-01-15", LATER)
@@ -195,6 +199,7 @@ def test_dates_that_were_taken_over_or_dropped_are_not_another_sources(lake, cap
     assert told(capsys) == []
 
 
+@deep("lakes of another source")
 def test_dumps_of_single_days_are_not_told_of_as_each_of_them_is_another_file(lake, capsys):
     lake.settings["orders_api"]["settle_hours"] = 0
     assert lake.run([SENT[0]], AS_OF)

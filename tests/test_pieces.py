@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from depth import deep
 from feeds import order
 from lake import LakeUnderTest
 
@@ -61,6 +62,7 @@ def other_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[l
         yield staged
 
 
+@deep("pieces in another process")
 def test_dates_that_another_process_has_staged_are_published_to_the_same_bytes(
     tmp_path: Path, other_process: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

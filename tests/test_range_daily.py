@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from depth import deep, some
 from processes import REPOSITORY, Shop
 from warm import ended
 
@@ -96,6 +97,7 @@ def wanted(shop: Shop, tmp_path: Path) -> dict[str, bytes]:
     return other.data()
 
 
+@deep("files that are garbage")
 def test_a_date_whose_folder_cannot_be_made_fails_alone_and_is_healed_by_the_next_run(
     shop: Shop, wanted: dict[str, bytes]
 ) -> None:
@@ -115,7 +117,7 @@ def test_a_date_whose_folder_cannot_be_made_fails_alone_and_is_healed_by_the_nex
     healed(shop, wanted)
 
 
-@pytest.mark.parametrize("layer", ["raw", "curated"])
+@pytest.mark.parametrize("layer", some(["raw", "curated"], ["raw"], "foreign folders"))
 def test_a_date_whose_folder_is_a_plain_file_fails_alone_in_every_layer(
     shop: Shop, wanted: dict[str, bytes], layer: str
 ) -> None:
@@ -131,7 +133,7 @@ def test_a_date_whose_folder_is_a_plain_file_fails_alone_in_every_layer(
     healed(shop, wanted)
 
 
-@pytest.mark.parametrize("again", ["--reprocess", "normalized lost"])
+@pytest.mark.parametrize("again", some(["--reprocess", "normalized lost"], ["--reprocess"], "files that are garbage"))
 def test_a_raw_file_overwritten_with_as_much_garbage_fails_its_date_alone_and_the_errors_advice_heals_it(
     shop: Shop, wanted: dict[str, bytes], again: str
 ) -> None:
@@ -152,6 +154,7 @@ def test_a_raw_file_overwritten_with_as_much_garbage_fails_its_date_alone_and_th
     healed(shop, wanted)
 
 
+@deep("files that are garbage")
 def test_a_raw_file_overwritten_with_as_much_garbage_is_landed_again_by_force(
     shop: Shop, wanted: dict[str, bytes]
 ) -> None:
@@ -163,6 +166,7 @@ def test_a_raw_file_overwritten_with_as_much_garbage_is_landed_again_by_force(
     assert shop.data() == wanted
 
 
+@deep("files that are garbage")
 def test_a_curated_file_overwritten_with_as_much_garbage_is_mended_by_reprocess(
     shop: Shop, wanted: dict[str, bytes]
 ) -> None:

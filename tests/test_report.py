@@ -284,6 +284,7 @@ def test_text_from_orders_can_do_no_harm(trade):
     assert page.said == []
 
 
+@deep("looks at the report")
 def test_dragging_over_the_strip_chooses_the_dates_of_the_other_charts(lake, report, opened):
     assert lake.run([order(f"o_{n}", created_at=f"2024-{n:02}-15") for n in range(1, 13)], AS_OF)
     page = opened(report())
@@ -297,6 +298,7 @@ def test_dragging_over_the_strip_chooses_the_dates_of_the_other_charts(lake, rep
     assert page.page.locator("input[name=range]:checked").count() == 0
 
 
+@deep("looks at the report")
 def test_a_date_that_failed_stands_first_with_its_error_and_the_command_that_runs_it_again(lake, report, opened):
     assert lake.run([order("o_1"), order("o_2", created_at="2025-01-16")], AS_OF)
     landed = lake.root / "raw/date=2025-01-16/orders_raw.json"
@@ -311,6 +313,7 @@ def test_a_date_that_failed_stands_first_with_its_error_and_the_command_that_run
     assert states(page) == {"2025-01-15": "built", "2025-01-16": "failed"}
 
 
+@deep("looks at the report")
 def test_the_calendar_tells_what_was_built_when_and_which_dates_are_missing(lake, report, opened):
     assert lake.run([order("o_1", created_at="2025-01-12"), order("o_2")], AS_OF)
     assert lake.run([order("o_1", created_at="2025-01-12"), order("o_2"), order("o_3", created_at="2025-01-14")], LATER)
@@ -325,6 +328,7 @@ def states(page: Opened) -> dict[str, str]:
     return {row["date"]: row["state"] for row in page.rows("calendar") if row.get("state") not in ("outside", None)}
 
 
+@deep("looks at the report")
 def test_a_partition_that_cannot_be_read_is_named_and_the_others_are_shown(lake, report, opened):
     assert lake.run(TRADE, AS_OF)
     path = lake.root / "curated/date=2025-01-15/fact_order.parquet"
@@ -343,6 +347,7 @@ def test_an_empty_lake_has_a_report_that_says_so(lake, report, opened):
     assert "Nothing needs attention." in page.text("main")
 
 
+@deep("looks at the report")
 def test_a_lake_of_one_date_without_dimensions_has_its_charts(lake, report, opened):
     assert lake.run([order("o_1")], AS_OF)
     for name in ("dim_user", "dim_product"):
@@ -355,6 +360,7 @@ def test_a_lake_of_one_date_without_dimensions_has_its_charts(lake, report, open
     assert not page.page.locator("#overview, #range").first.is_visible()
 
 
+@deep("looks at the report")
 def test_runs_stand_with_their_duration_and_state(lake, report, opened):
     assert lake.run([order("o_1")], AS_OF)
     add_to_summary(lake, seconds=83.4, errors=["the disk is full"])
@@ -390,6 +396,7 @@ def test_only_dates_that_have_changed_are_read_again(lake, report):
     assert report.read == set()
 
 
+@deep("looks at the report")
 def test_a_report_of_changed_dates_equals_one_made_from_nothing(lake, report):
     assert lake.run(TRADE, AS_OF)
     report()
@@ -400,6 +407,7 @@ def test_a_report_of_changed_dates_equals_one_made_from_nothing(lake, report):
     assert lake.litter() == []
 
 
+@deep("looks at the report")
 def test_the_size_of_the_report_grows_with_dates_and_not_with_orders(lake, report):
     assert lake.run([order("o_1", amount=1)], AS_OF)
     small = len(report().read_bytes())
@@ -418,6 +426,7 @@ def test_a_run_ends_with_the_report_also_when_it_fails(lake, report, wanted):
     assert (lake.root / "report.html").is_file() == wanted
 
 
+@deep("looks at the report")
 def test_a_report_that_cannot_be_written_fails_no_run(lake, caplog):
     lake.settings["report"] = {"after_each_run": True}
     (lake.root / "report.html").mkdir(parents=True)

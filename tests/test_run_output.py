@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from depth import deep
 from feeds import order
 from lake import LakeUnderTest
 from msgspec import convert
@@ -109,6 +110,7 @@ def test_of_more_than_31_dates_neighbours_with_which_the_same_was_done_share_a_r
     ]
 
 
+@deep("ends of runs")
 def test_dates_that_fail_alike_are_one_problem_with_the_command_that_runs_them_again(lake, said):
     assert lake.run(SENT, AS_OF), lake.errors
     said()
@@ -125,6 +127,7 @@ def test_dates_that_fail_alike_are_one_problem_with_the_command_that_runs_them_a
     )
 
 
+@deep("ends of runs")
 def test_settled_dates_that_differ_are_a_problem_with_the_command_that_extracts_them(lake, said):
     assert lake.run(SENT, AS_OF), lake.errors
     said()
@@ -140,6 +143,7 @@ def test_records_without_a_date_are_a_problem_with_the_command_that_lists_them(l
     assert "python -m pipeline quarantine --reason invalid_created_at,missing_created_at\n" in said()
 
 
+@deep("ends of runs")
 def test_of_many_problems_ten_are_shown(lake, said):
     assert lake.run(SENT, AS_OF), lake.errors
     lines = brief(
@@ -152,6 +156,7 @@ def test_of_many_problems_ten_are_shown(lake, said):
     assert found[9:] == [("", "problem 10"), ("", "and 2 more: see the summary")]
 
 
+@deep("ends of runs")
 def test_dropped_and_erased_dates_end_the_same_way(lake, said):
     assert lake.run(SENT, AS_OF), lake.errors
     lake.drop("2025-01-16", AS_OF + HOUR)
@@ -173,6 +178,7 @@ def test_dropped_and_erased_dates_end_the_same_way(lake, said):
 # Money
 
 
+@deep("ends of runs")
 def test_money_is_not_known_of_dates_that_an_earlier_version_built(lake, said):
     assert lake.run(SENT, AS_OF), lake.errors
     for date, unknown in (("2025-01-15", 1), ("2025-01-16", 2), ("2025-01-17", 3)):

@@ -147,7 +147,7 @@ def interrupted(lake: LakeUnderTest, *, replaced: bool) -> None:
         Path(lake.root / name / "orders_raw.json").write_bytes(Path(other.root / name / "orders_raw.json").read_bytes())
 
 
-@pytest.mark.parametrize("replaced", [False, True])
+@pytest.mark.parametrize("replaced", some([False, True], [True], "moments of death"))
 def test_a_run_killed_while_it_publishes_undated_records_loses_none(lake: LakeUnderTest, replaced: bool) -> None:
     lake.write_dump([GOOD, SOON], FIRST)
     assert lake.run(None, FIRST)
