@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from depth import by_depth, some
+from depth import by_depth, deep, some
 from processes import Forker, Reader, Shop, Snapshot
 
 # how many calls that change what is on disk lie between two moments of death
@@ -158,10 +158,10 @@ def test_a_forced_run_that_moves_orders_and_is_killed_around_any_rename_leaves_w
     assert len(trial.oracles) > 1
 
 
-RUNS = [(1, "2", 0.2), (31, "1", 0.8)]
-
-
-@pytest.mark.parametrize(("dates_per_task", "workers", "share"), some(RUNS, RUNS[1:], "moments of death"))
+@pytest.mark.parametrize(
+    ("dates_per_task", "workers", "share"),
+    [pytest.param(1, "2", 0.2, marks=deep("moments of death")), (31, "1", 0.8)],
+)
 def test_a_forced_run_killed_at_random_and_again_while_healing_ends_in_the_lake_of_an_undisturbed_one(
     tmp_path: Path, forker: Forker, dates_per_task: int, workers: str, share: float
 ) -> None:

@@ -97,7 +97,7 @@ def test_erase_asks_nothing_of_a_csv_that_is_not_there(own, capsys):
     assert "users.csv" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", some(COMMANDS, COMMANDS[:1], "lakes of another source"))
+@pytest.mark.parametrize("command", some(COMMANDS, list(COMMANDS)[:1], "lakes of another source"))
 def test_a_folder_with_nothing_but_a_dump_is_enough(own, tmp_path, command):
     own.offer(SENT)
     done = subprocess.run(
