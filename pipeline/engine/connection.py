@@ -14,12 +14,12 @@ import pyarrow as pa
 from pipeline.contract import Table
 from pipeline.garbage import uncollected
 
-MACROS = ("json_fields", "text", "identifier", "currency_code", "instant", "money", "whole_number")
-# only mapped_line.sql calls these macros; defining one takes 1 to 2 ms, and most runs have no map
-MAPPING_MACROS = (
-    *("is_set", "word", "from_rfc2822", "from_time", "from_minor_units", "decimals_of"),
-    *("unless_zero", "without_children"),
+# in an order in which each macro can be defined: a macro calls only earlier ones
+MACROS = (
+    *("json_fields", "text", "identifier", "currency_code", "instant", "money", "whole_number", "is_set", "word"),
+    *("from_rfc2822", "from_time", "from_minor_units", "decimals_of", "unless_zero", "without_children"),
 )
+
 ROWS_PER_SCAN = 8192
 
 EngineError = duckdb.Error
@@ -50,20 +50,12 @@ class Engine:
         if threads:
             self._connection.execute("SET threads = ?", [threads])
         self._macros: set[str] = set()
-        self.define(MACROS)
 
     def __enter__(self) -> "Engine":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._connection.close()
-
-    def define(self, macros: Iterable[str]) -> None:
-        """Define these macros of sql/macros, in this order. A macro that is already defined is skipped."""
-        for macro in macros:
-            if macro not in self._macros:
-                self._connection.execute(sql(f"macros/{macro}"))
-                self._macros.add(macro)
 
     def bind(self, **relations: pa.Table) -> None:
         """Register Arrow tables under the names that the SQL reads. Batches let several cores share a scan."""
@@ -92,11 +84,31 @@ class Engine:
 
     def keep(self, name: str) -> None:
         """Run sql/<name>.sql and store its rows in the temporary table <name>."""
+        self._define_macros(name)
         self._connection.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {sql(name)}')
 
     def query(self, name: str, values: Mapping[str, Any] | None = None) -> pa.Table:
         """The rows of sql/<name>.sql, with these values bound."""
+        self._define_macros(name)
         return self._connection.sql(sql(name), params=values or {}).to_arrow_table()
+
+    def _define_macros(self, name: str) -> None:
+        """Defining one takes 1 to 2 ms, and most queries call none."""
+        for macro in _macros_of(name):
+            if macro not in self._macros:
+                self._connection.execute(sql(f"macros/{macro}"))
+                self._macros.add(macro)
+
+
+@cache
+def _macros_of(name: str) -> list[str]:
+    """The macros that sql/<name>.sql calls, and those that these macros call, in the order of MACROS."""
+    texts, called = sql(name), []
+    for macro in reversed(MACROS):
+        if re.search(rf"\b{macro}\(", texts):
+            called.append(macro)
+            texts += sql(f"macros/{macro}")
+    return called[::-1]
 
 
 @cache

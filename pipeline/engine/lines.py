@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.contract import UTC_MICROSECONDS
-from pipeline.engine.connection import MAPPING_MACROS, Engine
+from pipeline.engine.connection import Engine
 from pipeline.engine.exact_json import NotJson, NotText, rewrite
 from pipeline.fields import AS_THE_CONTRACT, FieldMap
 
@@ -92,7 +92,6 @@ def bind_lines(
     rest = plain.filter(pa.array(ordinary))
     if fields is not None:
         engine.bind(line=rest)
-        engine.define(MAPPING_MACROS)
         rest = engine.query("mapped_line", fields.bound).cast(SCHEMA)
     engine.bind(line=pa.concat_tables([rest, rewritten]))
     return positions
