@@ -147,6 +147,7 @@ NINE = dt.datetime(2025, 2, 3, 9)
 CHOSEN = {"since": dt.datetime(2025, 1, 15), "until": dt.datetime(2025, 1, 16)}
 
 
+@deep("late updates")
 def test_an_update_between_two_pages_of_a_cut_off_run_is_not_lost_when_auto_goes_on(lake: LakeUnderTest) -> None:
     shop = Register()
     with scripted(shop.reply) as api:
@@ -197,6 +198,7 @@ def test_what_changed_is_asked_for_anew_after_a_run_that_was_cut_off_while_it_as
     assert amounts(lake) == [7, 102, 3]
 
 
+@deep("late updates")
 def test_auto_loads_the_dates_that_a_first_load_did_not_come_to(lake: LakeUnderTest) -> None:
     shop = Register()
     with scripted(shop.reply) as api:

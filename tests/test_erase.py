@@ -78,6 +78,7 @@ def test_what_is_left_is_counted_and_an_unchanged_source_does_not_bring_the_user
     assert summary["settled_dates_that_differ"] == ["2025-01-15", "2025-01-16"]
 
 
+@deep("erased users")
 def test_a_forced_run_over_a_source_that_has_the_user_brings_the_user_back(erased):
     assert erased.run(None, SETTLED[2], force=True), erased.errors
     assert USER in {row[1] for row in erased.normalized("orders")[DAY]}
@@ -103,6 +104,7 @@ def test_without_yes_it_says_how_much_there_is_and_who_would_bring_it_back_and_w
     assert (lake.files(), lake.written()) == (files, written)
 
 
+@deep("erased users")
 def test_erasing_again_finds_nothing_and_changes_no_file_of_the_lake(erased, capsys):
     erased.offer(OTHERS)
     erased.users_csv.write_text("user_id,email,created_at,country\nu_1,ada@example.org,,DE\n")

@@ -209,6 +209,7 @@ def test_dates_that_are_read_by_a_new_map_are_judged_by_it(lake: LakeUnderTest) 
     assert lake.curated("fact_order") == before
 
 
+@deep("maps that are wrong")
 def test_excluded_orders_count_in_no_field(lake: LakeUnderTest, caplog: pytest.LogCaptureFixture) -> None:
     mapped(lake, exclude="$.test")
     free = lines(40, test=True, sum={})

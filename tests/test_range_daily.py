@@ -55,6 +55,7 @@ def test_a_range_of_days_asks_the_dates_whether_they_are_whole(shop: Shop) -> No
     assert rebuilt == {lost}
 
 
+@deep("files that are garbage")
 def test_bulk_complete_answers_with_the_dates_that_are_complete(shop: Shop, tmp_path: Path) -> None:
     code, output = ended("pipeline", "run", "--until", "2025-01-17", *shop.options())
     assert code == 0, output

@@ -381,6 +381,7 @@ def test_a_file_among_the_summaries_that_is_none_is_left_out(lake, report):
 # What writing it costs
 
 
+@deep("looks at the report")
 def test_only_dates_that_have_changed_are_read_again(lake, report):
     assert lake.run(TRADE, AS_OF)
     report()

@@ -215,6 +215,7 @@ def test_the_sums_of_a_date_are_those_of_fact_order_by_the_currency_of_the_order
     assert {date: found["amounts"] for date, found in lake.summary(AS_OF)["dates"].items()} == held
 
 
+@deep("ends of runs")
 def test_orders_that_leave_their_date_take_their_money_along(lake, said):
     assert lake.run([order("o_1", amount=5), order("o_2", amount=7)], AS_OF), lake.errors
     moved = order("o_1", amount=6, created_at="2025-01-16", updated_at="2025-01-18")
@@ -264,6 +265,7 @@ def test_on_80_columns_the_table_is_narrow_and_nothing_but_a_path_or_command_is_
     """)
 
 
+@deep("ends of runs")
 def test_on_120_columns_the_table_has_the_reasons_in_it(terminal):
     assert terminal(120, *REPROCESS, "2025-01-20T14:00:00Z") == text(f"""
     RunAll as of 2025-01-20T14:00:00.000000Z
