@@ -31,7 +31,7 @@ test: $(STAMP)  ## set up, then the tests (minutes)
 test-all: $(STAMP)  ## set up, then all tests, also the deep ones, a real cron and the image
 	TESTS=all $(IN_VENV)/python -m pytest $(PARALLEL) $(ARGS)
 
-check: $(STAMP)  ## set up, then ruff, mypy, import-linter, hadolint, the generated pages, the tests of the pages
+check: $(STAMP)  ## set up, then the linters, the generated pages and the tests of the pages
 	$(IN_VENV)/ruff check
 	$(IN_VENV)/ruff format --check
 	$(IN_VENV)/mypy

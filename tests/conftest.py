@@ -42,11 +42,11 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the deep tests, unless the run is deep; put the files that take longest first."""
     of_deep = {item: item.get_closest_marker("deep") for item in items}
-    left_out = [] if IS_DEEP else [item for item, mark in of_deep.items() if mark]
-    config.stash[LEFT_OUT].update(of_deep[item].args[0] for item in left_out)
-    config.hook.pytest_deselected(items=left_out)
+    left_out = {} if IS_DEEP else {item: mark for item, mark in of_deep.items() if mark}
+    config.stash[LEFT_OUT].update(mark.args[0] for mark in left_out.values())
+    config.hook.pytest_deselected(items=list(left_out))
     place = {name: number for number, name in enumerate(LONGEST_FIRST)}
-    kept = [item for item in items if item not in set(left_out)]
+    kept = [item for item in items if item not in left_out]
     items[:] = sorted(kept, key=lambda item: place.get(item.path.stem, len(place)))
 
 

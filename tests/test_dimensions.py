@@ -10,6 +10,7 @@ from decimal import Decimal
 import duckdb
 import pyarrow.parquet as pq
 import pytest
+from depth import some
 from feeds import order
 
 from pipeline import init_database
@@ -254,7 +255,9 @@ OTHER_SHAPES = {
 }
 
 
-@pytest.mark.parametrize("shape", OTHER_SHAPES)
+@pytest.mark.parametrize(
+    "shape", some(OTHER_SHAPES, ["not an object", "no counts", "a size that is text"], "shapes of a file")
+)
 def test_a_manifest_of_the_dimensions_of_another_shape_counts_as_absent(lake, seed, shape):
     assert seed(["u_1,a@x,,DE"])
     manifest = lake.root / "curated/_dims.json"

@@ -14,9 +14,9 @@ from depth import by_depth, some
 from processes import Forker, Reader, Shop, Snapshot
 
 # how many calls that change what is on disk lie between two moments of death
-RENAMES_APART = by_depth(few=10, all=2, night=1)
+RENAMES_APART = by_depth(few=15, all=2, night=1)
 STEPS_APART = by_depth(few=32, all=8, night=1)
-RANDOM_MOMENTS = by_depth(few=10, all=50, night=500)
+RANDOM_MOMENTS = by_depth(few=8, all=50, night=500)
 RENAMES = ("os.replace", "os.rename")
 OTHER_STEPS = ("os.remove", "os.mkdir", "shutil.copyfile", "shutil.rmtree", "pyarrow.parquet.write_table")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from depth import deep
 from feeds import order
 from lake import LakeUnderTest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -188,8 +189,13 @@ def add_to_summary(lake: LakeUnderTest, **found: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_bytes()) | found))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 360])
+ODD = deep("looks of the report")
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [(1280, "light"), (360, "dark"), pytest.param(1280, "dark", marks=ODD), pytest.param(360, "light", marks=ODD)],
+)
 def test_the_report_draws_its_charts_at_any_width_and_in_both_modes_and_asks_nobody(
     trade_report, opened, width, scheme
 ):

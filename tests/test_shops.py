@@ -97,8 +97,9 @@ def loaded(vendor: str, source: str, tmp_path_factory: pytest.TempPathFactory) -
     """A lake with the vendor's sample, read with its preset."""
     lake = LakeUnderTest(tmp_path_factory.mktemp(f"{vendor}_{source}"))
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("ORDERS_API_TOKEN", "ORDERS_API_USER", "ORDERS_API_PASSWORD"):
-            patch.setenv(name, SECRET)
+        patch.setenv("ORDERS_API_TOKEN", SECRET)
+        patch.setenv("ORDERS_API_USER", "key")
+        patch.setenv("ORDERS_API_PASSWORD", SECRET)
         load(lake, vendor, source)
     return lake
 

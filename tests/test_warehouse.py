@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+from depth import some
 from feeds import order
 
 from pipeline.contract import FACT_ORDER, ITEMS, ORDER_ITEMS, ORDERS, Table
@@ -81,7 +82,10 @@ def test_the_views_work_from_any_folder(lake, tmp_path, monkeypatch):
     assert ask(lake, "SELECT count(*) FROM fact_order") == [(4,)]
 
 
-@pytest.mark.parametrize("name", ["it's", 'a "lake"', "$x {root} $$", "50% üñí", "a;b -- c", "lake [2025]", "a*b?"])
+NAMES = ["it's", 'a "lake"', "$x {root} $$", "50% üñí", "a;b -- c", "lake [2025]", "a*b?"]
+
+
+@pytest.mark.parametrize("name", some(NAMES, ["it's", "a*b?"], "names of a folder"))
 def test_the_views_work_for_any_name_of_the_folder(lake, tmp_path, name):
     lake.root = lake.settings["storage"]["root"] = tmp_path / name
     assert lake.run(SENT, AS_OF)
@@ -160,10 +164,14 @@ PHYSICAL = {
 }
 
 
-@pytest.mark.parametrize("table", [ORDERS, ITEMS, FACT_ORDER, ORDER_ITEMS], ids=lambda table: table.name)
 @pytest.mark.parametrize("lines", [SENT, [order("o_1", created_at="2025-01-16"), b"x"]], ids=["rows", "few rows"])
-def test_parquet_files_hold_the_columns_in_order_with_the_types_that_redshift_loads(lake, table: Table, lines):
+def test_parquet_files_hold_the_columns_in_order_with_the_types_that_redshift_loads(lake, lines):
     assert lake.run(lines, AS_OF)
+    for table in (ORDERS, ITEMS, FACT_ORDER, ORDER_ITEMS):
+        check_types(lake, table)
+
+
+def check_types(lake, table: Table) -> None:
     for path in lake.root.glob(f"{table.layer}/date=*/{table.file}"):
         columns = pq.ParquetFile(path).schema
         assert [columns.column(n).name for n in range(len(columns.names))] == table.schema.names
