@@ -1,4 +1,4 @@
-"""An API that does its worst: bodies without an end, bytes that drip. Each answer is under a limit of time and memory."""
+"""An API that does its worst: endless bodies, bytes that drip. Each answer is under a limit of time and memory."""
 
 import datetime as dt
 import gzip
@@ -127,6 +127,18 @@ def test_an_endless_answer_is_not_kept_in_memory(lake: LakeUnderTest, part: str)
             tracemalloc.stop()
     assert peak < 64 << 20
     assert lake.raw() == {}
+
+
+def test_what_an_api_says_does_not_control_the_terminal(
+    lake: LakeUnderTest, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    says = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 15\r\n\r\n\x1b]0;owned\x07\xc2\x9b31m"
+    with hostile(lambda _: iter([says])) as url:
+        lake.settings["orders_api"] |= QUICK | {"url": url}
+        assert not lake.run(None, AS_OF, SINCE, UNTIL)
+    captured = capfd.readouterr()
+    assert "owned" in captured.out
+    assert not {"\x1b", "\x07", "\x9b"} & set(captured.out + captured.err + caplog.text)
 
 
 def test_a_loop_of_redirects_ends_after_five_hops(lake: LakeUnderTest) -> None:
