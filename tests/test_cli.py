@@ -367,7 +367,7 @@ def test_luigi_cfg_sets_what_holds_without_it_for_luigi_and_for_the_pipeline():
 
 def test_doctor_says_where_it_looked_for_luigi_cfg_and_what_counts_instead(in_folder, tmp_path):
     said = in_folder(None, "doctor")
-    assert f"none in {tmp_path}/here, so every setting has its default; mend: start in the folder" in said.out
+    assert f"none in {tmp_path}/here, so every setting has its default; mend: start in the folder of" in said.out
     assert "so a luigi command that fails ends with 0" in said.out
     assert told_of_no_file(said) == []
 
@@ -456,7 +456,8 @@ def test_a_dump_that_is_cut_off_is_one_line_and_the_exit_code_of_a_failed_task(s
 def test_reprocessing_a_date_that_is_not_landed_is_one_line_that_names_it(shell):
     said = shell("luigi", "WriteFactOrder", "--local-scheduler", "--date", "2025-01-15", "--reprocess")
     assert said.code == TASK_FAILED
-    assert len([line for line in said.errors if "2025-01-15: not landed" in line]) == 1, said.err
+    (error,) = [line for line in said.errors if "2025-01-15: not landed" in line]
+    assert "run `luigi --module pipeline FetchOrders --date 2025-01-15 --local-scheduler`, then run again" in error
     assert "Traceback" not in said.err
 
 

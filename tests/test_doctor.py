@@ -261,7 +261,7 @@ def test_while_a_run_publishes_its_work_is_no_damage(examined, built):
         said = examined()
     assert (said.code, told(said, "error")) == (0, [])
     (finding,) = told(said, "warning")
-    assert "a run is at work on the lake: 2 finding(s) may be its work; mend: run doctor again after it" in finding
+    assert "a run is at work on the lake: 2 finding(s) may be its work; mend: run doctor again when" in finding
     assert len(told(examined(), "error")) == 2
 
 

@@ -124,7 +124,7 @@ def test_an_order_leaves_a_date_that_was_not_whole_when_the_order_moved_away(lak
     assert not lake.run_date(WriteFactOrder, JAN_16, [on(15, "o_2"), on(16, "o_1")], LATER)
     (error,) = lake.errors
     assert "normalized/date=2025-01-15: not whole, and 1 order(s) are in curated/date=2025-01-15 and in date=" in error
-    assert "run `luigi --module pipeline NormalizeOrders --date 2025-01-15` first" in error
+    assert "run `luigi --module pipeline NormalizeOrders --date 2025-01-15 --local-scheduler`, then run again" in error
     assert lake.run(None, LATEST), lake.errors
     assert ids(lake) == {JAN_15: ["o_2"], JAN_16: ["o_1"]}
 

@@ -59,7 +59,7 @@ def test_an_order_is_not_published_a_second_time_while_its_old_partition_is_not_
     assert ids(moving)[JAN_16] == ["o_3"]
     (error,) = moving.errors
     assert "normalized/date=2025-01-15: not whole, and 1 order(s) are in curated/date=2025-01-15 and in date=" in error
-    assert "run `luigi --module pipeline NormalizeOrders --date 2025-01-15` first" in error
+    assert "run `luigi --module pipeline NormalizeOrders --date 2025-01-15 --local-scheduler`, then run again" in error
 
 
 def test_a_date_that_shares_no_order_with_a_broken_partition_is_published(moving):
@@ -174,7 +174,7 @@ def test_a_rotten_dimension_stops_no_date_and_is_made_anew(lake):
     whole = path.read_bytes()
     rot(path)
     assert not lake.run([on(15, "o_1"), on(16, "o_2")], LATER)
-    assert "curated/dim_user.parquet: cannot be read; the next run makes it anew" in lake.errors[0]
+    assert "curated/dim_user.parquet: cannot be read; the next RunAll makes the file again" in lake.errors[0]
     assert ids(lake) == {JAN_15: ["o_1"], JAN_16: ["o_2"]}
     assert lake.run(None, LATEST)
     assert path.read_bytes() == whole

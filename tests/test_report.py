@@ -72,7 +72,7 @@ def kept_charts(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     lake = Lake(tmp_path_factory.mktemp("charts"), fsync=False)
     with lake.work.locked():
         drawing.drawing(lake)
-    return Path(lake.files.fetch(drawing.KEPT)).read_bytes()
+    return Path(lake.files.fetch(drawing.CACHE)).read_bytes()
 
 
 class Reporter:
@@ -83,7 +83,7 @@ class Reporter:
         self.read: set[str] = set()
 
     def __call__(self, as_of: dt.datetime = LATER) -> Path:
-        kept = self.lake.root / drawing.KEPT
+        kept = self.lake.root / drawing.CACHE
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_bytes(self.kept_charts)
         self.read = set()
@@ -395,7 +395,7 @@ def test_a_report_of_changed_dates_equals_one_made_from_nothing(lake, report):
     report()
     assert lake.run([*TRADE, order("o_2", created_at="2025-01-17", amount=99, currency="USD")], LATER)
     after = report().read_bytes()
-    (lake.root / write.KEPT).unlink()
+    (lake.root / write.CACHE).unlink()
     assert report().read_bytes() == after
     assert lake.litter() == []
 

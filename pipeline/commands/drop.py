@@ -7,7 +7,7 @@ from pipeline.commands.rebuild import rebuild
 from pipeline.contract import CURATED_STAGES, FUTURE_TOLERANCE, UNDATED_RECORDS
 from pipeline.dates import parse_dates
 from pipeline.errors import BadSetting
-from pipeline.lake import Run, dropped, missing
+from pipeline.lake import Run, why_dropped, why_incomplete
 from pipeline.sources.dump.undated import empty
 from pipeline.stages.drop import drop, restore
 from pipeline.tasks.parameters import DATES_EXPECTED
@@ -49,9 +49,9 @@ def drop_dates(text: str, reason: str, run: Run) -> list[str]:
     Raises BadSetting for invalid dates or a blank reason, and RunFailed if a date cannot be rebuilt.
     """
     dates, reason = _dates(text, run), _reason(reason)
-    lines = [f"{date}: already dropped: {why}" for date in dates if (why := dropped(run.lake, date)) is not None]
+    lines = [f"{date}: already dropped: {why}" for date in dates if (why := why_dropped(run.lake, date)) is not None]
     drop(run, dates, reason)
-    if any(missing(run.lake, stage, date, run.intent) for stage in CURATED_STAGES for date in dates):
+    if any(why_incomplete(run.lake, stage, date, run.intent) for stage in CURATED_STAGES for date in dates):
         rebuild("drop", dates, run)
     return lines
 

@@ -10,7 +10,7 @@ from pipeline.commands.rebuild import rebuild
 from pipeline.contract import DIM_USER, UNDATED
 from pipeline.errors import BadSetting, CheckFailed, PipelineError
 from pipeline.lake import STALE, Run
-from pipeline.stages.erase import erase, refuse_broken
+from pipeline.stages.erase import erase, refuse_lost_raw
 from pipeline.stages.forget import forget
 from pipeline.stages.seed import is_in_csv
 from pipeline.stages.user import Held, in_dimension, in_records, survey
@@ -47,7 +47,7 @@ def erase_user(user_id: str, run: Run, *, really: bool) -> None:
         raise BadSetting("--user-id: it is blank; expected the user_id as the tables have it")
     held = survey(run, user_id, open_source().shape)
     print(*_in_lake(held, in_dimension(run.lake, user_id)), *_sources(run, user_id), sep="\n")
-    refuse_broken(run.lake, held)
+    refuse_lost_raw(run.lake, held)
     if really:
         _erase(run, user_id)
     else:
@@ -55,6 +55,7 @@ def erase_user(user_id: str, run: Run, *, really: bool) -> None:
 
 
 def _erase(run: Run, user_id: str) -> None:
+    """Remove the user, rebuild the dates, and search again. Raises CheckFailed if data of the user is left."""
     lake = run.lake
     with lake.work.extracting():
         dates = erase(run, user_id, open_source().shape)
@@ -65,7 +66,7 @@ def _erase(run: Run, user_id: str) -> None:
     if left or in_dimension(lake, user_id):
         raise CheckFailed(
             f"data of the user is left in {', '.join(left) or 'dim_user'}; expected none; "
-            "another run may have brought it back meanwhile: run this command again"
+            "another run may have brought the data back meanwhile; run this command again"
         )
 
 

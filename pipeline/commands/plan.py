@@ -4,7 +4,7 @@ import argparse
 
 from pipeline.commands.options import RANGE, add_parameters, run_all
 from pipeline.contract import FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDER_ITEMS_STAGE, RAW_STAGE
-from pipeline.lake import dropped, missing
+from pipeline.lake import why_dropped, why_incomplete
 from pipeline.stages.notes import of_source
 from pipeline.tasks.base import open_lake
 from pipeline.tasks.run_all import RunAll
@@ -22,7 +22,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def print_plan(options: argparse.Namespace, settings: list[str]) -> None:
-    """Raises BadSetting, and the errors of the source."""
+    """Print the plan. Raises BadSetting, and the errors of the source."""
     with run_all(options, settings) as task:
         print(*plan(task, everything=options.all), sep="\n")
 
@@ -34,9 +34,9 @@ def plan(task: RunAll, *, everything: bool) -> list[str]:
     differing = set() if task.reprocess else set(source.differing(lake, dates))
     lines, skipped = [], 0
     for date in dates:
-        why = {stage: reason for stage in VERBS if (reason := missing(lake, stage, date, intent))}
+        why = {stage: reason for stage in VERBS if (reason := why_incomplete(lake, stage, date, intent))}
         skipped += not why
-        tombstone = dropped(lake, date)
+        tombstone = why_dropped(lake, date)
         if why:
             first, reason = next(iter(why.items()))
             lines.append(f"{date}  {VERBS[first]:<9}  {reason}" + (f"; dropped: {tombstone}" if tombstone else ""))

@@ -13,6 +13,6 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def report(options: argparse.Namespace, settings: list[str]) -> None:
-    """Raises ExtraMissing and StorageUnusable."""
+    """Write the report and print its path. Raises ExtraMissing, LakeBusy and StorageUnusable."""
     with run_all(options, settings) as task:
         print(write_report(task.this_run))

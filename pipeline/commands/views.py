@@ -15,7 +15,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def views(options: argparse.Namespace, settings: list[str]) -> None:
-    """Raises LakeBusy and UnusableWarehouse."""
+    """Create the views. Raises LakeBusy, StorageUnusable and UnusableWarehouse."""
     with run_all(options, settings):
         lake = open_lake()
         with lake.work.locked():

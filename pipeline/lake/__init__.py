@@ -1,25 +1,25 @@
 """The lake: its files and manifests, how they are published, and when a partition is complete."""
 
-from pipeline.lake.files import Files, json_object
-from pipeline.lake.freshness import (
+from pipeline.lake.completeness import (
     OPEN,
     STALE,
     differs,
     done_later,
-    dropped,
-    failure,
-    is_open,
+    failure_file,
     may_be_stale,
-    missing,
     moment,
     newest_settled,
     settled,
     settled_at,
     shown,
-    stale,
-    still_open,
+    why_dropped,
     why_failed,
+    why_incomplete,
+    why_open,
+    why_outdated,
+    why_still_open,
 )
+from pipeline.lake.files import Files, json_object
 from pipeline.lake.lake import Lake, Publication
 from pipeline.lake.manifests import (
     EMPTY_ID,
@@ -82,16 +82,13 @@ __all__ = [
     "corrupt",
     "differs",
     "done_later",
-    "dropped",
     "error_text",
-    "failure",
+    "failure_file",
     "forget_failed_try",
     "is_id_of",
-    "is_open",
     "is_raw",
     "json_object",
     "may_be_stale",
-    "missing",
     "moment",
     "newest_settled",
     "normalized_id",
@@ -101,8 +98,11 @@ __all__ = [
     "settled",
     "settled_at",
     "shown",
-    "stale",
-    "still_open",
+    "why_dropped",
     "why_failed",
+    "why_incomplete",
+    "why_open",
+    "why_outdated",
+    "why_still_open",
     "write_table",
 ]

@@ -51,7 +51,7 @@ class Lake:
     root: Path
     lock_timeout_seconds: float = 600
     fsync: bool = True
-    # an undated record leaves the lake so long after the dump that first held it, unless the current dump holds it
+    # an undated record leaves the lake this long after the dump that first had it, unless the current dump has it
     undated_days: float = 90
 
     @cached_property

@@ -8,7 +8,7 @@ from pipeline.contract import Stage
 from pipeline.dates import fold_dates
 from pipeline.errors import CorruptPartition, DateFailed, PipelineError, RunFailed, UnfitMap
 from pipeline.events import emit
-from pipeline.lake.freshness import failure
+from pipeline.lake.completeness import failure_file
 from pipeline.lake.lake import Lake
 from pipeline.lake.run import Intent, Run
 
@@ -60,10 +60,10 @@ def _write_failure(
 ) -> None:
     stage, date = failed
     # a map that does not fit is one error, however many dates share it
-    is_whole = "date=" in str(error) or isinstance(error, UnfitMap)
-    text = str(error) if is_whole else _text(stage, date, error)
+    is_complete = "date=" in str(error) or isinstance(error, UnfitMap)
+    text = str(error) if is_complete else _text(stage, date, error)
     note = {"stage": stage.name, "date": date, "error": text, "kind": type(error).__name__, "api": dict(api)}
-    lake.files.write(failure(stage, date, intent), note)
+    lake.files.write(failure_file(stage, date, intent), note)
 
 
 def _text(stage: Stage, date: str, error: Exception) -> str:

@@ -190,7 +190,7 @@ class Work:
             except Timeout:
                 raise LakeBusy(
                     f"{lock.lock_file}: another run held {what} for over {self.lock_timeout_seconds:g} s "
-                    "([storage] lock_timeout_seconds); this task has published nothing; run it again"
+                    "([storage] lock_timeout_seconds); this task has published nothing; run again"
                 ) from None
 
     @contextmanager

@@ -19,8 +19,8 @@ from pipeline.lake import (
     Lake,
     NormalizedManifest,
     RawManifest,
-    failure,
-    still_open,
+    failure_file,
+    why_still_open,
 )
 
 Count = int | UnsetType
@@ -170,14 +170,14 @@ def partition_counts(lake: Lake, date: str, intent: Intent) -> PartitionCounts:
         error=first["error"],
         skipped=not made and not first["error"],
         dropped=raw.dropped.reason if raw is not None and raw.dropped else UNSET,
-        open=still_open(raw, date, intent) or UNSET,
+        open=why_still_open(raw, date, intent) or UNSET,
     )
     return PartitionCounts(date, summary, first["kind"], api)
 
 
 def _failures(lake: Lake, date: str, intent: Intent) -> list[dict[str, Any]]:
     """The failures of a date in this run, in the order of the stages."""
-    notes = (lake.files.read(failure(stage, date, intent)) for stage in STAGES)
+    notes = (lake.files.read(failure_file(stage, date, intent)) for stage in STAGES)
     return [note for note in notes if note is not None]
 
 

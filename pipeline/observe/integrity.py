@@ -20,7 +20,7 @@ from pipeline.contract import (
 )
 from pipeline.dates import fold_dates, is_date
 from pipeline.engine import Engine, EngineError
-from pipeline.lake import STALE, Intent, Lake, stale
+from pipeline.lake import STALE, Intent, Lake, why_outdated
 from pipeline.observe.checks import breaches
 from pipeline.observe.contents import damaged
 from pipeline.observe.counts import partition_counts
@@ -97,7 +97,7 @@ class Examination:
             return Fault(WARNING, stage, "a run was cut off while it published")
         if not self.lake.whole(manifest):
             return Fault(ERROR, stage, "a file is gone or has another size than was published")
-        if stage.upstream is None or behind or stale(self.lake, stage, date) is None:
+        if stage.upstream is None or behind or why_outdated(self.lake, stage, date) is None:
             return None
         return Fault(WARNING, stage, f"behind: {stage.upstream.name} has changed since it was made")
 

@@ -54,9 +54,9 @@ class Content:
     @cached_property
     def incomplete(self) -> list[str]:
         """Dates whose files are not whole or cannot be read. Failed dates are not included."""
-        broken = {part.date for part in self.partitions if part.id is None}
-        broken |= {date for date, rows in self.figures.by_date.items() if rows is None}
-        return sorted(broken - self.failed)
+        dates = {part.date for part in self.partitions if part.id is None}
+        dates |= {date for date, rows in self.figures.by_date.items() if rows is None}
+        return sorted(dates - self.failed)
 
     @cached_property
     def absent(self) -> list[str]:

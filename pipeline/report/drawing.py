@@ -1,4 +1,4 @@
-"""Vega's script and the charts. Both take seconds to make and depend on versions only, so the lake keeps them."""
+"""Vega's script and the charts. Both take seconds to make and depend on versions only, so the lake caches them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.errors import ExtraMissing
 from pipeline.lake import Lake
 
-KEPT = "curated/_report_charts.json"
+CACHE = "curated/_report_charts.json"
 # the packages of the extra `report`
 PACKAGES = ("altair", "Jinja2", "vl-convert-python")
 
@@ -22,16 +22,16 @@ class Drawing:
 
 
 def drawing(lake: Lake) -> Drawing:
-    """The drawing that the lake keeps. If a version has changed, it is made anew and kept.
+    """The cached drawing. If a version has changed, the drawing is made again and cached.
 
     Call it under the lake's lock. Raises ExtraMissing.
     """
     version = _version()
-    kept = lake.files.read(KEPT)
-    if kept is None or kept.get("version") != version:
-        kept = {"version": version} | _made()
-        lake.files.write(KEPT, kept)
-    return Drawing(kept["script"], kept["charts"])
+    cache = lake.files.read(CACHE)
+    if cache is None or cache.get("version") != version:
+        cache = {"version": version} | _made()
+        lake.files.write(CACHE, cache)
+    return Drawing(cache["script"], cache["charts"])
 
 
 def installed() -> bool:
@@ -44,7 +44,7 @@ def installed() -> bool:
 
 
 def _version() -> str:
-    """The versions of the packages and a hash of charts.py: the kept drawing depends on both. Raises ExtraMissing."""
+    """The versions of the packages and a hash of charts.py: the cached drawing depends on both. Raises ExtraMissing."""
     try:
         packages = [f"{name} {metadata.version(name)}" for name in PACKAGES]
     except metadata.PackageNotFoundError as error:

@@ -10,7 +10,7 @@ from pipeline.engine import Engine, EngineError, OpenEngine
 from pipeline.lake import Lake
 from pipeline.report.partitions import Partition
 
-# four whole weeks, so that each weekday has the same weight
+# four weeks: if no date is absent, each weekday has the same weight
 NEWEST_DATES = 28
 # names in a ranking; all other names share one row
 NAMED = 12
@@ -18,14 +18,14 @@ NAMED = 12
 DATES_PER_QUERY = 100
 
 Rows = list[dict[str, Any]]
-Kept = dict[str, Any]
+Cache = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Figures:
     """`by_date` has the rows of date_figures.sql, or None for an unreadable date; `sales` has the rows of sales.sql.
 
-    Sales cover `sales_dates`, the newest dates.
+    `sales_dates` are the newest dates. `sales` covers those of them that can be read.
     """
 
     by_date: dict[str, Rows | None]
@@ -33,17 +33,18 @@ class Figures:
     sales_dates: list[str]
 
 
-def figures(lake: Lake, dates: list[Partition], kept: Kept, open_engine: OpenEngine) -> tuple[Figures, Kept]:
-    """The figures of every whole date, and the new `kept`. With it, the next report reads only changed dates.
+def figures(lake: Lake, dates: list[Partition], cache: Cache, open_engine: OpenEngine) -> tuple[Figures, Cache]:
+    """Returns the figures of every whole date, and the cache for the next report.
 
-    Amounts are decimal text. Each row has the amount of one currency.
+    The cache is the content of curated/_report.json. It has the figures of each date with the id of the date, so only
+    changed dates are read. Amounts are decimal text. Each row has the amount of one currency.
     """
     whole = {part.date: part.id for part in dates if part.id is not None}
-    known = {date: entry for date, entry in kept.get("dates", {}).items() if entry["id"] == whole.get(date)}
+    known = {date: entry for date, entry in cache.get("dates", {}).items() if entry["id"] == whole.get(date)}
     newest = sorted(whole)[-NEWEST_DATES:]
     sales_id = _digest([whole[date] for date in newest], lake.files.read(DIMENSIONS_MANIFEST))
     due = sorted(whole.keys() - known.keys())
-    sales = kept.get("sales", {})
+    sales = cache.get("sales", {})
     if due or sales.get("id") != sales_id:
         with open_engine() as engine:
             known |= {date: {"id": whole[date], "rows": rows} for date, rows in _of_dates(lake, engine, due).items()}

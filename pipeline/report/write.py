@@ -1,4 +1,4 @@
-"""Writes the report from the lake, and keeps its sums in the lake for the next report."""
+"""Writes the report from the lake, and caches its figures in the lake for the next report."""
 
 from itertools import islice
 
@@ -12,7 +12,7 @@ from pipeline.report.page import page
 from pipeline.report.partitions import partitions
 
 REPORT = "report.html"
-KEPT = "curated/_report.json"
+CACHE = "curated/_report.json"
 NEWEST_RUNS = 60
 
 
@@ -23,9 +23,9 @@ def write_report(run: Run) -> str:
     """
     with run.lake.work.locked():
         dates = partitions(run.lake, run.intent)
-        found, kept = figures(run.lake, dates, run.lake.files.read(KEPT) or {}, run.open_engine)
+        found, cache = figures(run.lake, dates, run.lake.files.read(CACHE) or {}, run.open_engine)
         newest = list(islice(runs(run.lake), NEWEST_RUNS))[::-1]
         content = Content(run.intent.as_of, dates, undated(run.lake, run.intent), found, newest)
-        run.lake.files.write(KEPT, kept)
+        run.lake.files.write(CACHE, cache)
         run.lake.files.write_text(REPORT, page(content, drawing(run.lake)))
     return run.lake.files.fetch(REPORT)

@@ -41,19 +41,22 @@ def _marked(lake: Lake) -> set[str]:
 
 
 def _check(run: Run, curated: list[PartitionCounts]) -> Found:
-    """As checked(), for these partitions. A partition that cannot be read is left out; its error is returned."""
+    """The breaches, late-arriving dimensions and errors of these partitions.
+
+    A partition with an unreadable file is disowned and left out. Its error is returned.
+    """
     with run.open_engine() as engine:
         try:
             checks = run_checks(run.lake, engine, curated)
         except EngineError as error:
             stages = (NORMALIZED_STAGE, *CURATED_STAGES)
-            rotten = [item for stage in stages for item in disown_rotten(run.lake, stage, run.lake.dates()).items()]
-            if not rotten:
+            unreadable = [item for stage in stages for item in disown_rotten(run.lake, stage, run.lake.dates()).items()]
+            if not unreadable:
                 return {}, LateArriving(), [CheckFailed(f"the data checks could not run: {str(error).splitlines()[0]}")]
-            dates = {date for date, _ in rotten}
+            dates = {date for date, _ in unreadable}
             rest = [counts for counts in curated if counts.date not in dates]
             checks, unknown, more = _check(run, rest)
-            return checks, unknown, [*(error for _, error in rotten), *more]
+            return checks, unknown, [*(error for _, error in unreadable), *more]
         try:
             return checks, late_arriving(run.lake, engine, curated), []
         except EngineError as error:

@@ -9,7 +9,7 @@ from pipeline.dates import fold_dates
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.events import emit
 from pipeline.fields import FieldMap
-from pipeline.lake import DUMP_SPOOLS, Lake, Run, by_text, error_text, failure, newest_settled, settled
+from pipeline.lake import DUMP_SPOOLS, Lake, Run, by_text, error_text, failure_file, newest_settled, settled
 from pipeline.observe.counts import PartitionCounts, failed_dates, partition_counts, touched, undated
 from pipeline.observe.health import Limits, health
 from pipeline.observe.history import Options, Summary, made, write_summary
@@ -47,11 +47,11 @@ def conclude(run: Run, ending: Ending) -> None:
     """
     with run.lake.work.locked():
         built = touched(run.lake, run.intent)
-        checks, unknown, broken = checked(run, built)
+        checks, unknown, breached = checked(run, built)
         dates = sorted({*ending.dates, *failed_dates(run.lake, run.intent)})
         partitions = [partition_counts(run.lake, date, run.intent) for date in dates]
         failed = {part.date: RunFailed(part.summary.error) for part in partitions if part.summary.error}
-        errors = [*ending.errors, *_unseen(run.lake, ending.warehouse), *by_text(failed), *_undated(run), *broken]
+        errors = [*ending.errors, *_refreshed(run.lake, ending.warehouse), *by_text(failed), *_undated(run), *breached]
         differing, without_date = _differing(run, partitions, ending.source), undated(run.lake, run.intent)
         parts = made({part.date: part.summary for part in partitions}, without_date)
         summary = summarize(
@@ -70,7 +70,7 @@ def conclude(run: Run, ending: Ending) -> None:
         )
         run.lake.work.remove(DUMP_SPOOLS)
         if not errors:
-            # those of failed dates are gone on with
+            # after an error the windows stay, so that the next run continues them
             run.lake.work.remove_idle_windows()
         path = write_summary(run.lake, summary)
     unusual = of_source(run, ending.source, dates, is_empty=_is_empty(ending, partitions))
@@ -92,11 +92,11 @@ def _is_empty(ending: Ending, partitions: list[PartitionCounts]) -> bool:
 
 def _undated(run: Run) -> list[PipelineError]:
     """The error of the undated records in this run, in a list; empty if there is none."""
-    failed = run.lake.files.read(failure(RAW_STAGE, UNDATED, run.intent))
+    failed = run.lake.files.read(failure_file(RAW_STAGE, UNDATED, run.intent))
     return [RunFailed(failed["error"])] if failed else []
 
 
-def _unseen(lake: Lake, warehouse: str) -> list[PipelineError]:
+def _refreshed(lake: Lake, warehouse: str) -> list[PipelineError]:
     """Refresh the views of the warehouse. Returns the error in a list if that fails."""
     try:
         refresh_views(lake, warehouse)

@@ -20,8 +20,8 @@ from pipeline.lake import (
     Publication,
     Run,
     may_be_stale,
-    missing,
-    stale,
+    why_incomplete,
+    why_outdated,
 )
 from pipeline.observe.rotten import disown_rotten
 from pipeline.stages.curate_piece import Job, Made, Piece, stage
@@ -36,9 +36,11 @@ Reasons = dict[str, dict[Stage, str]]
 
 
 def curate(run: Run, table: Stage, dates: list[str]) -> None:
-    """Publish the table of each date that is not complete, and both tables of every stale partition of the lake.
+    """Publish the table of each of these dates that is not complete, and each stale curated table of the whole lake.
 
-    Raises RunFailed naming the dates that failed, unless the intent is to keep going.
+    Does nothing if all these dates are complete and there is no stale mark that counts; see may_be_stale(). Unsound
+    dates, and dates that may share an order with one, fail. Raises RunFailed naming the dates that failed, unless the
+    intent is to keep going.
     """
     if not _due(run, table, dates):
         return
@@ -48,45 +50,48 @@ def curate(run: Run, table: Stage, dates: list[str]) -> None:
         with run.open_engine() as engine:
             build = _Build(run, engine, outcome, _reasons(run, table, dates), unsound(run.lake))
             build.stage()
-            build.drop_held_back()
+            build.unstage_held_back()
             outcome.fail_all(run.lake.publish(build.in_order()))
-            for date, error in doubled(run.lake, engine, build.broken).items():
+            for date, error in doubled(run.lake, engine, build.unsound_dates).items():
                 outcome.fail(date, error)
         if not outcome.failed:
-            _clear_stale_mark(run.lake, build.broken)
+            _clear_stale_mark(run.lake, build.unsound_dates)
         outcome.close(run.lake, run.intent)
     build.report(time.monotonic() - started)
 
 
-def _clear_stale_mark(lake: Lake, broken: list[str]) -> None:
-    """Remove the stale mark. While partitions are `broken`, it stays and names them: their orders may have moved."""
-    if not broken:
+def _clear_stale_mark(lake: Lake, unsound_dates: list[str]) -> None:
+    """Remove the stale mark. While there are unsound dates, it stays and names them: their orders may have moved."""
+    if not unsound_dates:
         lake.files.remove(STALE)
     elif lake.files.has(STALE):
-        lake.files.write(STALE, {"waits_for": broken})
+        lake.files.write(STALE, {"waits_for": unsound_dates})
 
 
 def curate_stale(run: Run) -> None:
-    """As curate(), but only for the stale partitions of the lake. Does nothing if there is no stale mark."""
+    """Publish each stale curated table of the whole lake. Does nothing if there is no stale mark that counts.
+
+    The mark and the errors are those of curate().
+    """
     if may_be_stale(run.lake):
         curate(run, FACT_ORDER_STAGE, [])
 
 
 def _due(run: Run, table: Stage, dates: list[str]) -> bool:
-    return may_be_stale(run.lake) or any(missing(run.lake, table, date, run.intent) for date in dates)
+    return may_be_stale(run.lake) or any(why_incomplete(run.lake, table, date, run.intent) for date in dates)
 
 
 def _reasons(run: Run, table: Stage, dates: list[str]) -> Reasons:
-    """What to make: the table of each incomplete date, and both tables of every stale partition of the lake."""
+    """The reasons to make the table of each incomplete date, and each stale curated table of the whole lake."""
     found: Reasons = {}
     for date in dates:
-        reason = missing(run.lake, table, date, run.intent)
+        reason = why_incomplete(run.lake, table, date, run.intent)
         if reason is not None:
             found[date] = {table: reason}
     for date in run.lake.partitions("normalized"):
         if run.lake.is_whole(NORMALIZED_STAGE, date):
             for each in CURATED_STAGES:
-                reason = stale(run.lake, each, date)
+                reason = why_outdated(run.lake, each, date)
                 if reason is not None:
                     found.setdefault(date, {}).setdefault(each, reason)
     return found
@@ -100,13 +105,13 @@ class _Build:
     engine: Engine
     outcome: Outcome
     because: Reasons
-    # the dates whose normalized partition is not whole; _disown_rotten() updates it
-    broken: list[str]
+    # all unsound dates of the lake; _disown_unreadable() lists them again
+    unsound_dates: list[str]
     publications: dict[str, Made] = field(default_factory=dict)
     losers: dict[str, pa.Table] = field(default_factory=dict)
     winners: dict[str, set[str]] = field(default_factory=dict)
     # whether a normalized partition turned out to be unreadable
-    found_rotten: bool = False
+    found_unreadable: bool = False
 
     def stage(self) -> None:
         """Write every file to the staging folder. Dates that fail are noted in the outcome."""
@@ -114,12 +119,12 @@ class _Build:
         pieces, work = self._pieces(), partial(stage, self.engine)
         self.publications = staged("curating dates", len(self.because), pieces, work, self.outcome)
 
-    def drop_held_back(self) -> None:
-        """Take back staged dates that share orders with a partition which was found unreadable during this pass."""
+    def unstage_held_back(self) -> None:
+        """Fail the staged dates that held_back() names, if this pass found an unreadable normalized partition."""
         failed = sorted(self.outcome.failed)
-        if not self._disown_rotten(failed) and not self.found_rotten:
+        if not self._disown_unreadable(failed) and not self.found_unreadable:
             return
-        for date, error in held_back(self.run.lake, self.engine, sorted(self.publications), self.broken).items():
+        for date, error in held_back(self.run.lake, self.engine, sorted(self.publications), self.unsound_dates).items():
             self.outcome.fail(date, error)
             del self.publications[date]
 
@@ -128,7 +133,7 @@ class _Build:
 
         Only partitions that are `neighbours` in a normalized manifest can share an order, so only those are read.
         """
-        self._refuse_unsound()
+        self._fail_held_back()
         sharing = {date for date in self.because if self._manifest(date).neighbours}
         among = sharing.union(*(self._manifest(date).neighbours for date in sharing))
         dates = [date for date in sorted(among) if self.run.lake.is_whole(NORMALIZED_STAGE, date)]
@@ -138,7 +143,7 @@ class _Build:
             self.engine.register_files(ORDERS, self.run.lake.paths(ORDERS, dates))
             self.engine.keep("key")
         except EngineError:
-            if not self._disown_rotten(dates):
+            if not self._disown_unreadable(dates):
                 raise
             return self._find_losers()
         self.engine.keep("loser")
@@ -146,27 +151,30 @@ class _Build:
         for date, rows in self.losers.items():
             self.winners[date] = {str(day) for day in rows["winner"].unique().to_pylist()}
 
-    def _refuse_unsound(self) -> None:
-        """Fail the dates that may share an order with a partition that is not whole."""
+    def _fail_held_back(self) -> None:
+        """Fail the dates that held_back() names: unsound dates, and dates that may share an order with one."""
         dates = sorted(self.because)
         try:
-            refused = held_back(self.run.lake, self.engine, dates, self.broken)
+            refused = held_back(self.run.lake, self.engine, dates, self.unsound_dates)
         except EngineError:
-            if not self._disown_rotten(dates):
+            if not self._disown_unreadable(dates):
                 raise
-            return self._refuse_unsound()
+            return self._fail_held_back()
         for date, error in refused.items():
             self._fail(date, error)
 
-    def _disown_rotten(self, dates: list[str]) -> bool:
-        """Whether some of these dates have an unreadable normalized partition. Such dates fail."""
-        rotten = disown_rotten(self.run.lake, NORMALIZED_STAGE, dates)
-        for date, error in rotten.items():
+    def _disown_unreadable(self, dates: list[str]) -> bool:
+        """Disown the unreadable normalized partitions of these dates, and fail these dates.
+
+        If there are any, the unsound dates are listed again. Returns whether there are any.
+        """
+        unreadable = disown_rotten(self.run.lake, NORMALIZED_STAGE, dates)
+        for date, error in unreadable.items():
             self._fail(date, error, at_fault=NORMALIZED_STAGE)
             self.publications.pop(date, None)
-        if rotten:
-            self.found_rotten, self.broken = True, unsound(self.run.lake)
-        return bool(rotten)
+        if unreadable:
+            self.found_unreadable, self.unsound_dates = True, unsound(self.run.lake)
+        return bool(unreadable)
 
     def _fail(self, date: str, error: Exception, *, at_fault: Stage | None = None) -> None:
         self.outcome.fail(date, error, at_fault=at_fault)
@@ -191,9 +199,10 @@ class _Build:
         )
 
     def in_order(self) -> list[Publication[CuratedManifest]]:
-        """Dates that lose an order come before dates that win it: a reader sees the order nowhere rather than twice.
+        """The publications, sorted so that a date that loses an order comes before the date that wins the order.
 
-        Two dates that swap orders have no such order.
+        A reader then sees the order on no date rather than on two dates. If two dates swap orders, no such sequence
+        exists. Then a reader may for a moment see an order on both dates.
         """
         winners = {date: self.winners.get(date, set()) for date in self.publications}
         return [publication for date in publishing_order(winners) for publication in self.publications[date]]

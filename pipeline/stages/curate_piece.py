@@ -58,7 +58,10 @@ class Kept:
 
     @classmethod
     def of(cls, files: Files, date: str, job: Job) -> "Kept":
-        """Files of logic version 2 and earlier have no column `excluded`; their manifests count no excluded order."""
+        """What the date leaves out. If the normalized manifest counts no excluded order, no file is read.
+
+        Files of logic version 2 and earlier have no column `excluded`, and their manifests count no excluded order.
+        """
         losers = job.losers.to_pylist() if job.losers is not None else []
         superseded = {row["order_id"]: str(row["version"]) for row in losers}
         if not job.upstream.counts.excluded_here:
@@ -127,7 +130,7 @@ def _rows(engine: Engine, files: Files, kept: dict[str, Kept]) -> dict[str, Rows
 
 
 def _refuse_other_rows(table: Table, rows: pa.Table, published: dict[str, int]) -> None:
-    """Raises CorruptPartition if a file does not have as many rows of its date as the manifest of the date counts."""
+    """Compare each file with its manifest. Raises CorruptPartition if the manifest counts other rows of its date."""
     parts = by_date(rows)
     for date, count in published.items():
         found = parts[date].num_rows if date in parts else 0
@@ -144,7 +147,7 @@ def _only(rows: pa.Table, kept: dict[str, Kept]) -> pa.Table:
 
 
 def _write(files: Files, date: str, kept: Kept, rows: Rows | None) -> Made:
-    """`rows` is None when fact_order is not made."""
+    """Stage the tables of a date, and return their publications. `rows` is None if fact_order is not made."""
     made = []
     if rows is not None:
         write_table(FACT_ORDER, rows.facts, files.stage(FACT_ORDER.at(date)))

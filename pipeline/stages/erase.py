@@ -23,24 +23,24 @@ from pipeline.lake import (
     is_raw,
     moment,
     raw_id,
-    stale,
+    why_outdated,
 )
 from pipeline.sources.dump import undated
 from pipeline.sources.dump.undated_records import landed_records
 from pipeline.sources.raw import Shape, fields_of, future_updates
-from pipeline.stages.user import Held, is_of_user, maps_of, may_hold, raw_bytes
+from pipeline.stages.user import Held, lines_of_user, maps_of, may_hold, raw_bytes
 
 
-def refuse_broken(lake: Lake, held: dict[str, Held]) -> None:
-    """Raises NotLanded if a date holds something of the user and its raw partition is not whole.
+def refuse_lost_raw(lake: Lake, held: dict[str, Held]) -> None:
+    """Raise NotLanded if a date holds something of the user and its raw partition is not whole.
 
     The tables of such a date could not be rebuilt without the user.
     """
-    broken = [date for date, part in held.items() if part.in_all and not _can_be_erased(lake, date)]
-    if broken:
+    lost = [date for date, part in held.items() if part.in_all and not _can_be_erased(lake, date)]
+    if lost:
         raise NotLanded(
-            f"raw date={', '.join(broken)}: not whole, so its tables cannot be rebuilt without the user; "
-            "nothing was erased; run RunAll for each such date, then run this command again"
+            f"raw date={', '.join(lost)}: not whole, so its tables cannot be rebuilt without the user; "
+            "nothing was erased; run `python -m pipeline`, then run this command again"
         )
 
 
@@ -71,7 +71,7 @@ def erase(run: Run, user_id: str, shape: Shape) -> list[str]:
         outcome.fail_all(run.lake.publish(publications))
         outcome.close(run.lake, run.intent)
         emit("erased", records=erasure.records, partitions=len(publications))
-        return [date for date in dates if date != UNDATED and stale(run.lake, NORMALIZED_STAGE, date)]
+        return [date for date in dates if date != UNDATED and why_outdated(run.lake, NORMALIZED_STAGE, date)]
 
 
 def _can_be_erased(lake: Lake, date: str) -> bool:
@@ -99,7 +99,7 @@ class _Erasure:
         if is_whole and not is_raw(str(manifest.id), data):
             raise corrupt(raw_name(date), "its bytes are not those that were landed")
         lines = split_lines(data)
-        is_theirs = is_of_user(self._engine, lines, self._user_id, maps_of(self.run.lake, date, self._shape))
+        is_theirs = lines_of_user(self._engine, lines, self._user_id, maps_of(self.run.lake, date, self._shape))
         if is_whole and not is_theirs.any():
             return None
         self.records += int(is_theirs.sum())
@@ -120,7 +120,10 @@ class _Erasure:
         return Publication(RAW_STAGE.manifest_at(date), without, {raw_name(date): staged})
 
     def _undated(self, manifest: RawManifest, stays: np.ndarray) -> Publication[RawManifest]:
-        """As _dated(), for the undated records. They are never normalized, so their quarantine is staged here, too."""
+        """The publication of the undated records that stay.
+
+        Their quarantine is staged here, because undated records are never normalized.
+        """
         kept = landed_records(self.run.lake).records.only(list(stays))
         made = undated.staged(self.run, self._engine, kept, RawManifest(id=None), "erased")
         without = self._without(UNDATED, manifest, str(made.manifest.id))

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from pipeline.contract import NORMALIZED_STAGE, ORDERS, raw_name
 from pipeline.engine import Engine, EngineError
 from pipeline.events import emit
-from pipeline.lake import STALE, NormalizedManifest, Outcome, Publication, Run, missing, normalized_id
+from pipeline.lake import STALE, NormalizedManifest, Outcome, Publication, Run, normalized_id, why_incomplete
 from pipeline.observe.rotten import disown_rotten
 from pipeline.prefetching import prefetched
 from pipeline.sources.raw import Shape, fields_of
@@ -27,17 +27,18 @@ PIECE_BYTES = 24 << 20
 
 
 def normalize(run: Run, dates: list[str], shape: Shape) -> None:
-    """Publish the normalized partition of each date that is not complete. One bad date does not stop the others.
+    """Publish the normalized partition of each date that is not complete. A date that fails does not stop the others.
 
     Raises RunFailed naming the dates that failed, unless the intent is to keep going.
     """
-    if not any(missing(run.lake, NORMALIZED_STAGE, date, run.intent) for date in dates):
+    if not any(why_incomplete(run.lake, NORMALIZED_STAGE, date, run.intent) for date in dates):
         return
     started = time.monotonic()
     outcome = Outcome(NORMALIZED_STAGE)
     # opening the engine takes as long as building a small date, so nobody has to wait for it at the lock
     with run.open_engine() as engine, run.lake.work.locked():
-        todo = {date: reason for date in dates if (reason := missing(run.lake, NORMALIZED_STAGE, date, run.intent))}
+        reasons = {date: why_incomplete(run.lake, NORMALIZED_STAGE, date, run.intent) for date in dates}
+        todo = {date: reason for date, reason in reasons.items() if reason is not None}
         for date, error in unfit(run, engine, list(todo), shape).items():
             outcome.fail(date, error)
             del todo[date]
@@ -126,11 +127,11 @@ class _Build:
             self.engine.register_files(ORDERS, built.values(), "built_orders")
             return self.engine.query("shared_order")
         except EngineError:
-            rotten = disown_rotten(self.run.lake, NORMALIZED_STAGE, others)
-            if not rotten:
+            unreadable = disown_rotten(self.run.lake, NORMALIZED_STAGE, others)
+            if not unreadable:
                 raise
-            self.outcome.failed |= rotten
-            return self._sharing(built, {date: path for date, path in others.items() if date not in rotten})
+            self.outcome.failed |= unreadable
+            return self._sharing(built, {date: path for date, path in others.items() if date not in unreadable})
 
     def _changes_versions(self, date: str) -> bool:
         files = self.run.lake.files

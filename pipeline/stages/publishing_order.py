@@ -1,4 +1,4 @@
-"""The order in which dates are published when orders move from one date to another."""
+"""The sequence in which dates are published if orders move from one date to another."""
 
 from collections.abc import Mapping, Set
 

@@ -2,7 +2,7 @@
 
 from pipeline.contract import RAW_STAGE
 from pipeline.errors import NotLanded
-from pipeline.lake import Outcome, Run, missing
+from pipeline.lake import Outcome, Run, why_incomplete
 from pipeline.sources.base import Source
 from pipeline.stages.drop import keep_dropped
 
@@ -13,7 +13,7 @@ def land(run: Run, source: Source, dates: list[str]) -> None:
     Raises RunFailed naming the dates that failed, unless the intent is to keep going.
     """
     keep_dropped(run, dates)
-    todo = {date: reason for date in dates if (reason := missing(run.lake, RAW_STAGE, date, run.intent))}
+    todo = {date: reason for date in dates if (reason := why_incomplete(run.lake, RAW_STAGE, date, run.intent))}
     if todo and run.intent.reprocess:
         _refuse_reprocess(run, todo)
     elif todo:
@@ -24,6 +24,7 @@ def _refuse_reprocess(run: Run, todo: dict[str, str]) -> None:
     outcome = Outcome(RAW_STAGE)
     for date, reason in todo.items():
         found = f"--reprocess: raw date={date}: {reason}; expected a landed date"
-        outcome.fail(date, NotLanded(f"{found}; run this date without --reprocess first"))
+        mend = f"run `luigi --module pipeline FetchOrders --date {date} --local-scheduler`, then run again"
+        outcome.fail(date, NotLanded(f"{found}; {mend}"))
     with run.lake.work.locked():
         outcome.close(run.lake, run.intent)

@@ -124,7 +124,7 @@ def init_database(path: str, sources: Sources, open_engine: OpenEngine) -> None:
 
 
 def disown_unreadable(lake: Lake) -> list[CorruptPartition]:
-    """The error of each dimension whose file cannot be read. If there is one, the next run makes both dimensions anew.
+    """The error of each dimension whose file cannot be read. If there is one, the next RunAll makes both again.
 
     Call it under the lake's lock.
     """
@@ -136,7 +136,7 @@ def disown_unreadable(lake: Lake) -> list[CorruptPartition]:
                 pq.read_table(lake.files.fetch(name), partitioning=None)
         except (OSError, pa.ArrowException):
             lake.disown(DIMENSIONS_MANIFEST)
-            errors.append(CorruptPartition(f"{name}: cannot be read; the next run makes it anew"))
+            errors.append(CorruptPartition(f"{name}: cannot be read; the next RunAll makes the file again"))
     return errors
 
 

@@ -59,8 +59,8 @@ def survey(run: Run, user_id: str, shape: Shape) -> dict[str, Held]:
                 discarded, _ = _counts(engine, _quarantined(lake, date), user_id, maps)
                 found[date] = Held(records, discarded, orders.get(date, 0), facts.get(date, 0), mentions)
     except BAD_DATE as error:
-        reason = str(error).splitlines()[0]
-        raise CorruptPartition(f"{reason}; delete that file, run RunAll, then run this command again") from error
+        reason, mend = str(error).splitlines()[0], "delete that file, run `python -m pipeline`"
+        raise CorruptPartition(f"{reason}; {mend}, then run this command again") from error
     return {date: held for date, held in found.items() if held.in_all or held.mentions}
 
 
@@ -85,7 +85,7 @@ def may_hold(data: bytes, user_id: str) -> bool:
     return user_id.encode() in data or b"\\" in data
 
 
-def is_of_user(engine: Engine, lines: Lines, user_id: str, maps: Maps) -> np.ndarray:
+def lines_of_user(engine: Engine, lines: Lines, user_id: str, maps: Maps) -> np.ndarray:
     """One boolean a line: whether it is a record with this user_id, or a malformed line that has it as a string."""
     is_theirs = np.zeros(lines.size, bool)
     for fields in maps:
@@ -121,7 +121,7 @@ def _counts(engine: Engine, data: bytes, user_id: str, maps: Maps) -> tuple[int,
     if not may_hold(data, user_id):
         return 0, 0
     lines = split_lines(data)
-    is_theirs = is_of_user(engine, lines, user_id, maps)
+    is_theirs = lines_of_user(engine, lines, user_id, maps)
     others = _names(lines, np.flatnonzero(~is_theirs), user_id)
     return int(is_theirs.sum()), int(others.sum())
 

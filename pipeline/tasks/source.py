@@ -9,7 +9,7 @@ from msgspec import UNSET
 from pipeline import config
 from pipeline.contract import NORMALIZED_STAGE, UNDATED
 from pipeline.dates import Range, chosen
-from pipeline.lake import missing, run_name
+from pipeline.lake import run_name, why_incomplete
 from pipeline.observe.history import Changed, Options
 from pipeline.settings.setting import AUTO
 from pipeline.sources.base import Source
@@ -97,7 +97,7 @@ def _incomplete(task: Any) -> set[str]:
     """The landed dates whose normalized partition is not complete, whether or not their orders changed."""
     run = task.this_run
     landed = [date for date in run.lake.partitions("raw") if date != UNDATED]
-    return {date for date in landed if missing(run.lake, NORMALIZED_STAGE, date, run.intent)}
+    return {date for date in landed if why_incomplete(run.lake, NORMALIZED_STAGE, date, run.intent)}
 
 
 def _moves_on(task: Any, since: datetime | None) -> bool:

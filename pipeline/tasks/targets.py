@@ -5,7 +5,7 @@ from datetime import datetime
 import luigi
 
 from pipeline.contract import CURATED_STAGES, Stage
-from pipeline.lake import Intent, Lake, may_be_stale, missing
+from pipeline.lake import Intent, Lake, may_be_stale, why_incomplete
 from pipeline.observe.history import Summary, summary, summary_name
 
 
@@ -20,7 +20,7 @@ class PartitionTarget(luigi.Target):
         self.lake, self.stage, self.date, self.intent, self.is_part = lake, stage, date, intent, is_part
 
     def exists(self) -> bool:
-        return not self._lake_is_stale() and missing(self.lake, self.stage, self.date, self.intent) is None
+        return not self._lake_is_stale() and why_incomplete(self.lake, self.stage, self.date, self.intent) is None
 
     def _lake_is_stale(self) -> bool:
         return self.stage in CURATED_STAGES and not self.is_part and may_be_stale(self.lake)

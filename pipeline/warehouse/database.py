@@ -55,7 +55,7 @@ def rebuilt(path: str) -> Iterator[duckdb.DuckDBPyConnection]:
     except (OSError, duckdb.Error) as error:
         raise UnusableWarehouse(
             f"[warehouse] path = {path}: {str(error).splitlines()[0]}; expected a DuckDB file in a writable folder; "
-            "if the file is damaged, delete it: the next run makes it anew from the CSVs and the lake"
+            "if the file is damaged, delete the file: the next RunAll makes it again from the CSVs and the lake"
         ) from error
     finally:
         with suppress(OSError):

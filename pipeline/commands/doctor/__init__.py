@@ -14,7 +14,7 @@ from luigi.cmdline_parser import CmdlineParser
 
 from pipeline import config
 from pipeline.commands.doctor.disk import disk, folders
-from pipeline.commands.doctor.published import dimensions, fields, lake_itself, warehouse
+from pipeline.commands.doctor.published import dimensions, fields, lake_findings, warehouse
 from pipeline.commands.doctor.scheduler import scheduler
 from pipeline.commands.doctor.settings import UNUSABLE, reason
 from pipeline.commands.doctor.settings import settings as examine_settings
@@ -59,16 +59,16 @@ def examine(settings: list[str], *, quick: bool) -> list[Diagnosis]:
         return _examine(Commands(shlex.join(settings)), partial(open_engine, f"{folder}/duckdb"), quick=quick)
 
 
-def _examine(commands: Commands, engine: OpenEngine, *, quick: bool) -> list[Diagnosis]:
+def _examine(commands: Commands, open_engine: OpenEngine, *, quick: bool) -> list[Diagnosis]:
     found = [_versions(), *examine_settings()]
     as_of = _as_of()
     looks: dict[str, Callable[[], list[Diagnosis]]] = {
         "folders": folders,
         "disk": disk,
-        "source": lambda: open_source().probe(Run(open_lake(), Intent(as_of), engine)),
+        "source": lambda: open_source().probe(Run(open_lake(), Intent(as_of), open_engine)),
         "scheduler": scheduler,
         "dimensions": lambda: dimensions(commands),
-        "lake": lambda: lake_itself(Intent(as_of), engine, commands, quick=quick),
+        "lake": lambda: lake_findings(Intent(as_of), open_engine, commands, quick=quick),
         "fields": fields,
         "warehouse": lambda: warehouse(commands),
     }

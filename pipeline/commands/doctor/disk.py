@@ -12,10 +12,11 @@ from pipeline.tasks.dims import warehouse_path
 from pipeline.tasks.source import open_source
 
 LOW_SHARE = 0.05
+MEND = "mend: delete files on this disk"
 
 
 def folders() -> list[Diagnosis]:
-    """Whether this user can write to all folders that a run writes to."""
+    """Examine whether this user can write to all folders that a run writes to."""
     lake, warehouse = open_lake(), warehouse_path()
     places = {"[storage] root": str(lake.root), "[warehouse] path": os.path.dirname(warehouse)}
     written = [lake.files.fetch(name) for name in (*LAYERS, "runs") if lake.files.has(name)]
@@ -29,7 +30,7 @@ def _refused(setting: str, path: str) -> Diagnosis | None:
     if os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK):
         return None
     why = "cannot be written by this user" if os.path.isdir(place) else "is not a folder"
-    mend = f"mend: {setting} in luigi.cfg, or chown/chmod {shlex.quote(place)}"
+    mend = f"mend: correct {setting} in luigi.cfg, or chown/chmod {shlex.quote(place)}"
     return Diagnosis(ERROR, "folders", f"{setting} = {path}: {place} {why}", mend)
 
 
@@ -59,9 +60,9 @@ def space(path: str, usage: tuple[int, int, int], need: int) -> Diagnosis:
     total, _, free = usage
     text = f"{path}: {free:,} bytes free of {total:,}; a run may need {need:,}"
     if free < need:
-        return Diagnosis(ERROR, "disk", text, "mend: make room, or move [storage] root")
+        return Diagnosis(ERROR, "disk", text, f"{MEND}, or move [storage] root or [warehouse] path to another disk")
     low = free < LOW_SHARE * total or free < 2 * need
-    return Diagnosis(WARNING if low else OK, "disk", text, "mend: make room soon" if low else "")
+    return Diagnosis(WARNING if low else OK, "disk", text, MEND if low else "")
 
 
 def _largest_date(lake: Lake) -> int:

@@ -23,26 +23,28 @@ AT_WORK = "a run is at work on the lake"
 
 
 def dimensions(commands: Commands) -> list[Diagnosis]:
-    """Whether the CSVs can be read, and whether the dimensions made from them are whole."""
+    """Examine whether the CSVs can be read, and whether the dimensions made from them are whole."""
     lake, tables = open_lake(), sources()
     found: list[Diagnosis] = []
-    sound: list[str] = []
+    usable: list[str] = []
     for table, source in tables.items():
         try:
-            rows = f"{len(csv_rows(table, source)):,} row(s)"
-            sound.append(f"{source.path}: {'absent, so its dimension is empty' if source.is_absent else rows}")
+            rows = len(csv_rows(table, source))
+            text = "absent, so it adds no rows to its dimension" if source.is_absent else f"{rows:,} row(s)"
+            usable.append(f"{source.path}: {text}")
         except PipelineError as error:
-            found.append(Diagnosis(ERROR, "dimensions", str(error), f"mend: correct it, or set {CSV_SETTINGS[table]}"))
+            mend = f"mend: correct the file, or set [warehouse] {CSV_SETTINGS[table]} to another file"
+            found.append(Diagnosis(ERROR, "dimensions", str(error), mend))
     manifest = lake.dimensions()
     if manifest is not None and not lake.whole(manifest):
         lost = "curated: dim_user or dim_product is gone or has another size than was published"
         found.append(Diagnosis(ERROR, "dimensions", lost, f"mend: {commands.task('SeedDims')}"))
     elif manifest is not None and not found and not seeded(lake, warehouse_path(), tables):
-        sound.append("changed since the last run; the next RunAll loads the change")
-    return found or [Diagnosis(OK, "dimensions", ", ".join(sound))]
+        usable.append("the dimensions are not up to date with the CSVs and the warehouse; the next RunAll seeds them")
+    return found or [Diagnosis(OK, "dimensions", ", ".join(usable))]
 
 
-def lake_itself(intent: Intent, engine: OpenEngine, commands: Commands, *, quick: bool) -> list[Diagnosis]:
+def lake_findings(intent: Intent, open_engine: OpenEngine, commands: Commands, *, quick: bool) -> list[Diagnosis]:
     """The faults of the lake. While a run publishes they are only counted, because its work looks like damage."""
     lake = open_lake()
     if not lake.files.has("raw"):
@@ -50,8 +52,9 @@ def lake_itself(intent: Intent, engine: OpenEngine, commands: Commands, *, quick
         return [Diagnosis(OK, "lake", text, f"{commands.pipeline()} loads it")]
     before = lake.work.trace()
     publishing, asking = lake.work.in_use(PUBLISHING), lake.work.in_use(ASKING)
-    found = [*Examination(lake, intent, commands, quick).findings(engine), *strays(lake)]
+    found = [*Examination(lake, intent, commands, quick).findings(open_engine), *strays(lake)]
     found += unfinished(lake, warehouse_path(), commands, publishing=publishing, asking=asking)
+    # a run that came or went during the examination has changed files, too
     publishing = publishing or lake.work.in_use(PUBLISHING) or lake.work.trace() != before
     at_work = [Diagnosis(OK, "lake", f"{AT_WORK}: it asks the API")] if asking else []
     return [*at_work, *(_certain(found) if publishing else found)]
@@ -60,8 +63,8 @@ def lake_itself(intent: Intent, engine: OpenEngine, commands: Commands, *, quick
 def fields() -> list[Diagnosis]:
     """The fields with more absent or unreadable values, on all dates, than [health] allows."""
     ill = [found for found in health_of_lake(open_lake(), limits(), open_source().shape.fields) if found.is_ill]
-    sound = Diagnosis(OK, "fields", "none is above the limits of [health]")
-    return [Diagnosis(WARNING, "fields", found.text) for found in ill] or [sound]
+    healthy = Diagnosis(OK, "fields", "none is above the limits of [health]")
+    return [Diagnosis(WARNING, "fields", found.text) for found in ill] or [healthy]
 
 
 def _certain(found: list[Diagnosis]) -> list[Diagnosis]:
@@ -69,23 +72,24 @@ def _certain(found: list[Diagnosis]) -> list[Diagnosis]:
     unclear = sum(diagnosis.level != OK for diagnosis in found)
     at_work = Diagnosis(OK, "lake", f"{AT_WORK}: it publishes")
     if unclear:
-        mend = "mend: run doctor again after it"
+        mend = "mend: run doctor again when the run has ended"
         at_work = Diagnosis(WARNING, "lake", f"{AT_WORK}: {unclear} finding(s) may be its work", mend)
     return [at_work, *(diagnosis for diagnosis in found if diagnosis.level == OK)]
 
 
 def warehouse(commands: Commands) -> list[Diagnosis]:
-    """Whether warehouse.db opens and its views answer over this lake."""
+    """Examine whether warehouse.db opens and its views answer over this lake."""
     lake, path = open_lake(), warehouse_path()
     views = commands.pipeline("views")
-    anew = f"{commands.task('SeedDims')} && {views}"
+    make = f"{commands.task('SeedDims')} && {views}"
     if not os.path.exists(path):
-        level = WARNING if lake.files.has("curated") else OK
-        return [Diagnosis(level, "warehouse", f"{path}: not there", f"mend: {anew}")]
+        if lake.files.has("curated"):
+            return [Diagnosis(WARNING, "warehouse", f"{path}: not there", f"mend: {make}")]
+        return [Diagnosis(OK, "warehouse", f"{path}: not there; the next RunAll makes it")]
     try:
         refused = refused_views(path, str(lake.root))
     except UnusableWarehouse as error:
-        return [Diagnosis(ERROR, "warehouse", str(error), f"mend: rm {shlex.quote(path)} && {anew}")]
+        return [Diagnosis(ERROR, "warehouse", str(error), f"mend: rm {shlex.quote(path)} && {make}")]
     if refused:
         name, why = next(iter(refused.items()))
         text = f"{path}: {len(refused)} view(s) do not answer, such as {name}: {why}"

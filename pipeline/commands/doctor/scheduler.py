@@ -16,7 +16,7 @@ ADDRESS_KEYS = tuple(
 
 
 def scheduler() -> list[Diagnosis]:
-    """Whether a luigid answers at the address that runs without --local-scheduler use."""
+    """Examine whether a luigid answers at the address that runs without --local-scheduler use."""
     settings = core()
     url = address()
     answer = fault(url) if speaks_http(url) else "not asked, because it is not an http address"
@@ -27,7 +27,8 @@ def scheduler() -> list[Diagnosis]:
     if not _is_configured(settings):
         text = f"{url}: {answer}, and none is configured; only luigi without --local-scheduler needs one"
         return [Diagnosis(OK, "scheduler", text)]
-    start = "[core] default-scheduler-url" if settings.scheduler_url else f"luigid --port {settings.scheduler_port}"
+    own = f"luigid --port {settings.scheduler_port}"
+    start = "correct [core] default-scheduler-url" if settings.scheduler_url else own
     return [Diagnosis(ERROR, "scheduler", f"{url}: {answer}", f"mend: {start}, or run with --local-scheduler")]
 
 

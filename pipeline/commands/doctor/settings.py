@@ -29,10 +29,11 @@ def settings() -> list[Diagnosis]:
 def _files() -> Iterator[Diagnosis]:
     named = os.environ.get(PATH_VARIABLE)
     if named and not os.path.isfile(named):
-        yield Diagnosis(ERROR, SUBJECT, f"{PATH_VARIABLE} = {named}: no such file", "mend: set it to one, or unset it")
+        mend = f"mend: set {PATH_VARIABLE} to a file, or unset {PATH_VARIABLE}"
+        yield Diagnosis(ERROR, SUBJECT, f"{PATH_VARIABLE} = {named}: no such file", mend)
     if not files_read():
         found = f"none in {os.getcwd()}, so every setting has its default{unless_given()}"
-        mend = f"mend: start in the folder that has it, or name it in {PATH_VARIABLE}"
+        mend = f"mend: start in the folder of luigi.cfg, or set {PATH_VARIABLE} to the path of luigi.cfg"
         yield Diagnosis(WARNING, SUBJECT, found, mend)
 
 
@@ -81,4 +82,4 @@ def _standing_clock() -> Iterator[Diagnosis]:
         return
     if as_of is not None:
         found = f"[run] as_of = {as_of.isoformat()}Z: every run counts as that moment"
-        yield Diagnosis(WARNING, SUBJECT, found, "mend: remove it; only tests and replays need it")
+        yield Diagnosis(WARNING, SUBJECT, found, "mend: remove [run] as_of, which only tests and replays need")

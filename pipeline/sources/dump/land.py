@@ -20,10 +20,10 @@ from pipeline.lake import (
     RawCounts,
     RawManifest,
     Run,
-    failure,
-    is_open,
+    failure_file,
     note_failure,
     shown,
+    why_open,
 )
 from pipeline.sources.dump.file import Dump
 from pipeline.sources.dump.inventory import INVENTORY, Inventory, known_inventory
@@ -148,7 +148,7 @@ def land(run: Run, dump: Dump, todo: dict[str, str], outcome: Outcome) -> None:
         confirm(run, date, _answer(dump, inventory, date), todo[date])
     for date in kept:
         keep(run, date, todo[date])
-    undated = run.lake.files.read(failure(RAW_STAGE, UNDATED, run.intent))
+    undated = run.lake.files.read(failure_file(RAW_STAGE, UNDATED, run.intent))
     if undated is not None and not run.intent.keep_going:
         outcome.fail(UNDATED, RunFailed(undated["error"]))
     landed = [date for date in todo if date not in outcome.failed]
@@ -251,7 +251,7 @@ def _is_open_and_absent(run: Run, date: str, inventory: Inventory) -> bool:
         and not inventory.part(date).count
         and run.lake.whole(landed)
         and landed.counts.extracted > 0
-        and is_open(landed, date, run.intent.settle) is not None
+        and why_open(landed, date, run.intent.settle) is not None
     )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pipeline.contract import RAW_STAGE, UNDATED
 from pipeline.dates import Range
-from pipeline.lake import Lake, Outcome, Run, differs, missing
+from pipeline.lake import Lake, Outcome, Run, differs, why_incomplete
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Diagnosis
 from pipeline.sources.base import Changes
 from pipeline.sources.dump.file import Dump, resolved
@@ -37,7 +37,7 @@ class DumpSource:
     def land(self, run: Run, dates: list[str]) -> None:
         outcome = Outcome(RAW_STAGE)
         with run.lake.work.locked():
-            todo = {date: reason for date in dates if (reason := missing(run.lake, RAW_STAGE, date, run.intent))}
+            todo = {date: reason for date in dates if (reason := why_incomplete(run.lake, RAW_STAGE, date, run.intent))}
             if todo:
                 land(run, Dump.at(self.shape), todo, outcome)
             outcome.close(run.lake, run.intent)

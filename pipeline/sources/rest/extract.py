@@ -11,7 +11,7 @@ from pipeline.engine import BAD_DATE, Engine, split_lines
 from pipeline.errors import PipelineError, RequestRefused
 from pipeline.events import emit
 from pipeline.fields import texts_of
-from pipeline.lake import WINDOW_SPOOLS, Outcome, RawCounts, RawManifest, Run, missing, moment, raw_id
+from pipeline.lake import WINDOW_SPOOLS, Outcome, RawCounts, RawManifest, Run, moment, raw_id, why_incomplete
 from pipeline.progress import progress
 from pipeline.sources.raw import confirm, future_updates, has_better, is_intact, keep, publication
 from pipeline.sources.rest.client import Client
@@ -29,7 +29,7 @@ def extract(run: Run, shop: Shop, dates: list[str]) -> None:
     failed, unless the intent has keep_going.
     """
     with run.lake.work.extracting():
-        todo = {date: reason for date in dates if (reason := missing(run.lake, RAW_STAGE, date, run.intent))}
+        todo = {date: reason for date in dates if (reason := why_incomplete(run.lake, RAW_STAGE, date, run.intent))}
         outcome = Outcome(RAW_STAGE)
         with run.open_engine() as engine:
             _Extraction(run, shop, engine, outcome, todo).land()
@@ -90,7 +90,7 @@ class _Extraction:
 
     def _land_window(self, date: str, spool: WindowSpool, *, certain: bool = False) -> None:
         with self.run.lake.work.locked():
-            reason = missing(self.run.lake, RAW_STAGE, date, self.run.intent)
+            reason = why_incomplete(self.run.lake, RAW_STAGE, date, self.run.intent)
             if reason is not None and not self._publish(date, spool, reason, certain=certain):
                 return
         spool.remove()
@@ -157,7 +157,7 @@ class _Extraction:
 
     def _fail_dates_not_asked(self) -> None:
         """Fail the dates that were not asked for because too many dates in a row had failed."""
-        rest = [date for date in self.todo if missing(self.run.lake, RAW_STAGE, date, self.run.intent)]
+        rest = [date for date in self.todo if why_incomplete(self.run.lake, RAW_STAGE, date, self.run.intent)]
         for date in rest:
             if date not in self.outcome.failed:
                 self.outcome.fail(

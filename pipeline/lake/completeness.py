@@ -1,4 +1,10 @@
-"""Decides whether a partition is complete, and why not. Luigi's targets, `plan` and the stages all use this rule."""
+"""Decides which stages of a date a run has to build, and why. Luigi's targets, `plan` and the stages all use it.
+
+A stage is whole if its manifest has an id and its files exist with the sizes in the manifest. A stage is up to date if
+it is whole and was made from the present content of its upstream; otherwise it is stale. A stage is complete if its
+upstream is complete, it is up to date, and the run does not ask for it again. A landed date is settled if the answer
+of its source speaks for a moment at least settle_hours after the end of the date; otherwise it is open.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -21,9 +27,10 @@ def moment(stamp: str) -> datetime:
 
 
 def may_be_stale(lake: Lake) -> bool:
-    """Whether an order may be in two curated partitions or in none, because stale partitions are not written yet.
+    """Whether curated partitions have to be made again, because orders may have moved to another date.
 
-    A mark with `waits_for` lists normalized partitions that are not whole. It counts only once one of them is whole.
+    True while the stale mark exists. A mark with `waits_for` names dates whose normalized partitions are not whole.
+    With such a mark it is True only after one of these partitions is whole.
     """
     mark = lake.files.read(STALE)
     if mark is None:
@@ -36,23 +43,25 @@ def may_be_stale(lake: Lake) -> bool:
 
 @cache
 def settled_at(date: str, settle: timedelta) -> str:
-    """The stamp from which an answer for the date is final: the end of the date plus `settle`."""
+    """The stamp from which an answer settles the date: the end of the date plus `settle`."""
     return (datetime.fromisoformat(date) + timedelta(days=1) + settle).strftime(AS_OF_FORMAT)
 
 
-def failure(stage: Stage, date: str, intent: Intent) -> str:
+def failure_file(stage: Stage, date: str, intent: Intent) -> str:
     """The name of the file that records the failure of a stage of a date in this run."""
     return f"{intent.failures}/{date}.{stage.name}.json"
 
 
-def missing(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | None:
+def why_incomplete(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | None:
     """Why this run has to build the stage of a date; None if the stage is complete.
 
     With keep_going, a stage that failed in this run counts as complete, and so do the stages after it.
     """
     if intent.keep_going and why_failed(lake, stage, date, intent) is not None:
         return None
-    return _raw_missing(lake, date, intent) if stage.upstream is None else _made_missing(lake, stage, date, intent)
+    if stage.upstream is None:
+        return _why_raw_incomplete(lake, date, intent)
+    return _why_made_incomplete(lake, stage, date, intent)
 
 
 def why_failed(lake: Lake, stage: Stage | None, date: str, intent: Intent) -> str | None:
@@ -60,14 +69,15 @@ def why_failed(lake: Lake, stage: Stage | None, date: str, intent: Intent) -> st
     if not lake.files.has(intent.failures):
         return None
     while stage is not None:
-        note = lake.files.read(failure(stage, date, intent))
+        note = lake.files.read(failure_file(stage, date, intent))
         if note is not None:
             return str(note.get("error"))
         stage = stage.upstream
     return None
 
 
-def _raw_missing(lake: Lake, date: str, intent: Intent) -> str | None:
+def _why_raw_incomplete(lake: Lake, date: str, intent: Intent) -> str | None:
+    """The first reason to land the date; None if there is none. A date asked for in this run, or later, is done."""
     manifest = lake.raw(date)
     if manifest is None or manifest.id is None:
         return "not landed" if manifest is None else "interrupted"
@@ -77,15 +87,15 @@ def _raw_missing(lake: Lake, date: str, intent: Intent) -> str | None:
         return None
     if intent.force:
         return "--force"
-    return "changed" if intent.reopen else is_open(manifest, date, intent.settle)
+    return "changed" if intent.reopen else why_open(manifest, date, intent.settle)
 
 
-def is_open(manifest: RawManifest, date: str, settle: timedelta) -> str | None:
-    """Why a landed date is not final, so that its orders may still change in the source; None if it is final."""
-    final = settled_at(date, settle)
-    if manifest.answers_as_of >= final:
+def why_open(manifest: RawManifest, date: str, settle: timedelta) -> str | None:
+    """Why a landed date is not settled: its orders may still change in the source. None if the date is settled."""
+    settles_at = settled_at(date, settle)
+    if manifest.answers_as_of >= settles_at:
         return None
-    return f"{OPEN}: the dump is of {shown(manifest.answers_as_of)}" if manifest.asked_at >= final else OPEN
+    return f"{OPEN}: the dump is of {shown(manifest.answers_as_of)}" if manifest.asked_at >= settles_at else OPEN
 
 
 def shown(stamp: str) -> str:
@@ -93,12 +103,16 @@ def shown(stamp: str) -> str:
     return f"{stamp[:10]} {stamp[11:16]}"
 
 
-def _made_missing(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | None:
+def _why_made_incomplete(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | None:
+    """The first reason to build a stage that has an upstream; None if there is none. The upstream's reason comes first.
+
+    With --force or --reprocess, a stage that was built in this run, or later, is done.
+    """
     assert stage.upstream is not None
-    reason = missing(lake, stage.upstream, date, intent)
+    reason = why_incomplete(lake, stage.upstream, date, intent)
     if reason is not None:
         return reason
-    reason = stale(lake, stage, date)
+    reason = why_outdated(lake, stage, date)
     asked = "--force" if intent.force else "--reprocess" if intent.reprocess else None
     if reason is None and asked is not None:
         manifest = lake.made(stage, date)
@@ -106,7 +120,7 @@ def _made_missing(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | 
     return reason
 
 
-def stale(lake: Lake, stage: Stage, date: str) -> str | None:
+def why_outdated(lake: Lake, stage: Stage, date: str) -> str | None:
     """Why a stage of a date is absent, not whole, or out of date with its upstream; None if it is up to date."""
     assert stage.upstream is not None
     manifest, upstream = lake.made(stage, date), lake.manifest(stage.upstream, date)
@@ -120,16 +134,16 @@ def stale(lake: Lake, stage: Stage, date: str) -> str | None:
 
 
 def settled(lake: Lake, date: str, intent: Intent) -> bool:
-    """Whether the date is landed and final."""
+    """Whether the date is landed and settled. A dropped date counts as settled."""
     manifest = lake.raw(date)
-    return manifest is not None and manifest.id is not None and still_open(manifest, date, intent) is None
+    return manifest is not None and manifest.id is not None and why_still_open(manifest, date, intent) is None
 
 
-def still_open(manifest: RawManifest | None, date: str, intent: Intent) -> str | None:
-    """Why a landed date is not final; None if it is final, dropped or not landed."""
+def why_still_open(manifest: RawManifest | None, date: str, intent: Intent) -> str | None:
+    """Why a landed date is not settled; None if the date is settled, dropped or not landed."""
     if manifest is None or manifest.id is None or manifest.dropped:
         return None
-    return is_open(manifest, date, intent.settle)
+    return why_open(manifest, date, intent.settle)
 
 
 def done_later(lake: Lake, dates: Iterable[str], intent: Intent) -> tuple[str, str] | None:
@@ -148,13 +162,15 @@ def done_later(lake: Lake, dates: Iterable[str], intent: Intent) -> tuple[str, s
 
 
 def newest_settled(lake: Lake, intent: Intent) -> str | None:
-    """The newest date that is final and normalized; None if there is none."""
+    """The newest date that is settled and whose normalized partition is up to date; None if there is none."""
     dates = (date for date in reversed(lake.partitions("normalized")) if date != UNDATED)
-    ready = (date for date in dates if settled(lake, date, intent) and stale(lake, NORMALIZED_STAGE, date) is None)
-    return next(ready, None)
+    for date in dates:
+        if settled(lake, date, intent) and why_outdated(lake, NORMALIZED_STAGE, date) is None:
+            return date
+    return None
 
 
-def dropped(lake: Lake, date: str) -> str | None:
+def why_dropped(lake: Lake, date: str) -> str | None:
     """Why a date was dropped on purpose; None if it was not dropped."""
     manifest = lake.raw(date)
     return manifest.dropped.reason if manifest is not None and manifest.dropped else None
