@@ -38,7 +38,7 @@ check: $(STAMP)  ## set up, then the linters, the generated pages and the tests 
 	$(IN_VENV)/lint-imports --no-logo
 	$(IN_VENV)/hadolint Dockerfile
 	$(IN_VENV)/python docs/generate.py --check
-	$(IN_VENV)/python -m pytest -q tests/test_pages.py
+	TESTS=all $(IN_VENV)/python -m pytest -q tests/test_pages.py
 
 test-pythons: $(PYTHON_VERSIONS:%=test-%)  ## the tests on Python 3.11, 3.12 and 3.13
 

@@ -34,8 +34,8 @@ def place_of(field: str) -> str:
 def hint(field: str, record: bytes, fields: FieldMap | None, then: str) -> str:
     """The end of a message about a missing field: the names beside it, and a setting if exactly one name fits.
 
-    The names are those of the record, or of its first item for a field of items. `then` is the command that applies
-    the setting. Returns "" if the record is not a JSON object.
+    The names are those of the record, or of its first item for a field of items. `then` says how to apply the setting,
+    such as `run again`. Returns "" if the record is not a JSON object.
     """
     try:
         value = json.loads(record)

@@ -1,6 +1,7 @@
 """Each data check finds its fault in a damaged lake, and the run fails with the check's name and the rows."""
 
 import datetime as dt
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -113,15 +114,21 @@ def test_counts_that_do_not_add_up_are_found(built, figure):
     assert f"'{figure}': 77" in found["every_record_is_counted"][0]
 
 
-def test_a_run_that_writes_wrong_shares_fails_and_names_the_check_and_the_rows(lake, monkeypatch):
+def test_a_run_that_writes_wrong_shares_fails_and_names_the_check_and_an_order(lake, monkeypatch, caplog):
     good = facts_module.shares
     monkeypatch.setattr(
         facts_module, "shares", lambda amount, qty, price, size: good(amount, qty, price, size).take([0] * 6)
     )
     assert not lake.run([order("o_1", amount=30), order("o_2", amount=30), order("o_3", amount=30)], AS_OF)
     (error,) = lake.errors
-    assert "check shares_sum_to_amounts: 3 row(s) break it, such as {'order_id': 'o_" in error
-    assert lake.summary(AS_OF)["checks"]["shares_sum_to_amounts"]["rows"] == 3
+    found = lake.summary(AS_OF)["checks"]["shares_sum_to_amounts"]
+    assert found["rows"] == len(found["first"]) == 3
+    assert f"check shares_sum_to_amounts: 3 row(s) break it, such as {found['at']}; run" in error
+    assert re.fullmatch(r"order_id=o_[123] date=2025-01-15", found["at"])
+    assert all("'amount': Decimal" in row for row in found["first"])
+    logged = f"{error} {caplog.text}"
+    assert "such as order_id=" in logged
+    assert "Decimal" not in logged
 
 
 def test_a_run_that_finds_the_lake_in_order_says_so_for_what_it_touched_only(built):

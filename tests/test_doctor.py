@@ -368,7 +368,7 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
     ("text", "what", "right"),
     [
         ("[orders_api]\nsetle_hours = 6", "[orders_api] setle_hours is no setting", "write [orders_api] settle_hours"),
-        ("[storage]\nfolder = /secret", "[storage] folder is no setting", "remove it"),
+        ("[storage]\nfolder = /secret", "[storage] folder is no setting", "remove the line"),
         ("[order_api]\nurl = x", "[order_api] is no setting", "write [orders_api]"),
         ("[orders_fields]\nitem.sku = $.x", "[orders_fields] item.sku is no", "write [orders_fields] items.sku"),
         ("[engine]\nThreads = 2", "[engine] Threads is no setting", "write [engine] threads"),
@@ -449,7 +449,7 @@ def test_an_api_is_asked_for_one_page_of_the_newest_date(of_api):
 
 
 @pytest.mark.parametrize(
-    ("status", "told"), [(401, "token_env"), (404, "see [orders_api] url"), (503, "status 503"), (500, "status 500")]
+    ("status", "told"), [(401, "token_env"), (404, "check [orders_api] url"), (503, "status 503"), (500, "status 500")]
 )
 def test_an_api_that_refuses_is_asked_once_and_told_with_its_status_and_no_secret(of_api, monkeypatch, status, told):
     monkeypatch.setenv("ORDERS_API_TOKEN", SECRET)
@@ -483,7 +483,7 @@ def test_a_field_map_by_which_orders_would_be_discarded_is_a_warning(of_api, opt
     with scripted(lambda *_: (200, {}, LISTED)) as api:
         (finding,) = of_api(api.url, f"--orders-fields-{option}", value)
     assert finding.startswith("warning")
-    assert f"a run would discard 1 {reason}; mend: see [orders_fields]" in finding
+    assert f"a run would discard 1 {reason}; mend: check [orders_fields]" in finding
 
 
 def test_an_api_that_gives_orders_of_any_date_is_a_warning(of_api):

@@ -115,10 +115,25 @@ def test_hundredths_of_a_currency_that_has_none_are_told(lake: LakeUnderTest, ca
     assert lake.run(lines(30, yen=500, curr="jpy"), AS_OF), lake.errors
     assert warned(caplog) == {"amount"}
     (found,) = lake.summary(AS_OF)["health"]
-    assert "hundredths, but JPY has no hundredths; set [orders_fields] amount = $.yen minor_units" in found["text"]
+    assert "JPY has no hundredths; set [orders_fields] amount = $.yen minor_units, then run again with" in found["text"]
     mapped(lake, amount="$.yen minor_units")
     assert lake.run(None, AS_OF + HOUR, reprocess=True), lake.errors
     assert {row[3] for rows in lake.curated("fact_order").values() for row in rows} == {500}
+
+
+def test_the_setting_that_reads_times_of_1970_in_seconds_is_named(lake: LakeUnderTest) -> None:
+    mapped(lake, created_at="$.seconds epoch_millis")
+    assert lake.run(lines(30), AS_OF), lake.errors
+    (found,) = lake.summary(AS_OF)["health"]
+    setting = "set [orders_fields] created_at = $.seconds epoch_seconds, then run again with --force"
+    assert found["text"].endswith(setting)
+    mapped(lake, created_at="$.seconds epoch_seconds")
+    assert lake.run(None, AS_OF + HOUR, force=True), lake.errors
+    assert {str(date) for date, rows in lake.curated("fact_order").items() if rows} == {
+        "2025-01-01",
+        "2025-01-02",
+        "2025-01-03",
+    }
 
 
 def test_a_refused_dump_is_landed_and_is_built_once_the_map_is_right(lake: LakeUnderTest) -> None:

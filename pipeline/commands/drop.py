@@ -8,7 +8,7 @@ from pipeline.contract import CURATED_STAGES, FUTURE_TOLERANCE, UNDATED_RECORDS
 from pipeline.dates import parse_dates
 from pipeline.errors import BadSetting
 from pipeline.lake import Run, why_dropped, why_incomplete
-from pipeline.sources.dump.undated import empty
+from pipeline.sources.dump.undated import drop_undated_records
 from pipeline.stages.drop import drop, restore
 from pipeline.tasks.parameters import DATES_EXPECTED
 
@@ -60,7 +60,7 @@ def drop_undated(reason: str | None, run: Run) -> list[str]:
     """Drop the undated records. Without a reason, for --restore, it raises BadSetting: they have no tombstone."""
     if reason is None:
         raise BadSetting("--date undated --restore: expected a date; to land undated records again, run with --force")
-    records = empty(run, _reason(reason))
+    records = drop_undated_records(run, _reason(reason))
     return [f"undated: {records:,} record(s) dropped"]
 
 

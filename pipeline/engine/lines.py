@@ -13,6 +13,10 @@ from pipeline.engine.connection import MAPPING_MACROS, Engine
 from pipeline.engine.exact_json import NotJson, NotText, rewrite
 from pipeline.fields import AS_THE_CONTRACT, FieldMap
 
+# the columns of `line`:
+# exact: the line was rewritten. Its metadata is then in exact_metadata, and `line` is null if it is not a JSON object
+# dropped_items: how many elements of `items` the rewriting has removed, because they are not objects
+# excluded: the map of the fields excludes the order
 SCHEMA = pa.schema(
     [
         ("position", pa.int64()),
@@ -46,7 +50,7 @@ class Lines:
 
 
 def split_lines(data: bytes | bytearray | memoryview) -> Lines:
-    """The lines of a buffer. The buffer is empty or ends with a newline."""
+    """The lines of a buffer. `data` must be empty or end with a newline: bytes behind the last newline are lost."""
     view = np.frombuffer(data, dtype=np.uint8)
     ends = [
         np.flatnonzero(view[start : start + NEWLINE_SCAN_BYTES] == ord("\n")) + (start + 1)
@@ -65,19 +69,21 @@ def bind_lines(
     exactly: Iterable[int] = (),
     known_plain: bool = False,
 ) -> np.ndarray:
-    """Bind the table `line`. Returns the positions of the lines that are read exactly.
+    """Bind the table `line`, one row per raw line. Returns the positions of the rewritten lines, sorted.
 
-    These are the lines at `exactly`, the lines that are not UTF-8, and the lines that suspicious.sql finds;
-    `known_plain` skips that search. `dates` has the date that each line was landed under, and `answers_as_of` the
-    moment by which each line is judged; null if that does not matter. With `fields`, the records have the fields of a
-    shop, and `line` has them under the contract's names and in its forms.
+    Three kinds of lines are rewritten: the lines at `exactly`, the lines that are not UTF-8, and the lines that
+    suspicious.sql finds. With `known_plain`, suspicious.sql does not run.
+    `dates` has the date that each line was landed under. `answers_as_of` has the moment by which each line is judged.
+    If such an array is not given, its column is null.
+    With `fields`, the raw lines have the fields of a shop, and the rows have the contract's names and forms.
+    The rewritten rows come last, so the rows are not in the order of `position`.
     """
     array = lines.array()
-    text, unreadable = _as_text(array)
+    text, not_utf8 = _as_text(array)
     plain = _plain(text, dates, answers_as_of)
     engine.bind(line=plain)
     suspicious = [] if known_plain else engine.query("suspicious")["position"].to_pylist()
-    positions = np.array(sorted({*suspicious, *unreadable, *exactly}), np.int64)
+    positions = np.array(sorted({*suspicious, *not_utf8, *exactly}), np.int64)
     if not len(positions) and fields is None:
         return positions
     rewritten = _rewritten(array, plain, positions, fields or AS_THE_CONTRACT)

@@ -63,7 +63,7 @@ def _records(
 ) -> pa.Table:
     """The typed lines, in their order.
 
-    An item without sku, qty and price may be something else than an object. Lines with such items are read exactly.
+    An item without sku, qty and price may be something else than an object. Lines with such items are rewritten.
     """
     bound: dict[str, Any] = {"dates": dates, "answers_as_of": answers_as_of, "fields": fields}
     exactly: list[int] = []

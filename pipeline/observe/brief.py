@@ -32,7 +32,7 @@ class Line(NamedTuple):
 
 
 def brief(summary: Summary, found: Sequence[Problem], files: Files) -> list[Line]:
-    """The lines, in which what is to be copied is whole."""
+    """The lines at the end of the output. A path or a command is never broken, so that it can be copied."""
     dates = list(summary.dates.values())
     total = totals([*dates, summary.undated])
     orders = {

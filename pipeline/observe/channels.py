@@ -40,7 +40,7 @@ def ping(url: str) -> None:
         urllib.request.urlopen(url, timeout=PING_TIMEOUT_SECONDS).close()
     except (OSError, ValueError) as error:
         reason = f"status {error.code}" if isinstance(error, urllib.error.HTTPError) else type(error).__name__
-        emit("heartbeat_failed", level=logging.WARNING, reason=f"{reason}; see ORDERS_HEARTBEAT_URL")
+        emit("heartbeat_failed", level=logging.WARNING, reason=f"{reason}; check the URL in ORDERS_HEARTBEAT_URL")
 
 
 def _failed(reason: str) -> None:

@@ -1,10 +1,11 @@
 """Runs the data checks of pipeline/engine/sql/checks over partitions. Each check returns the rows that violate it."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import pyarrow as pa
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from pipeline.contract import (
     CURATED_STAGES,
@@ -22,6 +23,8 @@ from pipeline.lake import Lake
 from pipeline.observe.counts import Count, PartitionCounts, totals
 
 SHOWN_ROWS = 5
+# the columns that say where a row is; a log line may hold their values, but not those of other columns
+KEYS = ("order_id", "date", "dates", "filename")
 FIGURES = ("extracted", "normalized", "superseded_here", "kept", "superseded_elsewhere", "excluded", "discarded")
 COUNTED = pa.schema([("date", pa.string()), *((figure, pa.int64()) for figure in FIGURES)])
 # the relations that the SQL of the checks reads; other_fact_order has the curated partitions that are not checked
@@ -32,10 +35,19 @@ UNKNOWN = {"unknown_user": "orders", "unknown_sku": "lines"}
 
 
 class Breaches(msgspec.Struct, frozen=True):
-    """How many rows violate a check, and the first of them; 0 rows if the check passes."""
+    """How many rows violate a check, and the first of them; 0 rows if the check passes.
+
+    `at` has the order_id, the date or the file of the first row; UNSET if the check passes.
+    """
 
     rows: int
     first: list[str] = []
+    at: str | UnsetType = UNSET
+
+    @classmethod
+    def of(cls, found: pa.Table) -> "Breaches":
+        first = found.slice(0, SHOWN_ROWS).to_pylist()
+        return cls(found.num_rows, [str(row) for row in first], _place(first[0]) if first else UNSET)
 
 
 class LateArriving(msgspec.Struct, frozen=True):
@@ -49,10 +61,13 @@ def run_checks(lake: Lake, engine: Engine, touched: list[PartitionCounts]) -> di
     """The breaches of each check, by its name. Partitions that failed or are not whole are not checked."""
     dates = _dates(lake, touched)
     found = breaches(engine, lake, dates, [counts for counts in touched if counts.date in dates["fact_order"]])
-    return {
-        name: Breaches(rows.num_rows, [str(row) for row in rows.slice(0, SHOWN_ROWS).to_pylist()])
-        for name, rows in found.items()
-    }
+    return {name: Breaches.of(rows) for name, rows in found.items()}
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    """The values of KEYS in a row, such as `order_id=o_1 date=2025-01-15`."""
+    texts = {key: row[key] if isinstance(row[key], list) else [row[key]] for key in KEYS if key in row}
+    return " ".join(f"{key}={','.join(map(str, values))}" for key, values in texts.items())
 
 
 def breaches(

@@ -63,7 +63,7 @@ class DateSummary(Counts, frozen=True, kw_only=True, gc=False):
     skipped: bool = False
     # why the date was dropped on purpose
     dropped: str | UnsetType = UNSET
-    # why the landed records of the date are not final
+    # why the landed records of the date are not settled
     open: str | UnsetType = UNSET
 
     @property

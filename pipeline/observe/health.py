@@ -9,21 +9,28 @@ from msgspec import UNSET
 from pipeline.contract import UNDATED, raw_name
 from pipeline.currencies import ISO_4217, decimals_of
 from pipeline.engine import ORDER_LEVEL, REQUIRED
-from pipeline.fields import AS_THE_CONTRACT, HUNDREDTHS, ITEM_FIELDS, FieldMap
+from pipeline.fields import AS_THE_CONTRACT, HUNDREDTHS, ITEM_FIELDS, FieldMap, path_text
 from pipeline.lake import FieldCounts, Lake
 from pipeline.likely import hint, place_of
 from pipeline.observe.counts import Counts, counts_of
 
 # a line without any value of these fields has no meaning
 WANTED = ("sku", "qty")
-# how a corrected path is applied: created_at decides the date that a record lands under, so raw is landed again
-AGAIN = {"created_at": "run again, with --force where dates are landed"}
+# the command that applies a corrected path. The path of created_at decides the date that a record lands under, so raw
+# has to be landed again. For the other fields it is enough to rebuild from raw
+THEN = {"created_at": "run again with --force"}
+REBUILD = "run again with --reprocess"
 HEAD_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The settings of [health]: a field is reported above these shares, if it has at least `min_records` values."""
+    """The settings of [health]. A field above one of the shares is ill.
+
+    `max_unreadable_share` is a share of the values that are not absent; for order_id and created_at, it is the share of
+    discarded records. `max_absent_share` is for the amount. A field with fewer than `min_records` values, absent ones
+    included, is not ill. But order_id and created_at are ill if none of their values is accepted.
+    """
 
     max_unreadable_share: float
     max_absent_share: float
@@ -68,7 +75,8 @@ def field_counts(counted: Iterable[Counts]) -> dict[str, FieldCounts]:
 def _fields(part: Counts) -> Mapping[str, FieldCounts]:
     """FieldCounts of a partition by field. A field that the manifest does not list has only accepted values.
 
-    Empty for a manifest of an older version, which has no FieldCounts. The undated partition has only discard reasons.
+    If a manifest of an older version has no FieldCounts, the result is empty. The undated partition has none either:
+    the counts of order_id and created_at come from its discard reasons, and the other fields are left out.
     """
     if part.fields is not UNSET:
         records, orders = part.normalized or 0, (part.normalized or 0) - (part.excluded_here or 0)
@@ -88,14 +96,16 @@ def _fields(part: Counts) -> Mapping[str, FieldCounts]:
 
 
 def health(lake: Lake, parts: Mapping[str, Counts], limits: Limits, fields: FieldMap | None) -> list[Health]:
-    """The fields of these partitions with values above a limit of [health], or with unreadable values.
+    """What is wrong with the fields of these partitions.
 
-    For a field above a limit it reads one raw record, to say which fields the records have instead.
+    A field is listed if it is ill, or if it has unreadable values. order_id and created_at are listed only if they are
+    ill, because the table of the run counts their discarded records. Also listed: orders of 1970, a map that excludes
+    all orders, and hundredths in a currency that has none.
+    If a field is ill, one raw record is read, and the text names the fields of that record.
     """
     found = [*_of_1970(parts, fields), *_all_excluded(parts, limits), *_no_hundredths(parts, fields)]
     for field, counts in field_counts(parts.values()).items():
         is_ill = _is_ill(field, counts, limits, fields)
-        # the run's table counts discarded records already
         if is_ill or (counts.unreadable and field not in REQUIRED):
             said = _hint(lake, parts, field, fields) if is_ill else ""
             found.append(Health.of(field, counts, _text(field, counts, fields) + said, is_ill=is_ill))
@@ -113,12 +123,17 @@ def _of_1970(parts: Mapping[str, Counts], fields: FieldMap | None) -> list[Healt
     if fields is None or fields["created_at"].form != "epoch_millis":
         return []
     early = sum(part.normalized or 0 for date, part in parts.items() if date < "1971")
-    text = f"created_at: {early:,} orders are of 1970; for times in seconds write epoch_seconds in [orders_fields]"
-    return [Health.of("created_at", FieldCounts(accepted=early), text, is_ill=True)] if early else []
+    if not early:
+        return []
+    text = (
+        f"created_at: {early:,} orders are of 1970; if the times are in seconds, "
+        f"{_setting('created_at', fields, 'epoch_seconds')}, then {THEN['created_at']}"
+    )
+    return [Health.of("created_at", FieldCounts(accepted=early), text, is_ill=True)]
 
 
 def _all_excluded(parts: Mapping[str, Counts], limits: Limits) -> list[Health]:
-    """A note if the map excludes all orders; it is not `is_ill`, because that may be intended."""
+    """A note if the map excludes all orders. `is_ill` is false, because that may be intended."""
     orders = sum(part.normalized or 0 for part in parts.values())
     excluded = sum(part.excluded_here or 0 for part in parts.values())
     if orders < limits.min_records or excluded < orders:
@@ -135,14 +150,25 @@ def _no_hundredths(parts: Mapping[str, Counts], fields: FieldMap | None) -> list
     wrong = sorted(code for code in codes if decimals_of(code, ISO_4217) not in (None, 2))
     if not wrong:
         return []
-    place = fields.texts["amount"].replace(HUNDREDTHS, "minor_units")
-    text = f"amount: {HUNDREDTHS}, but {', '.join(wrong)} has no hundredths; set [orders_fields] amount = {place}"
+    text = (
+        f"amount: {HUNDREDTHS}, but {', '.join(wrong)} has no hundredths; "
+        f"{_setting('amount', fields, 'minor_units')}, then {REBUILD}"
+    )
     counts = field_counts(parts.values()).get("amount", FieldCounts())
-    return [Health.of("amount", counts, f"{text}, then --reprocess", is_ill=True)]
+    return [Health.of("amount", counts, text, is_ill=True)]
+
+
+def _setting(field: str, fields: FieldMap, form: str) -> str:
+    """The setting that reads the field at its path in another form."""
+    return f"set [orders_fields] {field} = {path_text(fields[field].path)} {form}"
 
 
 def _is_ill(field: str, counts: FieldCounts, limits: Limits, fields: FieldMap | None) -> bool:
-    """Whether the field is above a limit of [health], or has no accepted value although luigi.cfg sets its path."""
+    """Whether the field is above a limit of [health], or has values of which none is accepted.
+
+    A field without an accepted value is ill only if it is order_id, created_at, sku or qty, or if luigi.cfg sets its
+    path.
+    """
     places = fields or AS_THE_CONTRACT
     total = counts.accepted + counts.absent + counts.unreadable
     if field in REQUIRED:
@@ -177,7 +203,7 @@ def _hint(lake: Lake, parts: Mapping[str, Counts], field: str, fields: FieldMap 
     for date, part in parts.items():
         counts = _fields(part).get(field)
         if counts is not None and counts.absent + counts.unreadable:
-            return hint(field, _sample(lake, date), fields, AGAIN.get(field, "--reprocess"))
+            return hint(field, _sample(lake, date), fields, THEN.get(field, REBUILD))
     return ""
 
 

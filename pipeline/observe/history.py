@@ -70,7 +70,7 @@ class Summary(Options, frozen=True, kw_only=True):
 
     @property
     def errors(self) -> list[str]:
-        """All errors of the run; for a summary without `errors`, its failed dates and checks."""
+        """All errors of the run. If the summary has no `errors`, they are its failed dates and checks."""
         if self.listed_errors is not None:
             return self.listed_errors
         broken = [f"check {name}: {check.rows} row(s)" for name, check in self.checks.items() if check.rows]

@@ -103,7 +103,8 @@ def unfinished(lake: Lake, warehouse: str, commands: Commands, *, publishing: bo
         mend = f"{commands.pipeline()} removes it at its end"
         found.append(_left(OK, _bytes(lake, DUMP_SPOOLS, "a dump, split by date"), mend))
     if not asking and lake.work.has(WINDOW_SPOOLS):
-        mend = f"mend: rm -r {shlex.quote(lake.work.path(WINDOW_SPOOLS))}, or the next extraction continues with them"
+        remove = f"rm -r {shlex.quote(lake.work.path(WINDOW_SPOOLS))}"
+        mend = f"mend: {remove}, or the next extraction continues with these pages"
         found.append(_left(WARNING, _bytes(lake, WINDOW_SPOOLS, "pages that were not landed"), mend))
     building = [] if publishing else leftovers(warehouse)
     if building:

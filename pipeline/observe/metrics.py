@@ -61,8 +61,8 @@ def _of_run(gauge: _Gauges, summary: Summary, as_of: datetime) -> None:
     newest = summary.newest_settled_date
     if newest is not None:
         end = datetime.fromisoformat(newest) + timedelta(days=1)
-        gauge("newest_settled_date_end_timestamp_seconds", "end of the newest date that is final", _epoch(end))
-        gauge("freshness_seconds", "from the newest final date's end to the last run", (as_of - end).total_seconds())
+        gauge("newest_settled_date_end_timestamp_seconds", "end of the newest date that is settled", _epoch(end))
+        gauge("freshness_seconds", "from the newest settled date's end to the last run", (as_of - end).total_seconds())
 
 
 def _epoch(instant: datetime) -> float:

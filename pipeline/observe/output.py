@@ -36,7 +36,7 @@ SHORT = Wanted()
 
 
 def show(summary: Summary, path: str, unusual: Sequence[str], wanted: Wanted) -> None:
-    """Print the summary, which is at this path, to stdout. `unusual` is what is unusual about the source."""
+    """Print the summary to stdout. `path` is its file. `unusual` says what is unusual about the source."""
     console = _console()
     with console.capture() as captured:
         _print(console, f"{summary.command or 'RunAll'} as of {summary.as_of}")
@@ -46,7 +46,7 @@ def show(summary: Summary, path: str, unusual: Sequence[str], wanted: Wanted) ->
         for line in brief(summary, problems(summary, unusual), Files(path, wanted.report)):
             _print(console, f"{line.label:<{LABEL_WIDTH}}{line.text}", LABEL_WIDTH, line.style)
     with printing():
-        # what pads the cells of the table is of no use
+        # the cells of the table end with spaces that nobody needs
         print(*(line.rstrip() for line in unheld(captured.get()).splitlines()), sep="\n")
 
 
@@ -73,7 +73,7 @@ def _print_table(console: "Console", summary: Summary) -> None:
 
 
 def _reasons(shown: Sequence[Row]) -> Iterator[str]:
-    """Why records were discarded, a line for each row of the table that has any."""
+    """A line of discard reasons for each row of the table that has discarded records."""
     for label, counted, _ in shown:
         total = totals(counted)
         if total.discarded:
@@ -86,5 +86,5 @@ def _print(console: "Console", text: str, label: int = 0, style: str = "") -> No
 
     lines = Text(wrapped(text, console.width, " " * (label + CONTINUED)))
     lines.stylize(style, label)
-    # the lines are as they should be: a command that is longer than the terminal is wide stays whole
+    # the text is wrapped already. A command longer than a line must not be wrapped, so that it can be copied
     console.print(lines, soft_wrap=True)

@@ -41,7 +41,7 @@ def again(summary: Summary, dates: Sequence[str], *, force: bool = False) -> str
 
 
 def _failures(summary: Summary) -> list[Problem]:
-    """One for the dates that failed alike; then what failed beside dates."""
+    """One problem for all dates that failed alike. Then one for each failure that is not of a date."""
     alike: dict[str, dict[str, str]] = {}
     for day, error in sorted(summary.failed.items()):
         alike.setdefault(NUMBER.sub("", error), {})[day] = error
@@ -68,7 +68,10 @@ def _of_dates(failed: Mapping[str, str]) -> str:
 
 
 def _of_field(summary: Summary, found: Health) -> Problem:
-    """Discarded records lie in quarantine. A value that cannot be read is null; its order tells what the shop sent."""
+    """The problem of an ill field. It names the command that shows the discarded records.
+
+    An unreadable value is null in the tables and its record is not in quarantine. So the problem names an order.
+    """
     reasons = [reason for reason in summary.built.reasons if reason in REQUIRED.get(found.field, {})]
     if reasons:
         return Problem(f"{found.text}; the records", f"{PROGRAM} quarantine --reason {','.join(reasons)}")

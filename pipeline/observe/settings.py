@@ -43,7 +43,10 @@ def warn_of_no_file() -> None:
 
 
 def unless_given() -> str:
-    """`, except those from ORDERS_LAKE_STORAGE_ROOT`: the variables that give a setting; empty if there are none."""
+    """The variables that give a setting, as the end of a sentence: `, except those from ORDERS_LAKE_STORAGE_ROOT`.
+
+    Empty if there are none.
+    """
     return f", except those from {', '.join(given())}" if given() else ""
 
 
@@ -78,7 +81,7 @@ def _unknown_keys(path: str, section: str, keys: list[str], known: list[str]) ->
 def _nearly(path: str, what: str, near: list[str]) -> Iterator[Unknown]:
     for name in near:
         right = (name if name.startswith("[") else f"[{name}]") if name else ""
-        mend = f"mend: write {right}" if right else "mend: remove it; docs/SETTINGS.md lists the settings"
+        mend = f"mend: write {right}" if right else "mend: remove the line; docs/SETTINGS.md lists the settings"
         yield Unknown(f"{path}: {what} is no setting, so it has no effect", mend)
 
 

@@ -11,7 +11,7 @@ from pipeline.observe.history import Options, Summary
 
 
 def summarize(partitions: list[PartitionCounts], options: Options, **of_run: Any) -> Summary:
-    """A run's summary, from its dates; `of_run` are those fields that are not made of dates and options."""
+    """The summary of a run. `of_run` has the fields that do not come from the dates or the options."""
     changed = options.changes.api if options.changes else UNSET
     return Summary(
         **asdict(options),

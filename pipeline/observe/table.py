@@ -1,4 +1,4 @@
-"""The table of a run's dates, for the terminal, and what is noted under it."""
+"""The table of a run's dates, for the terminal, and the notes under the table."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -21,9 +21,9 @@ Row = tuple[str, Sequence[Counts], str]
 
 
 def rows(summary: Summary) -> list[Row]:
-    """A row a date, with its counts and what was done; the undated records last.
+    """One row per date: its label, its counts and what was done. The undated records come last.
 
-    In a long run, neighbouring dates with which the same was done share a row.
+    In a long run, neighbouring dates share a row if the same was done for them.
     """
     undated = summary.undated
     of_undated: list[Row] = [(UNDATED_RECORDS, [undated], _undated(undated))] if undated.built is not UNSET else []
@@ -95,7 +95,7 @@ def _made(date: DateSummary) -> str:
 
 
 def _undated(found: UndatedSummary) -> str:
-    """What became of the undated records, which are those of all dumps."""
+    """What the run did with the undated records."""
     added = sum((found.added or {}).values())
     changes = {"added": added, "dated": found.dated or 0, "expired": found.expired or 0}
     if not found.built or added == found.extracted or not any(changes.values()):
@@ -104,7 +104,7 @@ def _undated(found: UndatedSummary) -> str:
 
 
 def notes(summary: Summary) -> list[str]:
-    """What is told with the table and is no problem."""
+    """The notes under the table. They are no problems."""
     found = [_api(summary.api)] if summary.api.retries is not UNSET else []
     unknown = summary.late_arriving
     if unknown.unknown_user or unknown.unknown_sku:

@@ -104,7 +104,7 @@ class ArrayScan:
 
 
 def _escaped(view: np.ndarray, quotes: np.ndarray) -> np.ndarray:
-    """Which quotes follow an odd number of backslashes."""
+    """One boolean per quote: it follows an odd number of backslashes."""
     after_backslash: np.ndarray = (quotes > 0) & (view[quotes - 1] == BACKSLASH)
     if not after_backslash.any():
         return after_backslash

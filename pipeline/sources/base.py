@@ -47,7 +47,7 @@ class Source(Protocol):
         """The dates with changes since an instant, and the dates in the range that were never landed."""
 
     def differing(self, lake: Lake, dates: list[str]) -> list[str]:
-        """The dates whose landed records differ from the source's, by what is known of it. Does not read the source."""
+        """The dates whose landed records differ from the last known records of the source. Does not read the source."""
 
     def extent(self, lake: Lake) -> str | None:
         """Its dates in words, such as 2025-01-15..2025-01-31. None if they are not known. Does not read the source."""

@@ -68,7 +68,7 @@ def _check(run: Run, curated: list[PartitionCounts]) -> Found:
 def _broken(checks: dict[str, Breaches]) -> list[PipelineError]:
     return [
         CheckFailed(
-            f"check {name}: {found.rows} row(s) break it, such as {found.first[0]}; "
+            f"check {name}: {found.rows} row(s) break it, such as {found.at}; "
             "run `python -m pipeline doctor`, which names the command that repairs them; the next run checks these "
             "dates again"
         )

@@ -79,7 +79,7 @@ class LakeTask(luigi.Task):
         return super().get_params()
 
     def to_str_params(self, only_significant: bool = False, only_public: bool = False) -> Any:
-        """Luigi's own method, which ignores `only_public`: so hidden parameters are part of the task's id, too."""
+        """As Luigi's method, but `only_public` is ignored, so that hidden parameters are part of the task's id."""
         return super().to_str_params(only_significant=only_significant)
 
     @cached_property
@@ -102,8 +102,11 @@ class LakeTask(luigi.Task):
         """The run of this task, as the stages take it."""
         return Run(open_lake(), self.intent, open_engine)
 
-    def come_through(self, stage: Stage, dates: list[str]) -> list[str]:
-        """The dates that have not failed in this run. A task for a failed date would do nothing and count as done."""
+    def not_failed(self, stage: Stage, dates: list[str]) -> list[str]:
+        """The dates that have not failed in this run, at the stage or at an earlier one.
+
+        RunAll makes no task for a failed date: such a task would do nothing and count as done.
+        """
         lake, intent = open_lake(), self.intent
         if not lake.files.has(intent.failures):
             return dates
@@ -163,7 +166,10 @@ class PartitionTask(LakeTask):
 
     @classmethod
     def bulk_complete(cls, parameter_tuples: Any) -> list[Any]:
-        """The complete ones of some bare dates. Without this method luigi's RangeDaily would only list files."""
+        """The dates, of these, whose task is complete. Luigi's RangeDaily calls it.
+
+        Without this method, RangeDaily would infer from the names of output files which dates are complete.
+        """
         task: Any = cls
         return [value for value in parameter_tuples if task(date=value).complete()]
 
@@ -182,10 +188,10 @@ def import_once() -> None:
 
 
 def refuse_if_done_later(dates: Iterable[str], intent: Intent) -> None:
-    """Raises BadSetting if a run with a later as_of has made one of the dates: --force or --reprocess would skip it.
+    """Raise BadSetting if a run with a later as_of has made one of the dates: this run would skip that date.
 
-    The reason is a wrong [run] as_of or a wrong clock. Without [run] as_of, a run that started after this one is no
-    reason: its result is new enough.
+    The cause is a wrong [run] as_of or a wrong clock. If [run] as_of is not set, a later as_of is accepted if it is
+    not in the future: a run that started after this one has made the date, and its result is new enough.
     """
     later = done_later(open_lake(), dates, intent)
     as_of = config.run().as_of

@@ -61,7 +61,10 @@ class SeedDims(LakeTask):
         return f"{self.intent.failures}/{FAILURE}.json"
 
     def errors(self) -> list[PipelineError]:
-        """The error of the dimensions in this run; empty if they did not fail, or without keep_going."""
+        """The error of the dimensions in this run, in a list.
+
+        Empty if the dimensions did not fail. Also empty without keep_going, because then the task itself fails.
+        """
         failed = open_lake().files.read(self.failure())
         return [RunFailed(failed["error"])] if failed else []
 

@@ -19,7 +19,7 @@ from pipeline.tasks.dims import SeedDims
 from pipeline.tasks.ending import ending
 from pipeline.tasks.outputs import refuse_overwriting
 from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
-from pipeline.tasks.source import dates_of, open_source, options_of, settle_changes, shown
+from pipeline.tasks.source import advance_auto, dates_of, open_source, options_of, shown
 from pipeline.tasks.status import show_outcome
 from pipeline.tasks.targets import SummaryTarget
 
@@ -88,9 +88,9 @@ class RunAll(LakeTask):
         due = self._part(FetchOrders, dates).due() if dates and not self.reprocess else []
         if due:
             yield self._part(FetchOrders, due)
-        landed = self.come_through(FetchOrders.stage, dates)
+        landed = self.not_failed(FetchOrders.stage, dates)
         yield [self._part(NormalizeOrders, group) for group in grouped(landed, config.run().dates_per_task)]
-        normalized = self.come_through(NormalizeOrders.stage, dates)
+        normalized = self.not_failed(NormalizeOrders.stage, dates)
         if normalized:
             yield [self._part(table, normalized) for table in (WriteFactOrder, WriteOrderItems)]
         curate_stale(self.this_run.keeping_going)
@@ -100,7 +100,7 @@ class RunAll(LakeTask):
             conclude(self.this_run, ending(dates, options_of(self), source, errors, asked=asked, shown=shown))
         finally:
             show_outcome(self, self.output().read())
-        settle_changes(self)
+        advance_auto(self)
 
     def on_success(self) -> Any:
         announce(self.this_run)

@@ -74,8 +74,11 @@ def _changed(task: Any, source: Source, asked: Range) -> list[str] | None:
     return known.dates
 
 
-def settle_changes(task: Any) -> None:
-    """Let the next `--changed-since auto` start from this run, if it may. Call it after all is published."""
+def advance_auto(task: Any) -> None:
+    """Let the next `--changed-since auto` start from this run. Call it after all is published.
+
+    Does nothing if this run had no --changed-since, or if it has looked at fewer dates or less far back than `auto`.
+    """
     found = known_changes(task)
     if found is not None and found.moves_on:
         move_on(task.this_run)
@@ -109,7 +112,7 @@ def _moves_on(task: Any, since: datetime | None) -> bool:
 
 
 def known_changes(task: Any) -> Changed | None:
-    """What --changed-since found in this run; None without that option, or if the run has not looked yet."""
+    """What --changed-since found in this run. None without that option; also None if the run has not looked yet."""
     found: Changed | None = task.this_run.lake.files.read_as(_changed_name(task.stamp), _read_changes)
     return found
 

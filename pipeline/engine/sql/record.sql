@@ -1,5 +1,5 @@
 -- record: one row per raw line, typed by the contract's grammar; reason is null for a record that is kept.
--- An exact line is null if the record is not a JSON object; its metadata is in exact_metadata, not in its text
+-- A rewritten (`exact`) line is null if it is not a JSON object; its metadata is in exact_metadata, not in its text
 WITH field AS (
     SELECT
         position,

@@ -1,4 +1,4 @@
--- suspicious: one row per raw line that DuckDB's JSON reader may round or accept wrongly. Such a line is read exactly.
+-- suspicious: one row per raw line that DuckDB's JSON reader may round or accept wrongly. Such a line is rewritten.
 -- Suspicious are: numbers of 16 characters or more; numbers with an exponent (as a string, too) or a leading -0;
 -- NaN and Infinity; a comma before a closing bracket; a string that may be a number behind escapes.
 -- A value can follow a comma, a colon or a bracket. There are three expressions, because RE2 searches faster for a

@@ -49,7 +49,8 @@ class Inventory:
     # whether a created_at or updated_at is in the future
     has_future: bool
     parts: dict[str, Part]
-    # what the map does not find in the dump; empty if the map fits; None if an earlier version did not look
+    # what the map does not find in the dump. Empty if the map fits. None in the inventory of an earlier version, which
+    # did not look
     fault: str | None = None
 
     def of_run(self, dump: Dump, intent: Intent) -> "Inventory | None":

@@ -79,9 +79,9 @@ def _report_fault(run: Run, dump: Dump, inventory: Inventory) -> None:
 
 
 def _read(run: Run, dump: Dump) -> Inventory:
-    """The dump's inventory with a spool. Saves the inventory and takes in the undated records.
+    """The dump's inventory with a spool. Saves the inventory and merges the undated records.
 
-    If the undated records cannot be taken in, a failure is noted. It does not stop the dates.
+    If the undated records cannot be merged, a failure is noted. It does not stop the dates.
     """
     spooled = read_dump(run, dump)
     if known_inventory(run.lake, dump, run.intent) != spooled.without_segments() or not is_taken_in(run.lake, spooled):

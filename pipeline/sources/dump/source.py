@@ -69,7 +69,7 @@ class DumpSource:
             with open(dump.path, "rb") as file:
                 file.read(1)
         except OSError as error:
-            mend = "mend: give this user the right to read the file, or see [orders_api] url"
+            mend = "mend: give this user the right to read the file, or correct [orders_api] url"
             return [Diagnosis(ERROR, "source", f"{dump.path}: {error.strerror}", mend)]
         if not dump.size:
             return [Diagnosis(WARNING, "source", f"{dump.path}: an empty file", "mend: check what writes the dump")]

@@ -121,13 +121,14 @@ class _Splitter:
         spool.write(content)
 
     def _judge(self, engine: Engine, lines: Lines, *, array_in: str | None) -> tuple[np.ndarray, ...]:
-        """For each line: its day since 1970, whether its updated_at is in the future, whether to read it exactly.
+        """Judge the lines. Returns three arrays with one element per line.
 
-        The day of a line without a usable date is UNDATED_DAY. `array_in` is the path of a dump that is an array. Then
-        raises UnreadableDump for a line that is not JSON.
+        They are: the day of the line, whether its updated_at is in the future, and whether bind_lines has rewritten it.
+        Days are counted from 1970-01-01. The day of a line without a usable date is UNDATED_DAY. If the dump is an
+        array, `array_in` is its path, and a line that is not JSON raises UnreadableDump.
         """
         self._fit.look(engine, lines, self._answers_as_of)
-        exactly = bind_lines(
+        rewritten = bind_lines(
             engine,
             lines,
             answers_as_of=same_instant(self._answers_as_of, lines.size),
@@ -138,7 +139,7 @@ class _Splitter:
         landing = engine.query("landing")
         days = np.full(lines.size, UNDATED_DAY, np.int32)
         has_future_update, exact = np.zeros((2, lines.size), bool)
-        exact[exactly] = True
+        exact[rewritten] = True
         limit = np.datetime64(self._answers_as_of + FUTURE_TOLERANCE, "us")
         positions = landing["position"].to_numpy()
         days[positions] = landing["date"].cast(pa.int32()).fill_null(UNDATED_DAY).to_numpy()
@@ -157,7 +158,7 @@ class _Splitter:
 
 
 def _blank(lines: Lines, rows: np.ndarray, days: np.ndarray) -> np.ndarray:
-    """Which of the rows are blank lines. Only an undated row can be blank."""
+    """One boolean per element of `rows`: its line is blank. Only an undated line can be blank."""
     blank = np.zeros(len(rows), bool)
     array = lines.array()
     for place in np.flatnonzero(days[rows] == UNDATED_DAY):

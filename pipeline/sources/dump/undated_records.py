@@ -61,7 +61,7 @@ class Undated:
         ]
 
     def only(self, stays: list[bool]) -> "Undated":
-        """The records whose element of `stays` is true."""
+        """The records whose element of `stays` is true. `stays` has one boolean per record."""
         return Undated(list(compress(self.lines, stays)), list(compress(self.origins, stays)))
 
 
@@ -158,7 +158,7 @@ def write_quarantine(engine: Engine, now: Undated, target: str) -> list[str]:
 
 
 def _reasons(engine: Engine, chosen: Undated, fields: FieldMap | None) -> list[str]:
-    """Why each of these records is discarded."""
+    """The reason to discard each of these records."""
     lines = split_lines(chosen.content)
     at = pa.array(np.array([moment(origin.answers_as_of) for origin in chosen.origins], "datetime64[us]"))
     rows = normalized(engine, lines, pa.nulls(lines.size, pa.date32()), at, fields).discarded

@@ -13,7 +13,7 @@ from pipeline.observe.rotten import disown_rotten
 from pipeline.sources.base import Changes
 from pipeline.sources.rest.client import Client
 from pipeline.sources.rest.shop import Shop, Window
-from pipeline.sources.rest.windows import WindowSpool, fetch
+from pipeline.sources.rest.windows import WindowSpool, read_window
 from pipeline.sources.vanished import blocks, order_ids
 
 
@@ -26,12 +26,12 @@ def changed_dates(run: Run, shop: Shop, since: datetime) -> Changes:
         )
     with run.lake.work.extracting(), run.open_engine() as engine:
         window = Window("changed", since, None)
-        spool = fetch(Client(shop), shop, window, WindowSpool(run.lake, shop, window, run.intent))
+        spool = read_window(Client(shop), shop, window, WindowSpool(run.lake, shop, window, run.intent))
         found = _dates(run, engine, shop, spool)
         spool.remove()
         run.lake.work.remove_if_empty(WINDOW_SPOOLS)
-    emit("changes_found", since=since.isoformat() + "Z", orders=spool.at.records, dates=len(found))
-    return Changes(found, {"pages": spool.at.pages} | spool.at.counts)
+    emit("changes_found", since=since.isoformat() + "Z", orders=spool.checkpoint.records, dates=len(found))
+    return Changes(found, {"pages": spool.checkpoint.pages} | spool.checkpoint.counts)
 
 
 def _dates(run: Run, engine: Engine, shop: Shop, spool: WindowSpool) -> set[str]:

@@ -132,7 +132,7 @@ class Client:
             self._refuse_certificate(error)
             return Transient("connection", "no connection")
         found = error if isinstance(error, requests.TooManyRedirects) else type(error).__name__
-        return RequestRefused(self._error_text(request.url, f"{found}; see [orders_api] url"))
+        return RequestRefused(self._error_text(request.url, f"{found}; correct [orders_api] url, then run again"))
 
     def _session(self) -> Session:
         if not hasattr(self._local, "session"):
@@ -150,7 +150,8 @@ class Client:
                 self.pace.rest(wait or 0)
             raise Transient(str(status), f"status {status}", retry_after=wait)
         setting, said = SETTINGS_BY_STATUS.get(status, "url"), self._said(response)
-        raise RequestRefused(self._error_text(response.url, f"status {status}: {said}; see [orders_api] {setting}"))
+        mend = f"check [orders_api] {setting}, then run again"
+        raise RequestRefused(self._error_text(response.url, f"status {status}: {said}; {mend}"))
 
     def _said(self, response: requests.Response) -> str:
         """The start of the API's text with a refusal. Secrets are removed before the text is cut."""
@@ -167,14 +168,19 @@ class Client:
             pieces.append(piece)
             size += len(piece)
             if size > self._settings.max_page_bytes:
-                limit = f"{self._settings.max_page_bytes:,} bytes ([orders_api] max_page_bytes)"
-                raise PageTooLarge(self._error_text(response.url, f"a page of more than {limit}; see page_size"))
+                found = f"a page of more than {self._settings.max_page_bytes:,} bytes ([orders_api] max_page_bytes)"
+                mend = "set a smaller [orders_api] page_size, then run again"
+                raise PageTooLarge(self._error_text(response.url, f"{found}; {mend}"))
         return b"".join(pieces)
 
     def _refuse_certificate(self, error: Exception) -> None:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise RequestRefused(
-                self._error_text(self._shop.url, "its TLS certificate cannot be verified; see [orders_api] url")
+                self._error_text(
+                    self._shop.url,
+                    "its TLS certificate cannot be verified; check [orders_api] url; if an authority of your own has "
+                    "signed the certificate, name the file of that authority in REQUESTS_CA_BUNDLE",
+                )
             ) from None
 
     def _error_text(self, url: str, found: str) -> str:
@@ -202,7 +208,7 @@ class Client:
             self._error_text(
                 self._shop.url,
                 f"{error}, after {state.attempt_number} attempts in {state.seconds_since_start or 0:.0f} s; expected "
-                "a page; run again later, or see [orders_api] attempts and page_budget_seconds",
+                "a page; run again later, or raise [orders_api] attempts and page_budget_seconds",
             )
         ) from None
 

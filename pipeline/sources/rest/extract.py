@@ -16,7 +16,7 @@ from pipeline.progress import progress
 from pipeline.sources.raw import confirm, future_updates, has_better, is_intact, keep, publication
 from pipeline.sources.rest.client import Client
 from pipeline.sources.rest.shop import Shop, Window
-from pipeline.sources.rest.windows import WindowSpool, fetch
+from pipeline.sources.rest.windows import WindowSpool, read_window
 from pipeline.sources.vanished import blocks, has_shrunk, landed_order_ids, order_ids, shrunk
 
 NO_RETRY = ("dates", "unchanged", "records", "pages", "requests", "restarts")
@@ -74,7 +74,7 @@ class _Extraction:
     def _fetch(self, client: Client, date: str) -> WindowSpool:
         window = Window.of(date)
         spool = self.spools[date] = WindowSpool(self.run.lake, self.shop, window, self.run.intent)
-        return fetch(client, self.shop, window, spool)
+        return read_window(client, self.shop, window, spool)
 
     def _take(self, future: Future[WindowSpool], date: str, client: Client) -> None:
         """Land a window, or note why it cannot be landed."""
@@ -84,7 +84,7 @@ class _Extraction:
             self._land_window(date, spool)
         except (PipelineError, *BAD_DATE) as error:
             self.outcome.fail(date, error)
-            self.outcome.api[date] = self.spools[date].at.counts if date in self.spools else {}
+            self.outcome.api[date] = self.spools[date].checkpoint.counts if date in self.spools else {}
             self.landed.update(self.outcome.api[date])
             self.failures_in_a_row += isinstance(error, PipelineError)
 
@@ -94,7 +94,9 @@ class _Extraction:
             if reason is not None and not self._publish(date, spool, reason, certain=certain):
                 return
         spool.remove()
-        self.landed.update(dates=1, records=spool.at.records, pages=spool.at.pages, **spool.at.counts)
+        self.landed.update(
+            dates=1, records=spool.checkpoint.records, pages=spool.checkpoint.pages, **spool.checkpoint.counts
+        )
 
     def _publish(self, date: str, spool: WindowSpool, because: str, *, certain: bool) -> bool:
         """Whether the window is landed. A doubtful window is not, unless `certain`."""
@@ -103,7 +105,7 @@ class _Extraction:
             confirm(self.run, date, answer, because)
             self.landed["unchanged"] += 1
             return True
-        if has_better(self.run, date, spool.at.started_at):
+        if has_better(self.run, date, spool.checkpoint.started_at):
             keep(self.run, date, because)
             return True
         if not certain and not self.run.intent.allow_shrink and self._has_shrunk(date, spool):
@@ -117,20 +119,20 @@ class _Extraction:
         """The manifest of a date, from the spool of its window."""
         return RawManifest(
             id=self._raw_id(spool),
-            counts=RawCounts(spool.at.records),
+            counts=RawCounts(spool.checkpoint.records),
             made_from=self.shop.url,
-            answers_as_of=spool.at.started_at,
+            answers_as_of=spool.checkpoint.started_at,
             fields=texts_of(self.shop.fields),
-            api={"pages": spool.at.pages} | spool.at.counts,
+            api={"pages": spool.checkpoint.pages} | spool.checkpoint.counts,
         )
 
     def _raw_id(self, spool: WindowSpool) -> str:
         """The raw id: the hash of the content, and how many updated_at are in the future."""
-        at = moment(spool.at.started_at)
+        at = moment(spool.checkpoint.started_at)
         with open(spool.records, "rb") as file:
             found = map(split_lines, blocks(file))
             future = sum(future_updates(self.engine, lines, at, self.shop.fields) for lines in found)
-        return raw_id(spool.at.sha256, future)
+        return raw_id(spool.checkpoint.sha256, future)
 
     def _has_shrunk(self, date: str, spool: WindowSpool) -> bool:
         before = landed_order_ids(self.run.lake, self.engine, date)

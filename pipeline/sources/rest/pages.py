@@ -215,7 +215,7 @@ class PassGuard:
         if self._empty > self.MAX_EMPTY_PAGES and page.next is not None:
             raise EndlessPages(
                 f"{request.url}: {self._empty} empty pages in a row, and the last one names a next page; "
-                "see [orders_api] pagination, next_cursor and has_more"
+                "check [orders_api] pagination, next_cursor and has_more, then run again"
             )
 
 

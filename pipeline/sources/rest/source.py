@@ -89,7 +89,7 @@ class ShopSource:
         if not reasons:
             return [Diagnosis(OK, "source", text)]
         discarded = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
-        mend = "mend: see [orders_fields]; for outside_window see [orders_api] since_param, until_param, time_format"
+        mend = "mend: check [orders_fields]; for outside_window [orders_api] since_param, until_param, time_format"
         return [Diagnosis(WARNING, "source", f"{text}; a run would discard {discarded}", mend)]
 
 

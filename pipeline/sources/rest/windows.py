@@ -23,10 +23,12 @@ HASH_BLOCK_BYTES = 1 << 20
 
 @dataclass
 class Checkpoint:
-    """The state of a window. The first `length` bytes of the file of records have this sha256.
+    """The state of a window's spool.
 
-    `next` is the next request; None after the last page. `started_at` is the stamp of the run that asked for the first
-    page of this pass. The whole window speaks for that moment.
+    `shop` is the digest of the settings of the requests. `started_at` is the stamp of the run that asked for the first
+    page of this pass. The whole window speaks for that moment. `next` is the next request; None after the last page.
+    `sha256` is the hash of the first `length` bytes of the file of records. `records` and `pages` count those of this
+    pass. `counts` has the requests, the restarts, and the retries by kind.
     """
 
     shop: str
@@ -50,7 +52,7 @@ class WindowSpool:
         self._shop, self._window, self._intent = shop, window, intent
         self._digest = hashlib.sha256()
         self.resumed = False
-        self.at = self._read() or self._begin({})
+        self.checkpoint = self._read() or self._begin({})
 
     @property
     def records(self) -> str:
@@ -58,31 +60,34 @@ class WindowSpool:
         return self._spool.path(RECORDS)
 
     def _read(self) -> Checkpoint | None:
-        """The checkpoint of a killed run. None if this run cannot go on with its pages."""
+        """Go on from the checkpoint of a killed run: cut the file of records to its length.
+
+        None if the window has to start again.
+        """
         try:
-            at = Checkpoint(**json.loads(self._spool.read(CHECKPOINT)))
-            if at.shop != self._shop.digest or self._is_old(at.started_at):
+            found = Checkpoint(**json.loads(self._spool.read(CHECKPOINT)))
+            if found.shop != self._shop.digest or self._is_old(found.started_at):
                 return None
-            self._digest = _digest(self.records, at.length)
+            self._digest = _digest(self.records, found.length)
         except (OSError, ValueError, TypeError):
             return None
-        if self._digest.hexdigest() != at.sha256:
+        if self._digest.hexdigest() != found.sha256:
             return None
-        self._spool.truncate(RECORDS, at.length)
+        self._spool.truncate(RECORDS, found.length)
         self.resumed = True
-        return at
+        return found
 
     def _is_old(self, started_at: str) -> bool:
         """Whether the pages were asked for too long ago for this run.
 
         A run with --force or --changed-since needs pages of its own. Another run may go on with pages that are younger
-        than spool_max_age_minutes, unless the date has become final since they were asked for.
+        than spool_max_age_minutes, unless the date has become settled since they were asked for.
         """
         if self._intent.force or self._intent.reopen or self._window.until is None:
             return started_at < self._intent.stamp
         limit = self._intent.as_of - timedelta(minutes=self._shop.settings.spool_max_age_minutes)
-        final = settled_at(self._window.name, self._intent.settle)
-        return started_at < limit.strftime(AS_OF_FORMAT) or started_at < final <= self._intent.stamp
+        settled = settled_at(self._window.name, self._intent.settle)
+        return started_at < limit.strftime(AS_OF_FORMAT) or started_at < settled <= self._intent.stamp
 
     def _begin(self, counts: dict[str, int]) -> Checkpoint:
         self._spool.begin()
@@ -95,70 +100,73 @@ class WindowSpool:
     def restart(self) -> None:
         """Drop the pages and start again at the first page. The counts are kept."""
         self.resumed = False
-        self.at = self._begin(self.at.counts)
+        self.checkpoint = self._begin(self.checkpoint.counts)
 
     def add(self, page: Page, counts: Counter[str]) -> None:
         """Save a page and the next request."""
         with open(self.records, "ab") as file:
             file.write(page.records)
         self._digest.update(page.records)
-        at = self.at
-        at.agreed = at.agreed and (not at.pages or page.total == at.total)
-        at.next = None if page.next is None else asdict(page.next)
-        at.length, at.sha256 = at.length + len(page.records), self._digest.hexdigest()
-        at.records, at.pages, at.total, at.counts = at.records + page.count, at.pages + 1, page.total, dict(counts)
+        state = self.checkpoint
+        state.agreed = state.agreed and (not state.pages or page.total == state.total)
+        state.next = None if page.next is None else asdict(page.next)
+        state.length, state.sha256 = state.length + len(page.records), self._digest.hexdigest()
+        state.records, state.pages = state.records + page.count, state.pages + 1
+        state.total, state.counts = page.total, dict(counts)
         self._write()
 
     def _write(self) -> None:
-        self._spool.put(CHECKPOINT, json.dumps(asdict(self.at)))
+        self._spool.put(CHECKPOINT, json.dumps(asdict(self.checkpoint)))
 
     def remove(self) -> None:
-        """Call it after the window is landed."""
+        """Delete the folder. Call it after the window is landed."""
         self._spool.remove()
 
 
-def fetch(client: Client, shop: Shop, window: Window, spool: WindowSpool) -> WindowSpool:
-    """The window's spool with all of its pages.
+def read_window(client: Client, shop: Shop, window: Window, spool: WindowSpool) -> WindowSpool:
+    """Read pages into `spool` until a pass over the window is accepted. Returns `spool`.
 
-    A pass over the pages is accepted if no record came twice, and the number of records is the API's total if it gives
-    one. Otherwise records may have moved between pages. Then the window is read again, until two passes in a row give
-    the same set of records. Raises RetriesExhausted, RequestRefused, EndlessPages, PageTooLarge and OSError.
+    A pass is accepted in two cases. In the first case no record came twice, and either no page named a total, or all
+    pages named the same total, which is the number of records. In the second case the pass gave the same set of records
+    as the pass before it. Raises EndlessPages if none of MAX_PASSES passes is accepted; also RetriesExhausted,
+    RequestRefused, PageTooLarge, Stopped and OSError.
     """
-    counts = Counter(spool.at.counts)
+    counts = Counter(spool.checkpoint.counts)
     before: np.ndarray | None = None
     for _ in range(MAX_PASSES):
         try:
             _pass(client, shop, window, spool, counts)
         finally:
-            spool.at.counts = dict(counts)
+            spool.checkpoint.counts = dict(counts)
         records = _hashes(spool.records)
         distinct = np.unique(records)
-        counted = spool.at.agreed and spool.at.total in (None, spool.at.records)
+        counted = spool.checkpoint.agreed and spool.checkpoint.total in (None, spool.checkpoint.records)
         if (counted and len(distinct) == len(records)) or (before is not None and np.array_equal(distinct, before)):
             return spool
         before = distinct
         counts["restarts"] += 1
-        spool.at.counts = dict(counts)
+        spool.checkpoint.counts = dict(counts)
         emit(
             "window_restarted",
             window=window.name,
-            records=spool.at.records,
+            records=spool.checkpoint.records,
             distinct=len(distinct),
-            total=spool.at.total,
+            total=spool.checkpoint.total,
         )
         spool.restart()
     raise EndlessPages(
-        f"{shop.url}: window {window.name}: its records change while they are read: no two of {MAX_PASSES} passes gave "
-        "the same records; see [orders_api] pagination, total, and params (expected: a stable sort order)"
+        f"{shop.url}: window {window.name}: the records change while they are read: of {MAX_PASSES} passes, no two in "
+        "a row gave the same records; set a stable sort order in [orders_api] params, check [orders_api] pagination "
+        "and total, then run again"
     )
 
 
 def _pass(client: Client, shop: Shop, window: Window, spool: WindowSpool, counts: Counter[str]) -> None:
     guard = PassGuard()
-    while spool.at.next is not None:
-        request = Request(**spool.at.next)
+    while spool.checkpoint.next is not None:
+        request = Request(**spool.checkpoint.next)
         try:
-            page = client.page(window, request, guard, spool.at.records, counts)
+            page = client.page(window, request, guard, spool.checkpoint.records, counts)
         except RequestRefused:
             # a cursor may have expired since the run that was killed
             if not spool.resumed:
