@@ -138,6 +138,7 @@ class orders_api(luigi.Config):
     read_timeout_seconds = _amount(float, 0.01, 86_400, "seconds")
     page_budget_seconds = _amount(float, 0.01, 86_400, "seconds")
     max_page_bytes = _amount(int, 1, 1 << 32, "bytes")
+    max_window_bytes = _amount(int, 1, 1 << 40, "bytes")
     spool_max_age_minutes = _amount(float, 0, 100_000, "minutes")
     overlap_minutes = _amount(float, 0, 100_000, "minutes")
 

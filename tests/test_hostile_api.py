@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
-from api import QUICK
+from api import QUICK, Reply, Scripted, scripted
 from lake import LakeUnderTest
 
 SINCE, UNTIL, AS_OF = dt.datetime(2025, 1, 15), dt.datetime(2025, 1, 16), dt.datetime(2025, 2, 1)
@@ -126,6 +126,21 @@ def test_an_endless_answer_is_not_kept_in_memory(lake: LakeUnderTest, part: str)
         finally:
             tracemalloc.stop()
     assert peak < 64 << 20
+    assert lake.raw() == {}
+
+
+def test_full_pages_of_ever_new_orders_end_at_the_limit_of_a_window(lake: LakeUnderTest) -> None:
+    def reply(api: Scripted, params: dict[str, str]) -> Reply:
+        number = len(api.requests)
+        orders = [{"order_id": f"o_{number}_{n}", "created_at": "2025-01-15T10:00:00Z"} for n in range(50)]
+        return 200, {}, json.dumps({"orders": orders, "next_cursor": str(number)}).encode()
+
+    with scripted(reply) as api:
+        lake.settings["orders_api"] |= QUICK | {"url": api.url, "max_window_bytes": 100_000}
+        assert not lake.run(None, AS_OF, SINCE, UNTIL)
+        assert len(api.requests) < 50
+    assert "more than 100,000 bytes" in str(lake.errors)
+    assert "max_window_bytes" in str(lake.errors)
     assert lake.raw() == {}
 
 
