@@ -35,8 +35,17 @@ def _flag(text: str) -> bool:
     return flags[text.strip().lower()]
 
 
+# DuckDB refuses more, and the sample needs less
+MEMORY_BYTES = 16 * 1000**2, 1000 * 1000**4
+UNITS = ("B", "KB", "MB", "GB", "TB")
+
+
 def _memory(text: str) -> str:
-    if not re.fullmatch(r"\d+(\.\d+)? ?[KMGT]i?B", text.strip()):
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT])(i?)B", text.strip())
+    if found is None:
+        raise ValueError(text)
+    size = float(found[1]) * (1024 if found[3] else 1000) ** UNITS.index(f"{found[2]}B")
+    if not MEMORY_BYTES[0] <= size <= MEMORY_BYTES[1]:
         raise ValueError(text)
     return text.strip()
 
@@ -129,6 +138,7 @@ class orders_api(luigi.Config):
     read_timeout_seconds = _amount(float, 0.01, 86_400, "seconds")
     page_budget_seconds = _amount(float, 0.01, 86_400, "seconds")
     max_page_bytes = _amount(int, 1, 1 << 32, "bytes")
+    max_window_bytes = _amount(int, 1, 1 << 40, "bytes")
     spool_max_age_minutes = _amount(float, 0, 100_000, "minutes")
     overlap_minutes = _amount(float, 0, 100_000, "minutes")
 
@@ -205,7 +215,7 @@ class warehouse(luigi.Config):
 class engine(luigi.Config):
     """What DuckDB may use."""
 
-    memory_limit = Setting(_memory, "a size with its unit, such as 512MB or 2GiB", default="512MB")
+    memory_limit = Setting(_memory, "a size from 16MB to 1000TB with its unit, such as 512MB or 2GiB", default="512MB")
     threads = Setting(_number(int, 0, 1024), "a whole number from 0 to 1024; 0: all cores", default=0)
 
 

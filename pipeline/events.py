@@ -8,6 +8,7 @@ import warnings
 from luigi.parameter import ParameterException, UnconsumedParameterWarning
 
 from pipeline.errors import PipelineError
+from pipeline.terminal import printable
 
 logger = logging.getLogger("pipeline")
 
@@ -23,7 +24,9 @@ def emit(event: str, *, level: int = logging.INFO, **fields: object) -> None:
 
 def _shown(value: object) -> str:
     text = f"{value:.2f}" if isinstance(value, float) else str(value)
-    return text if text and not any(char in text for char in ' "=\n') else json.dumps(text, ensure_ascii=False)
+    is_bare = text and not any(char in text for char in ' "=\n')
+    # an API's answer may hold characters that control a terminal
+    return printable(text if is_bare else json.dumps(text, ensure_ascii=False))
 
 
 class _OneLineErrors(logging.Filter):
@@ -47,13 +50,13 @@ class _OneLineErrors(logging.Filter):
 
 
 def one_line(error: BaseException) -> str:
-    """The error and its causes as one line, without a traceback."""
+    """The error and its causes as one printable line, without a traceback."""
     found = _pipeline_error(error) or error
     texts = [f"{type(found).__name__}: {found}"]
     while found.__cause__ is not None and not isinstance(found, PipelineError):
         found = found.__cause__
         texts.append(str(found))
-    return "; ".join(texts).replace("\n", " ")
+    return printable("; ".join(texts).replace("\n", " "))
 
 
 def _pipeline_error(error: BaseException | None) -> PipelineError | None:

@@ -59,6 +59,16 @@ def test_afterwards_no_byte_of_the_lake_or_the_warehouse_names_the_user(erased):
     assert erased.litter() == []
 
 
+def test_the_country_that_only_the_user_has_leaves_the_report_and_its_cache(lake):
+    lake.settings["report"] = {"after_each_run": "true"}
+    lake.users_csv.write_text("user_id,email,created_at,country\nu_1,,,Germany\nu_2,,,Liechtenstein\n")
+    assert lake.run([order("o_1", user_id="u_1"), order("o_2", user_id="u_2")], SETTLED[0])
+    assert holding(lake, "Liechtenstein") == ["_report.json", "dim_user.parquet", "report.html", "warehouse.db"]
+    lake.erase("u_2", SETTLED[1])
+    assert holding(lake, "Liechtenstein") == []
+    assert holding(lake, "Germany") == ["_report.json", "dim_user.parquet", "report.html", "warehouse.db"]
+
+
 def test_before_the_user_was_in_every_layer(lake):
     lake.users_csv.write_text(USERS)
     assert lake.run([*OTHERS, *THEIRS], SETTLED[0])

@@ -157,8 +157,9 @@ def test_an_export_has_every_record_byte_for_byte_with_its_date_place_and_reason
     [
         ("records.csv", "expected a name that ends in .ndjson or .parquet"),
         ("nowhere/records.ndjson", "No such file or directory"),
-        ("lake/curated/records.ndjson", "in the lake's own folder"),
-        ("lake/quarantine/date=2025-01-15/orders.parquet", "in the lake's own folder"),
+        ("lake/curated/records.ndjson", "lies in the lake's folder"),
+        ("lake/quarantine/date=2025-01-15/orders.parquet", "lies in the lake's folder"),
+        ("warehouse.db", "is the file of [warehouse] path"),
     ],
 )
 def test_a_file_that_cannot_be_exported_to_is_one_line_and_nothing_is_changed(ask, built, tmp_path, target, told):

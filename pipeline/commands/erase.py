@@ -10,6 +10,7 @@ from pipeline.commands.rebuild import rebuild
 from pipeline.contract import DIM_USER, UNDATED
 from pipeline.errors import BadSetting, CheckFailed, PipelineError
 from pipeline.lake import STALE, Run
+from pipeline.report import renew_report
 from pipeline.stages.erase import erase, refuse_lost_raw
 from pipeline.stages.forget import forget
 from pipeline.stages.seed import is_in_csv
@@ -62,6 +63,7 @@ def _erase(run: Run, user_id: str) -> None:
         forget(lake, warehouse_path(), user_id)
         if dates or lake.files.read(STALE) is not None:
             rebuild("erase", dates, replace(run, intent=replace(run.intent, reprocess=True)))
+    renew_report(run)
     left = [date for date, part in survey(run, user_id, open_source().shape).items() if part.in_all]
     if left or in_dimension(lake, user_id):
         raise CheckFailed(

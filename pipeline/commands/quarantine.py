@@ -3,7 +3,6 @@
 import argparse
 import sys
 from itertools import islice
-from pathlib import Path
 
 from pipeline.commands.options import run_all
 from pipeline.dates import parse_dates
@@ -11,6 +10,7 @@ from pipeline.errors import BadSetting
 from pipeline.lake import Lake
 from pipeline.observe.quarantine import OTHERS, Choice, discards, export, records
 from pipeline.tasks.base import open_lake
+from pipeline.tasks.outputs import refuse_overwriting
 from pipeline.terminal import printable
 
 SUMMARY = "list, show and export discarded records"
@@ -51,7 +51,8 @@ def quarantine(options: argparse.Namespace, settings: list[str]) -> None:
 def _answer(options: argparse.Namespace) -> None:
     lake = open_lake()
     choice = Choice(_dates(options.date), _reasons(options.reason))
-    _refuse_lake(lake, options.export)
+    if options.export is not None:
+        refuse_overwriting("--export", options.export)
     found = discards(lake, choice)
     if not found:
         kind = " of that kind" if choice != Choice() else ""
@@ -77,11 +78,6 @@ def _dates(text: str | None) -> set[str] | None:
 
 def _reasons(text: str | None) -> set[str] | None:
     return None if text is None else {word.strip() for word in text.split(",")}
-
-
-def _refuse_lake(lake: Lake, path: str | None) -> None:
-    if path is not None and Path(path).resolve().is_relative_to(lake.root.resolve()):
-        raise BadSetting(f"--export {path}: in the lake's own folder; expected a file elsewhere")
 
 
 def _list(found: dict[tuple[str, str], int]) -> None:

@@ -55,5 +55,6 @@ class ShopSettings(RequestSettings, frozen=True, kw_only=True):
     read_timeout_seconds: float
     page_budget_seconds: float
     max_page_bytes: int
+    max_window_bytes: int
     spool_max_age_minutes: float
     overlap_minutes: float

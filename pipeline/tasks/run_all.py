@@ -17,6 +17,7 @@ from pipeline.tasks.announce import announce, announce_start, report_to_come
 from pipeline.tasks.base import LakeTask, PartitionTask, open_lake, refuse_if_done_later
 from pipeline.tasks.dims import SeedDims
 from pipeline.tasks.ending import ending
+from pipeline.tasks.outputs import refuse_overwriting
 from pipeline.tasks.partitions import FetchOrders, NormalizeOrders, WriteFactOrder, WriteOrderItems
 from pipeline.tasks.source import advance_auto, dates_of, open_source, options_of, shown
 from pipeline.tasks.status import show_outcome
@@ -53,6 +54,8 @@ class RunAll(LakeTask):
             until = "--until" if self.until is not None else "now, since --until is not given"
             since, end = shown(self.since), shown(self.end)
             raise BadSetting(f"--since {since}: expected a time before {end} ({until})")
+        if textfile := config.metrics().textfile:
+            refuse_overwriting("[metrics] textfile =", textfile)
         if self.force or self.reprocess:
             refuse_if_done_later(chosen(open_lake().dates(), self.since, self.end), self.intent)
 

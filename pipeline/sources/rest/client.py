@@ -3,23 +3,26 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay
 from tenacity.wait import wait_random_exponential
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from pipeline.errors import PageTooLarge, RequestRefused, RetriesExhausted
 from pipeline.events import emit
 from pipeline.sources.rest.pages import Page, PassGuard, Transient, read_page
-from pipeline.sources.rest.shop import Request, Shop, Window, origin
+from pipeline.sources.rest.shop import Request, Shop, Window
+from pipeline.sources.rest.transport import Session
 
 READ_BYTES = 1 << 16
 READ_REFUSAL_BYTES = 1 << 12
 SHOWN_REFUSAL_CHARACTERS = 200
+# a socket takes no timeout of 0
+MIN_TIMEOUT_SECONDS = 0.01
 # some shops answer a window without orders with this status
 NO_CONTENT = 204
 RETRIED_STATUS = {408, 429}
@@ -68,31 +71,6 @@ class Pace:
         self._stopped.set()
 
 
-class _Session(requests.Session):
-    """A session that sends the credentials only to the shop's own scheme, host and port, also after a redirect."""
-
-    def __init__(self, shop: Shop) -> None:
-        super().__init__()
-        self._shop = shop
-        # requests encodes an international host name in ASCII
-        self._origin = origin(str(requests.Request("GET", shop.url).prepare().url))
-        # without this header BigCommerce's older APIs answer with XML
-        self.headers["Accept"] = "application/json"
-        # while auth is set, requests takes no credentials from ~/.netrc
-        self.auth = self._authorize
-
-    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if origin(str(request.url)) == self._origin:
-            request.headers.update(self._shop.credentials.headers)
-        return request
-
-    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """requests calls it for each redirect. Its own version removes no header but Authorization."""
-        for name in self._shop.credentials.headers:
-            prepared_request.headers.pop(name, None)
-        self._authorize(prepared_request)
-
-
 class Client:
     """Asks the API, from several threads. `counts` collects a window's requests, and its retries by kind."""
 
@@ -106,6 +84,7 @@ class Client:
 
         Raises RetriesExhausted, RequestRefused, PageTooLarge and Stopped.
         """
+        deadline = time.monotonic() + self._settings.page_budget_seconds
         attempts = Retrying(
             retry=retry_if_exception_type(Transient),
             stop=stop_after_attempt(self._settings.attempts) | stop_before_delay(self._settings.page_budget_seconds),
@@ -114,43 +93,51 @@ class Client:
             before_sleep=lambda state: self._note(state, window, counts),
             retry_error_callback=lambda state: self._give_up(state, window, counts),
         )
-        page: Page = attempts(self._attempt, request, guard, before, counts)
+        page: Page = attempts(self._attempt, request, guard, before, counts, deadline)
         return page
 
-    def _attempt(self, request: Request, guard: PassGuard, before: int, counts: Counter[str]) -> Page:
+    def _attempt(self, request: Request, guard: PassGuard, before: int, counts: Counter[str], deadline: float) -> Page:
         self.pace.wait()
         counts["requests"] += 1
-        deadline = time.monotonic() + self._settings.page_budget_seconds
-        try:
-            with self._session().get(
-                request.url,
-                params=request.params,
-                timeout=(self._settings.connect_timeout_seconds, self._settings.read_timeout_seconds),
-                stream=True,
-            ) as response:
-                self._judge(response)
-                if response.status_code == NO_CONTENT:
-                    return Page(b"", 0, None, None)
-                body = self._body(response, deadline)
-        except requests.Timeout as error:
-            raise Transient("timeout", "no answer in time") from error
-        except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
-            raise Transient("cut_body", "a body that was cut off") from error
-        except requests.ConnectionError as error:
-            self._refuse_certificate(error)
-            raise Transient("connection", "no connection") from error
-        except (requests.RequestException, ValueError) as error:
-            raise RequestRefused(
-                self._error_text(request.url, f"{type(error).__name__}; correct [orders_api] url, then run again")
-            ) from None
-        page = read_page(self._settings, request, body, response.headers, before)
+        answer = self._answer(request, deadline)
+        if answer is None:
+            return Page(b"", 0, None, None)
+        page = read_page(self._settings, request, *answer, before)
         guard.check(request, page)
         return page
 
-    def _session(self) -> _Session:
+    def _answer(self, request: Request, deadline: float) -> tuple[bytes, Mapping[str, str]] | None:
+        """The body and the headers; None for a status that says that there is no body."""
+        session, left = self._session(), max(deadline - time.monotonic(), MIN_TIMEOUT_SECONDS)
+        limits = self._settings.connect_timeout_seconds, self._settings.read_timeout_seconds
+        try:
+            with (
+                session.sockets.open_until(deadline),
+                session.answer(request, (min(limits[0], left), min(limits[1], left))) as response,
+            ):
+                self._judge(response)
+                return None if response.status_code == NO_CONTENT else (self._body(response), response.headers)
+        except (requests.RequestException, HTTPError, ValueError) as error:
+            if time.monotonic() >= deadline:
+                raise Transient("timeout", "a page that takes longer than page_budget_seconds") from error
+            raise self._fault(request, error) from error
+
+    def _fault(self, request: Request, error: Exception) -> Exception:
+        """The error to raise for an error of requests or urllib3."""
+        if isinstance(error, requests.Timeout | ReadTimeoutError):
+            return Transient("timeout", "no answer in time")
+        if isinstance(error, HTTPError):
+            return Transient("cut_body", "a body that was cut off")
+        if isinstance(error, requests.ConnectionError):
+            self._refuse_certificate(error)
+            return Transient("connection", "no connection")
+        found = error if isinstance(error, requests.TooManyRedirects) else type(error).__name__
+        return RequestRefused(self._error_text(request.url, f"{found}; correct [orders_api] url, then run again"))
+
+    def _session(self) -> Session:
         if not hasattr(self._local, "session"):
-            self._local.session = _Session(self._shop)
-        session: _Session = self._local.session
+            self._local.session = Session(self._shop)
+        session: Session = self._local.session
         return session
 
     def _judge(self, response: requests.Response) -> None:
@@ -174,17 +161,16 @@ class Client:
             return "an answer that cannot be read"
         return " ".join(self._shop.credentials.redacted(said).split())[:SHOWN_REFUSAL_CHARACTERS]
 
-    def _body(self, response: requests.Response, deadline: float) -> bytes:
+    def _body(self, response: requests.Response) -> bytes:
         pieces, size = [], 0
-        for piece in response.iter_content(READ_BYTES):
+        # unlike iter_content, this does not take the size of a chunk in a line without an end
+        while piece := response.raw.read(READ_BYTES, decode_content=True):
             pieces.append(piece)
             size += len(piece)
             if size > self._settings.max_page_bytes:
                 found = f"a page of more than {self._settings.max_page_bytes:,} bytes ([orders_api] max_page_bytes)"
                 mend = "set a smaller [orders_api] page_size, then run again"
                 raise PageTooLarge(self._error_text(response.url, f"{found}; {mend}"))
-            if time.monotonic() > deadline:
-                raise Transient("timeout", "a page that takes longer than page_budget_seconds")
         return b"".join(pieces)
 
     def _refuse_certificate(self, error: Exception) -> None:

@@ -177,6 +177,12 @@ def _pass(client: Client, shop: Shop, window: Window, spool: WindowSpool, counts
         spool.resumed = False
         guard.accept(request, page)
         spool.add(page, counts)
+        limit = shop.settings.max_window_bytes
+        if spool.checkpoint.length > limit:
+            raise EndlessPages(
+                f"{shop.url}: window {window.name}: more than {limit:,} bytes of records; if the shop has so many, "
+                "set a greater [orders_api] max_window_bytes; else check [orders_api] pagination; then run again"
+            )
 
 
 def _hashes(path: str) -> np.ndarray:
