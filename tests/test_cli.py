@@ -80,8 +80,6 @@ MISTAKES = {
     ("--engine-memory-limit", "lots"): "memory-limit lots: expected",
     ("--engine-memory-limit", "0MB"): "memory-limit 0MB: expected a size from 16MB",
     ("--engine-memory-limit", "99999999999999999999GB"): "memory-limit 99999999999999999999GB: expected a size from",
-    ("--metrics-textfile", "output/curated/x.prom"): "textfile = output/curated/x.prom: lies in the lake's folder",
-    ("--metrics-textfile", "duckdb_db/warehouse.db"): "is the file of [warehouse] path",
     ("--run-dates-per-task=-3",): "dates-per-task -3: expected a whole number",
     ("--run-as-of", "now"): "as-of now: expected ISO 8601",
     ("--run-as-of", "2150-01-01"): "as_of = 2150-01-01T00:00:00Z: expected a time in the past",

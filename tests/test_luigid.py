@@ -185,7 +185,7 @@ def test_names_are_of_dates_and_of_what_people_ask_for_and_two_runs_share_no_tas
     first = of_run(luigid, known)
     assert {task["display_name"] for task in first.values()} == {
         "RunAll(accept_fields=False, allow_shrink=False, changed_since=, force=True, reprocess=False, "
-        "since=2025-01-16T00:00:00.000000Z, until=2025-01-17T00:00:00.000000Z)",
+        "since=2025-01-16T00:00:00.000000Z, until=2025-01-17T00:00:00.000000Z, verbose=False)",
         "SeedDims(accept_fields=False, allow_shrink=False, force=True, reprocess=False)",
         "FetchOrders(accept_fields=False, allow_shrink=False, date=2025-01-16, force=True, reprocess=False)",
         "NormalizeOrders(accept_fields=False, allow_shrink=False, date=2025-01-16, force=True, reprocess=False)",

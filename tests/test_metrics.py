@@ -1,6 +1,7 @@
 """The Prometheus textfile of a run, as node_exporter reads it."""
 
 import datetime as dt
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from api import QUICK, scripted
 from feeds import order
 from lake import LakeUnderTest
 from prometheus_client.parser import text_string_to_metric_families
+
+from pipeline.errors import BadSetting
 
 AS_OF = dt.datetime(2025, 1, 18, 12)
 SENT = [
@@ -127,3 +130,21 @@ def test_a_textfile_that_cannot_be_written_fails_no_run(
     lake.settings["metrics"] = {"textfile": tmp_path / "no folder" / "orders_lake.prom"}
     assert lake.run(SENT, AS_OF), lake.errors
     assert "event=metrics_failed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("lake/curated/orders_lake.prom", "lies in the lake's folder"),
+        ("warehouse.db", "is the file of [warehouse] path"),
+        ("users.csv", "is the file of [warehouse] users_csv"),
+        ("dump.json", "is the file of [orders_api] url"),
+    ],
+)
+def test_a_textfile_does_not_replace_a_file_of_the_lake_or_of_a_source(
+    lake: LakeUnderTest, tmp_path: Path, name: str, told: str
+) -> None:
+    lake.settings["metrics"] = {"textfile": tmp_path / name}
+    with pytest.raises(BadSetting, match=re.escape(told)):
+        lake.run([order("o_1")], AS_OF)
+    assert not lake.root.exists()
