@@ -224,8 +224,9 @@ class LakeUnderTest:
         paths = {str(path.relative_to(self.root)): path.is_dir() for path in self.root.rglob("*")}
         wanted = {True: (FOLDER, OTHER), False: (DATA_FILE, MANIFEST, OTHER)}
         found = [name for name, folder in paths.items() if not any(known.fullmatch(name) for known in wanted[folder])]
-        beside = [path.name for path in self.warehouse.parent.glob(f"{self.warehouse.name}?*")]
-        return sorted(found + beside)
+        beside = {path.name for path in self.warehouse.parent.glob(f"{self.warehouse.name}?*")}
+        beside.discard(f"{self.warehouse.name}.lock")
+        return sorted([*found, *beside])
 
     def names(self, pattern: re.Pattern[str]) -> list[str]:
         """The paths, in the lake, of the files whose path is such."""

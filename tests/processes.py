@@ -94,7 +94,8 @@ class Shop:
         """Whatever lies in the lake or beside the warehouse and is nothing that a finished run leaves."""
         known = (DATA_FILE, MANIFEST, OTHER)
         strange = [name for name in self._found() if not any(kind.fullmatch(name) for kind in known)]
-        return strange + [path.name for path in self.folder.glob("warehouse.db?*")]
+        beside = {path.name for path in self.folder.glob("warehouse.db?*")} - {"warehouse.db.lock"}
+        return [*strange, *sorted(beside)]
 
 
 def _value(cell: str) -> Any:

@@ -104,20 +104,25 @@ def test_a_folder_whose_name_looks_like_a_pattern_never_reads_its_neighbours(lak
 SHELL = """
 import sys, duckdb
 connection = duckdb.connect(sys.argv[1], read_only=sys.argv[2] == "reads")
-connection.execute("BEGIN")
+if sys.argv[2] == "writes":
+    connection.execute("CREATE TABLE notes AS SELECT 'mine' AS note")
 print(connection.execute("SELECT count(*) FROM fact_order").fetchone()[0], flush=True)
 sys.stdin.readline()
 print(connection.execute("SELECT count(*) FROM users").fetchone()[0], flush=True)
 """
 
 
-@pytest.mark.parametrize("shell", ["reads", "may write"])
-def test_an_analysts_open_shell_never_blocks_a_run(lake, shell):
+def opened(lake, shell: str) -> subprocess.Popen:
+    """An analyst's shell that has the warehouse open; it ends once it is sent a line."""
+    command = [sys.executable, "-c", SHELL, lake.warehouse, shell]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "0\n"
+    return process
+
+
+def test_an_analysts_open_shell_that_reads_never_blocks_a_run(lake):
     assert lake.run([], AS_OF)
-    with subprocess.Popen(
-        [sys.executable, "-c", SHELL, lake.warehouse, shell], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout.readline() == "0\n"
+    with opened(lake, "reads") as process:
         lake.users_csv.write_text("user_id,email,created_at,country\nu_1,a,,\nu_2,b,,\n")
         assert lake.run(SENT, LATER)
         answer, _ = process.communicate("\n")
@@ -126,6 +131,29 @@ def test_an_analysts_open_shell_never_blocks_a_run(lake, shell):
     assert ask(lake, "SELECT count(*) FROM fact_order") == [(4,)]
     assert ask(lake, "SELECT count(*) FROM users") == [(2,)]
     assert lake.litter() == []
+
+
+@pytest.mark.parametrize("end", ["closed", "killed"])
+@pytest.mark.parametrize(("shell", "told"), [("may write", "open for writing"), ("writes", "warehouse.db.wal")])
+def test_a_shell_that_can_write_fails_the_warehouse_alone_and_loses_nothing(lake, shell, told, end):
+    assert lake.run([], AS_OF)
+    with opened(lake, shell) as process:
+        lake.users_csv.write_text("user_id,email,created_at,country\nu_1,a,,\nu_2,b,,\n")
+        assert not lake.run(SENT, LATER)
+        assert told in str(lake.errors)
+        assert len(lake.curated("fact_order")) == 2
+        if end == "killed":
+            process.kill()
+        else:
+            process.communicate("\n")
+    if lake.warehouse.with_name("warehouse.db.wal").exists():
+        assert not lake.run(None, LATER + dt.timedelta(minutes=1))
+        duckdb.connect(str(lake.warehouse)).close()
+    assert lake.run(None, LATER + dt.timedelta(hours=1)), lake.errors
+    assert ask(lake, "SELECT count(*) FROM users") == [(2,)]
+    assert ask(lake, "SELECT count(*) FROM fact_order") == [(4,)]
+    if shell == "writes":
+        assert ask(lake, "SELECT note FROM notes") == [("mine",)]
 
 
 def test_a_run_with_nothing_to_do_leaves_the_warehouse_as_it_is(lake):

@@ -1,7 +1,8 @@
 """warehouse.db: the tables users and products, and views over the lake. A change replaces the whole file.
 
-DuckDB can write a file only if no other process has it open. An analyst's open shell must not block a run. So a change
-is made to a copy, and the copy replaces the file. The open shell reads the old file until it reconnects.
+DuckDB can write a file only if no other process has it open. An analyst's shell that reads must not block a run. So a
+change is made to a copy, and the copy replaces the file. The open shell reads the old file until it reconnects. A shell
+that can write must be closed first: the copy would lack its changes, and its log would not belong to the new file.
 """
 
 import glob
@@ -14,6 +15,7 @@ from string import Template
 
 import duckdb
 import pyarrow as pa
+from filelock import FileLock, Timeout
 
 from pipeline.contract import COLUMNS, DIM_PRODUCT, DIM_USER, FACT_ORDER, ORDER_ITEMS, ORDERS, Table
 from pipeline.engine import literal, sql
@@ -27,6 +29,8 @@ DIMENSION_TABLES = {DIM_USER: "users", DIM_PRODUCT: "products"}
 VIEWS: tuple[Table, ...] = (FACT_ORDER, ORDER_ITEMS, ORDERS, DIM_USER, DIM_PRODUCT)
 # the oldest version that DuckDB 2 can write; DuckDB 1.0 and later can read it
 STORAGE_VERSION = "v1.0.0"
+# a build takes far less
+WAIT_SECONDS = 60
 
 
 @contextmanager
@@ -34,32 +38,71 @@ def rebuilt(path: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to a copy of the warehouse at path. The copy replaces the file, unless the `with` block raises.
 
     The block is one transaction. The copy has the tables users and products, even if the file lacks them or does not
-    exist. Raises UnusableWarehouse if the file is no DuckDB database or its folder cannot be written.
+    exist. One build of a file at a time, also of two lakes. Raises UnusableWarehouse if the file is no DuckDB database,
+    if another program writes to it, or if its folder cannot be written.
     """
-    building = _building(path)
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        # DuckDB would replay the log of a killed build into this build
-        _remove_leftovers(path)
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            _begin_copy(connection, path)
-            for table, name in DIMENSION_TABLES.items():
-                connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({TABLES[name]})")
-                execute_all(connection, _comments("TABLE", name, table))
-            yield connection
-            connection.commit()
-            # written here, because DuckDB does not report errors of writing when it closes the file
-            connection.execute("CHECKPOINT warehouse")
-        os.replace(building, path)
-    except (OSError, duckdb.Error) as error:
-        raise UnusableWarehouse(
-            f"[warehouse] path = {path}: {str(error).splitlines()[0]}; expected a DuckDB file in a writable folder; "
-            "if the file is damaged, delete the file: the next RunAll makes it again from the CSVs and the lake"
-        ) from error
-    finally:
-        with suppress(OSError):
+        with FileLock(f"{path}.lock", timeout=WAIT_SECONDS):
+            _refuse_log(path)
+            # DuckDB would replay the log of a killed build into this build
             _remove_leftovers(path)
+            try:
+                with duckdb.connect() as connection:
+                    yield from _build(connection, path)
+            finally:
+                with suppress(OSError):
+                    _remove_leftovers(path)
+    except Timeout as error:
+        raise UnusableWarehouse(
+            f"[warehouse] path = {path}: another run changes the file for more than {WAIT_SECONDS} s; run again later"
+        ) from error
+    except (OSError, duckdb.Error) as error:
+        raise UnusableWarehouse(f"[warehouse] path = {path}: {_explained(str(error).splitlines()[0])}") from error
+
+
+def _build(connection: duckdb.DuckDBPyConnection, path: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    connection.execute("SET TimeZone = 'UTC'")
+    _begin_copy(connection, path)
+    for table, name in DIMENSION_TABLES.items():
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({TABLES[name]})")
+        execute_all(connection, _comments("TABLE", name, table))
+    yield connection
+    connection.commit()
+    # written here, because DuckDB does not report errors of writing when it closes the file
+    connection.execute("CHECKPOINT warehouse")
+    connection.execute("USE memory")
+    connection.execute("DETACH warehouse")
+    # the old file is still attached: until it is replaced, no other program can open it for writing
+    os.replace(_building(path), path)
+    _sync_folder(os.path.dirname(os.path.abspath(path)))
+
+
+def _refuse_log(path: str) -> None:
+    """Raises UnusableWarehouse if a program has written to the file and not brought its log in."""
+    if os.path.lexists(f"{path}.wal"):
+        raise UnusableWarehouse(
+            f"{path}.wal: changes of another program, which are not in the warehouse yet; close that program; if it "
+            f"was killed, open {path} with DuckDB once and close it; then run again"
+        )
+
+
+def _explained(error: str) -> str:
+    if "Could not set lock" in error:
+        return f"{error}; another program has the file open for writing; close it there, then run again"
+    return (
+        f"{error}; expected a DuckDB file in a writable folder; if the file is damaged, delete the file: the next "
+        "RunAll makes it again from the CSVs and the lake"
+    )
+
+
+def _sync_folder(folder: str) -> None:
+    """Make a rename in the folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _begin_copy(connection: duckdb.DuckDBPyConnection, path: str) -> None:
@@ -67,10 +110,7 @@ def _begin_copy(connection: duckdb.DuckDBPyConnection, path: str) -> None:
     if not os.path.exists(path):
         _begin(connection, path, STORAGE_VERSION)
         return
-    # a copy, because DuckDB does not open a file that another process has open for writing
-    old = f"{_building(path)}.old"
-    shutil.copyfile(path, old)
-    connection.execute(f"ATTACH {_quoted(old)} AS old (READ_ONLY)")
+    connection.execute(f"ATTACH {_quoted(path)} AS old (READ_ONLY)")
     try:
         _begin(connection, path, STORAGE_VERSION)
         connection.execute("COPY FROM DATABASE old TO warehouse")
