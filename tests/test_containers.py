@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from depth import deep
 from processes import BIN, DEADLINE_SECONDS, REPOSITORY, Shop
 
 COMPOSE = REPOSITORY / "docker-compose.yml"
@@ -130,6 +131,7 @@ def test_a_scheduled_run_is_refused_while_the_last_one_is_going_on(shop):
     assert (shop.folder / "lock").read_text() == ""
 
 
+@deep("scheduled runs")
 def test_the_exit_code_of_a_scheduled_run_is_that_of_the_run_and_is_kept_for_the_health_check(shop):
     shop.dump.write_text("[{")
     done = scheduled_run(shop)

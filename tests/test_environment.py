@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from commands import pipeline
+from depth import deep
 from feeds import order
 from lake import LakeUnderTest
 from warm import ran
@@ -51,6 +52,7 @@ def lakes(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir())
 
 
+@deep("settings from variables")
 def test_a_variable_counts_above_the_file_and_below_an_option(run, folder):
     assert run()[0] == 0
     assert lakes(folder) == ["of_file"]

@@ -154,6 +154,7 @@ def test_a_lake_of_before_is_taken_on(lake: LakeUnderTest, old: dt.date) -> None
     assert kept(lake) == {JAN_15: [], JAN_16: ["o_2"], dt.date(2025, 1, 17): ["o_1"]}
 
 
+@deep("excluded orders")
 def test_a_date_waits_for_a_partition_that_may_exclude_its_orders_and_is_not_whole(lake: LakeUnderTest) -> None:
     lake.settings["orders_fields"] = {"exclude": CONDITIONS}
     cancelled = order("o_1", items=[], created_at="2025-01-16", updated_at="2025-01-20", status="cancelled")

@@ -172,6 +172,7 @@ def test_none_says_that_a_shop_has_no_amounts_and_no_lines_for_good(
     assert {(row[2], row[3]) for row in rows} == {(None, None)}
 
 
+@deep("maps that are wrong")
 def test_accept_fields_is_remembered_for_the_dates_that_it_was_given_for(lake: LakeUnderTest) -> None:
     mapped(lake, amount="$.amount")
     assert not lake.run(lines(30), AS_OF)

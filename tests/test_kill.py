@@ -14,8 +14,8 @@ from depth import by_depth, deep, some
 from processes import Forker, Reader, Shop, Snapshot
 
 # how many calls that change what is on disk lie between two moments of death
-RENAMES_APART = by_depth(few=15, all=2, night=1)
-STEPS_APART = by_depth(few=32, all=8, night=1)
+RENAMES_APART = by_depth(few=24, all=2, night=1)
+STEPS_APART = by_depth(few=48, all=8, night=1)
 RANDOM_MOMENTS = by_depth(few=8, all=50, night=500)
 RENAMES = ("os.replace", "os.rename")
 OTHER_STEPS = ("os.remove", "os.mkdir", "shutil.copyfile", "shutil.rmtree", "pyarrow.parquet.write_table")
@@ -203,7 +203,7 @@ def test_seeding_that_is_killed_at_any_step_leaves_the_old_warehouse_or_the_new_
     before = Snapshot(trial.shop, tmp_path / "before")
     trial.finish(SECOND)
     undisturbed = trial.seen()
-    apart = by_depth(few=12, all=3, night=1)
+    apart = by_depth(few=20, all=3, night=1)
     whens = [((*RENAMES, *OTHER_STEPS), when, apart) for when in ("before", "after")]
     with Reader(trial.shop.root) as reader:
         for moment in moments_of_death(trial, before, reader, whens, SECOND):
@@ -247,7 +247,7 @@ def test_a_disk_that_fills_up_at_any_step_fails_the_run_and_the_next_run_heals_t
                 trial.finish(LATER)
                 assert trial.seen() == undisturbed, moment
                 assert trial.shop.litter() == [], moment
-            nth += by_depth(few=30, all=10, night=1)
+            nth += by_depth(few=45, all=10, night=1)
     assert reader.torn == []
     assert nth > 30
 

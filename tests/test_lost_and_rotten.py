@@ -168,6 +168,7 @@ def test_a_shared_scan_finds_the_rotten_file_and_fails_its_date_only(lake, file)
     assert ids(lake) == {JAN_15: ["o_1"], JAN_16: ["o_3", "o_4"]}
 
 
+@deep("files that are garbage")
 def test_a_rotten_dimension_stops_no_date_and_is_made_anew(lake):
     assert lake.run([on(15, "o_1")], SETTLED)
     path = lake.root / "curated/dim_user.parquet"
@@ -311,6 +312,7 @@ def rot_column(path: Path, column: str) -> None:
     path.write_bytes(bytes(content))
 
 
+@deep("files that are garbage")
 def test_an_order_does_not_get_a_second_place_because_a_column_of_its_old_partition_is_rotten(lake):
     assert lake.run([on(15, "o_1"), on(15, "o_2"), on(16, "o_3")], SETTLED)
     rot_column(lake.root / f"normalized/date={JAN_15}/orders.parquet", "amount")

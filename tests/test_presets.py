@@ -35,7 +35,7 @@ def orders(*, with_lines: bool) -> list[bytes]:
 PRESETS = ["shopify", "woocommerce", "stripe", "magento", "bigcommerce"]
 
 
-@pytest.mark.parametrize("preset", some(PRESETS, ["woocommerce"], "vendors' feeds"))
+@pytest.mark.parametrize("preset", some(PRESETS, [], "vendors' feeds"))
 def test_a_vendors_feed_gives_the_curated_bytes_of_the_plain_one(
     preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import pyarrow.parquet as pq
 import pytest
 from commands import Said, pipeline
+from depth import deep
 from feeds import order
 from lake import LakeUnderTest
 from processes import DEADLINE_SECONDS, REPOSITORY
@@ -121,6 +122,7 @@ def test_the_first_ones_are_shown_and_how_many_more_there_are_is_said_beside(ask
     assert (said.code, len(said.out.splitlines()), said.err) == (0, 2, "4 more\n")
 
 
+@deep("quarantine on a terminal")
 def test_a_reader_that_has_seen_enough_is_no_error_and_neither_is_one_without_such_characters(built):
     pipeline = f"set -o pipefail; {shlex.join(words(built, '--show'))} | head -c 1"
     ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}

@@ -118,6 +118,7 @@ def test_a_date_whose_folder_cannot_be_made_fails_alone_and_is_healed_by_the_nex
     healed(shop, wanted)
 
 
+@deep("foreign folders")
 @pytest.mark.parametrize("layer", some(["raw", "curated"], ["raw"], "foreign folders"))
 def test_a_date_whose_folder_is_a_plain_file_fails_alone_in_every_layer(
     shop: Shop, wanted: dict[str, bytes], layer: str

@@ -7,7 +7,7 @@ from decimal import Decimal
 import feeds
 import pytest
 import reference as ref
-from depth import examples
+from depth import deep, examples
 from feeds import Raw, order
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,8 +29,15 @@ def verdict(line: bytes) -> str:
     return judged.reason if isinstance(judged, ref.Discard) else "kept"
 
 
+# characters; a text with more takes seconds
+LONG = 1_000
+
+
 def short(table: dict) -> list:
-    return [pytest.param(text, expected, id=ascii(text[:40])) for text, expected in table.items()]
+    return [
+        pytest.param(text, expected, id=ascii(text[:40]), marks=[deep("long texts")] if len(text) > LONG else [])
+        for text, expected in table.items()
+    ]
 
 
 def nulled(judged: ref.Order) -> dict[str, int]:

@@ -76,6 +76,7 @@ def test_a_run_ends_with_its_table_and_six_lines(lake, said):
     """)
 
 
+@deep("ends of runs")
 def test_a_run_of_eight_dates_ends_without_a_table_unless_it_is_asked_for(lake, said):
     assert lake.run(EIGHT_DATES, AS_OF), lake.errors
     assert said() == text("""

@@ -5,6 +5,7 @@ import json
 import logging
 
 import pytest
+from depth import deep
 from feeds import order
 from lake import UNDATED, LakeUnderTest
 
@@ -110,6 +111,7 @@ def test_an_open_date_that_the_dump_of_another_day_does_not_hold_stays_as_it_is(
     assert lake.summary(next_noon)["dates"]["2025-01-15"]["open"].startswith("open: the dump is of 2025-01-15 12:00")
 
 
+@deep("stale dumps")
 def test_an_open_date_whose_orders_the_dump_has_under_other_dates_is_emptied(lake: LakeUnderTest) -> None:
     late = NOON + dt.timedelta(hours=14)
     lake.write_dump([on(15, "o_1"), on(15, "o_2"), on(16, "o_3")], late)

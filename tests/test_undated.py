@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from depth import some
+from depth import deep, some
 from feeds import order
 from lake import UNDATED, LakeUnderTest
 
@@ -87,6 +87,7 @@ def test_two_records_of_equal_bytes_in_one_dump_are_two(lake: LakeUnderTest) -> 
     assert undated(lake) == [("malformed_json", BROKEN)] * 2 + [("invalid_created_at", SOON)]
 
 
+@deep("undated records")
 def test_dropped_undated_records_come_back_only_with_force(lake: LakeUnderTest) -> None:
     assert lake.run([GOOD, SOON], FIRST)
     with lake.configured():

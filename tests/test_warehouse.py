@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from depth import some
+from depth import deep, some
 from feeds import order
 
 from pipeline.contract import FACT_ORDER, ITEMS, ORDER_ITEMS, ORDERS, Table
@@ -92,6 +92,7 @@ def test_the_views_work_for_any_name_of_the_folder(lake, tmp_path, name):
     assert ask(lake, "SELECT count(*) FROM fact_order") == [(4,)]
 
 
+@deep("names of a folder")
 def test_a_folder_whose_name_looks_like_a_pattern_never_reads_its_neighbours(lake, tmp_path):
     lake.root = lake.settings["storage"]["root"] = tmp_path / "lake_1"
     assert lake.run(SENT, AS_OF)
@@ -133,7 +134,7 @@ def test_an_analysts_open_shell_that_reads_never_blocks_a_run(lake):
     assert lake.litter() == []
 
 
-@pytest.mark.parametrize("end", ["closed", "killed"])
+@pytest.mark.parametrize("end", some(["closed", "killed"], ["killed"], "runs at once"))
 @pytest.mark.parametrize(("shell", "told"), [("may write", "open for writing"), ("writes", "warehouse.db.wal")])
 def test_a_shell_that_can_write_fails_the_warehouse_alone_and_loses_nothing(lake, shell, told, end):
     assert lake.run([], AS_OF)
