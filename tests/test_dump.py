@@ -215,7 +215,8 @@ def test_a_refused_dump_leaves_what_was_published_as_it_was(lake):
 
 @deep("hostile dumps")
 def test_every_hostile_line_of_an_ndjson_dump_is_landed_and_normalized_inside_the_lake(lake, tmp_path):
-    beside = {"lake", *(path.name for path in (lake.dump, lake.warehouse, lake.users_csv, lake.products_csv))}
+    lock = lake.warehouse.with_name("warehouse.db.lock")
+    beside = {"lake", *(path.name for path in (lake.dump, lake.warehouse, lock, lake.users_csv, lake.products_csv))}
     assert offered(lake, SHAPES["NDJSON"](feeds.HOSTILE)), lake.errors
     landed = ref.land(feeds.HOSTILE, EXTRACTED_AT)
     assert lake.raw() == {str(date or UNDATED): lines for date, lines in landed.items()}
