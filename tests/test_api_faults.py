@@ -87,7 +87,7 @@ def test_a_window_that_lost_a_record_to_a_move_is_read_again(lake: LakeUnderTest
     feed = tmp_path / "feed.ndjson"
     feed.write_bytes(b"".join(line + b"\n" for line in lines))
     seen = set()
-    for seed in by_depth(few=(2,), all=range(8), night=range(8)):
+    for seed in by_depth(few=(2, 3), all=range(8), night=range(8)):
         other = LakeUnderTest(tmp_path / str(seed))
         with mock_api(feed, fault_rate=0.5, seed=seed, stall_seconds=2, pagination="offset") as api:
             ask(other, api, pagination="offset", page_size=3)
