@@ -37,14 +37,15 @@ def _flag(text: str) -> bool:
 
 # DuckDB refuses more, and the sample needs less
 MEMORY_BYTES = 16 * 1000**2, 1000 * 1000**4
-UNITS = ("B", "KB", "MB", "GB", "TB")
+# each unit is a thousand, or 1024, of the one before; the first is a byte
+UNITS = " KMGT"
 
 
 def _memory(text: str) -> str:
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT])(i?)B", text.strip())
     if found is None:
         raise ValueError(text)
-    size = float(found[1]) * (1024 if found[3] else 1000) ** UNITS.index(f"{found[2]}B")
+    size = float(found[1]) * (1024 if found[3] else 1000) ** UNITS.index(found[2])
     if not MEMORY_BYTES[0] <= size <= MEMORY_BYTES[1]:
         raise ValueError(text)
     return text.strip()

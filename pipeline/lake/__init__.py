@@ -19,7 +19,7 @@ from pipeline.lake.completeness import (
     why_outdated,
     why_still_open,
 )
-from pipeline.lake.files import Files, json_object
+from pipeline.lake.files import Files, json_object, sync_path
 from pipeline.lake.lake import Lake, Publication
 from pipeline.lake.manifests import (
     EMPTY_ID,
@@ -98,6 +98,7 @@ __all__ = [
     "settled",
     "settled_at",
     "shown",
+    "sync_path",
     "why_dropped",
     "why_failed",
     "why_incomplete",

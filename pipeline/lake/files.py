@@ -166,7 +166,7 @@ class Files:
         """Make the content of these paths durable, if [storage] fsync is on."""
         if self.fsync:
             with ThreadPoolExecutor(FSYNC_THREADS) as pool:
-                list(pool.map(_fsync, paths))
+                list(pool.map(sync_path, paths))
 
 
 def json_object(content: bytes) -> dict[str, Any]:
@@ -185,7 +185,8 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
 
-def _fsync(path: str) -> None:
+def sync_path(path: str) -> None:
+    """Make the content of a file, or the names in a folder, durable."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -9,7 +9,7 @@ from msgspec import UnsetType
 from pipeline.dates import days_between, fold_dates
 from pipeline.observe.counts import DateSummary
 from pipeline.observe.history import Summary
-from pipeline.observe.problems import again
+from pipeline.observe.problems import PROGRAM, again
 
 SHOWN_ERRORS = 10
 # a date counts as newly settled for so long
@@ -95,7 +95,7 @@ def _silent(summary: Summary, rules: Rules) -> list[Finding]:
     hours = rules.no_data_after / timedelta(hours=1)
     text = (
         f"No orders of {fold_dates(empty)}, which began more than {hours:g} h before the run "
-        "([alerts] no_data_after_hours). Look for the cause: python -m pipeline doctor"
+        f"([alerts] no_data_after_hours). Look for the cause: {PROGRAM} doctor"
     )
     return [Finding(f"no orders of {fold_dates(empty)}", text)]
 
@@ -112,7 +112,7 @@ def _discarding(summary: Summary, rules: Rules) -> list[Finding]:
     share = f"{built.discarded:,} of {built.extracted:,} records discarded"
     text = (
         f"{share} ({', '.join(built.named_reasons)}), more than a share of {rules.max_discard_share:g} "
-        "([alerts] max_discard_share). Look at them: python -m pipeline quarantine"
+        f"([alerts] max_discard_share). Look at them: {PROGRAM} quarantine"
     )
     return [Finding(share, text)]
 

@@ -59,7 +59,7 @@ def _failure(text: str, command: str) -> Problem:
 
 
 def _of_dates(failed: Mapping[str, str]) -> str:
-    """What failed dates have in common. Their errors may be the same but for the numbers in them."""
+    """One text for dates that failed alike. Their errors may differ in numbers; then the text has the first error."""
     error = next(iter(failed.values()))
     dates = fold_dates(failed)
     if len(set(failed.values())) > 1:

@@ -25,7 +25,7 @@ Cache = dict[str, Any]
 class Figures:
     """`by_date` has the rows of date_figures.sql, or None for an unreadable date; `sales` has the rows of sales.sql.
 
-    `sales_dates` are the newest dates. `sales` covers those of them that can be read.
+    `sales_dates` are the newest dates. `sales` has the sales of those newest dates whose files can be read.
     """
 
     by_date: dict[str, Rows | None]

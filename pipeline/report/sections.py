@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.dates import fold_dates
 from pipeline.observe.counts import totals
 from pipeline.observe.history import Summary
+from pipeline.observe.problems import PROGRAM
 from pipeline.report.content import FIELDS, NO_CURRENCY, SHOWN_CURRENCIES, Content, added, late_orders, results_of
 from pipeline.report.figures import Rows
 from pipeline.report.partitions import Partition
@@ -84,12 +85,12 @@ def _attention(content: Content) -> list[tuple[str, str]]:
     items = [(f"The last run failed: {_short(error)}", "") for run in newest for error in run.errors[:SHOWN_ERRORS]]
     for label, dates in (("Failed in their last run", sorted(content.failed)), ("Incomplete", content.incomplete)):
         if dates:
-            items.append((f"{label}: {fold_dates(dates)}", f"python -m pipeline --since {dates[0]}"))
+            items.append((f"{label}: {fold_dates(dates)}", f"{PROGRAM} --since {dates[0]}"))
     for run in newest:
         if run.settled_dates_that_differ:
             differing = len(run.settled_dates_that_differ)
             skipped = f"{_counted(differing, 'settled date')} skipped, although the source has other records for them"
-            items.append((skipped, "python -m pipeline plan"))
+            items.append((skipped, f"{PROGRAM} plan"))
         items += [(_short(found.text), "") for found in run.health if found.is_ill]
     if content.absent:
         items.append((f"Dates without a partition: {fold_dates(content.absent)}", ""))

@@ -31,7 +31,7 @@ def publication(run: Run, date: str, answer: RawManifest, because: str) -> Publi
 
 
 def as_answered(run: Run, manifest: RawManifest, because: str) -> RawManifest:
-    """The manifest, with this run as the one that asked the source."""
+    """The manifest, with the note that this run asked the source."""
     return replace(manifest, as_of=run.intent.stamp, asked_at=run.intent.stamp, because=because)
 
 

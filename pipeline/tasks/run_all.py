@@ -9,7 +9,7 @@ import luigi
 from pipeline import config
 from pipeline.dates import chosen, grouped
 from pipeline.errors import BadSetting
-from pipeline.observe.output import Wanted
+from pipeline.observe.output import TABLE_UP_TO_DATES, Wanted
 from pipeline.settings.setting import Instant, InstantOrAuto
 from pipeline.stages.conclude import conclude
 from pipeline.stages.curate import curate_stale
@@ -42,7 +42,9 @@ class RunAll(LakeTask):
         description="only the dates of orders updated since this time; auto: since the last such run",
     )
     verbose = luigi.BoolParameter(
-        positional=False, significant=False, description="show the table of dates also if there are more than 7"
+        positional=False,
+        significant=False,
+        description=f"show the table of dates also if there are more than {TABLE_UP_TO_DATES}",
     )
     _announced = False
 

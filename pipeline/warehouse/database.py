@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from pipeline.contract import COLUMNS, DIM_PRODUCT, DIM_USER, FACT_ORDER, ORDER_ITEMS, ORDERS, Table
 from pipeline.engine import literal, sql
 from pipeline.errors import UnusableWarehouse
+from pipeline.lake import sync_path
 
 TABLES = {
     "users": "user_id VARCHAR PRIMARY KEY, email VARCHAR, created_at TIMESTAMP, country VARCHAR",
@@ -75,7 +76,7 @@ def _build(connection: duckdb.DuckDBPyConnection, path: str) -> Iterator[duckdb.
     connection.execute("DETACH warehouse")
     # the old file is still attached: until it is replaced, no other program can open it for writing
     os.replace(_building(path), path)
-    _sync_folder(os.path.dirname(os.path.abspath(path)))
+    sync_path(os.path.dirname(os.path.abspath(path)))
 
 
 def _refuse_log(path: str) -> None:
@@ -94,15 +95,6 @@ def _explained(error: str) -> str:
         f"{error}; expected a DuckDB file in a writable folder; if the file is damaged, delete the file: the next "
         "RunAll makes it again from the CSVs and the lake"
     )
-
-
-def _sync_folder(folder: str) -> None:
-    """Make a rename in the folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _begin_copy(connection: duckdb.DuckDBPyConnection, path: str) -> None:

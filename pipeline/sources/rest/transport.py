@@ -130,20 +130,15 @@ class Session(requests.Session):
 
         `timeout` has the seconds for a connection and for each read.
         """
-        response = self._get(request.url, timeout, request.params)
-        for _ in range(MAX_REDIRECTS):
+        url, params = request.url, request.params
+        for _ in range(1 + MAX_REDIRECTS):
+            response = self.get(url, params=params, timeout=timeout, stream=True, allow_redirects=False)
             target = super().get_redirect_target(response)
             if target is None:
                 return response
             response.close()
-            response = self._get(requote_uri(urljoin(response.url, target)), timeout)
-        if super().get_redirect_target(response) is None:
-            return response
-        response.close()
+            url, params = requote_uri(urljoin(response.url, target)), {}
         raise requests.TooManyRedirects(f"more than {MAX_REDIRECTS} redirects")
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """None, since requests reads the body of a redirect, which may be endless, before it goes on."""
-
-    def _get(self, url: str, timeout: tuple[float, float], params: Any = None) -> requests.Response:
-        return self.get(url, params=params, timeout=timeout, stream=True, allow_redirects=False)
