@@ -12,6 +12,8 @@ UNDATED = "__HIVE_DEFAULT_PARTITION__"
 UNDATED_RECORDS = "undated"
 # a timestamp is in the future if it is more than this later than answers_as_of
 FUTURE_TOLERANCE = timedelta(days=1)
+# a larger record is discarded as too_large, and its bytes are not kept
+MAX_RECORD_BYTES = 16 << 20
 LOGIC_VERSION = 3
 
 

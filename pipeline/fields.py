@@ -149,6 +149,11 @@ class FieldMap:
     def __hash__(self) -> int:
         return hash(self.digest)
 
+    def only(self, *names: str) -> "FieldMap":
+        """The map of these fields of an order. The other fields are nowhere, and no order is excluded."""
+        nowhere = path_text(NOWHERE)
+        return FieldMap({name: self.texts[name] if name in names else nowhere for name in ORDER_FIELDS})
+
     def lacks(self, name: str) -> bool:
         """Whether the map says that the shop has no such field."""
         return self[name].path == NOWHERE

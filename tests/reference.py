@@ -214,6 +214,8 @@ def judge(line: bytes, extracted_at: dt.datetime) -> Order | Discard:
     record = parse(line)
     if isinstance(record, Malformed):
         return Discard("malformed_json")
+    if line.startswith(b'{"$too_large": {'):
+        return Discard("too_large")
     order_id = identifier(record.get("order_id"))
     if order_id is None:
         return Discard("missing_order_id")

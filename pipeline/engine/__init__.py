@@ -5,6 +5,7 @@ from pipeline.engine.connection import (
     Engine,
     EngineError,
     OpenEngine,
+    OutOfMemory,
     check_names,
     literal,
     load_libraries,
@@ -16,7 +17,9 @@ from pipeline.engine.exact_json import NotJson, NotText, rewrite, tokens
 from pipeline.engine.facts import amounts_by_date, fact_order
 from pipeline.engine.fit import Fit
 from pipeline.engine.lines import Lines, bind_lines, same_instant, split_lines
-from pipeline.engine.normalizing import Normalized, by_date, normalized
+from pipeline.engine.normalizing import Normalized, normalized
+from pipeline.engine.rows import by_date
+from pipeline.engine.too_large import TooLarge, raw_line, text_of
 
 __all__ = [
     "BAD_DATE",
@@ -30,6 +33,8 @@ __all__ = [
     "NotJson",
     "NotText",
     "OpenEngine",
+    "OutOfMemory",
+    "TooLarge",
     "amounts_by_date",
     "bind_lines",
     "by_date",
@@ -38,10 +43,12 @@ __all__ = [
     "literal",
     "load_libraries",
     "normalized",
+    "raw_line",
     "rewrite",
     "same_instant",
     "split_lines",
     "sql",
+    "text_of",
     "tokens",
     "use_system_memory",
 ]

@@ -2,7 +2,8 @@
 
 import importlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -23,8 +24,9 @@ MACROS = (
 ROWS_PER_SCAN = 8192
 
 EngineError = duckdb.Error
+OutOfMemory = duckdb.OutOfMemoryException
 # the errors that a bad file or record can raise: the date fails, the other dates continue
-BAD_DATE = (OSError, ValueError, EngineError, pa.ArrowException)
+BAD_DATE = (OSError, ValueError, MemoryError, EngineError, pa.ArrowException)
 
 OpenEngine = Callable[[], "Engine"]
 
@@ -85,12 +87,14 @@ class Engine:
     def keep(self, name: str) -> None:
         """Run sql/<name>.sql and store its rows in the temporary table <name>."""
         self._define_macros(name)
-        self._connection.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {sql(name)}')
+        with _memory_named():
+            self._connection.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {sql(name)}')
 
     def query(self, name: str, values: Mapping[str, Any] | None = None) -> pa.Table:
         """The rows of sql/<name>.sql, with these values bound."""
         self._define_macros(name)
-        return self._connection.sql(sql(name), params=values or {}).to_arrow_table()
+        with _memory_named():
+            return self._connection.sql(sql(name), params=values or {}).to_arrow_table()
 
     def _define_macros(self, name: str) -> None:
         """Defining one takes 1 to 2 ms, and most queries call none."""
@@ -98,6 +102,16 @@ class Engine:
             if macro not in self._macros:
                 self._connection.execute(sql(f"macros/{macro}"))
                 self._macros.add(macro)
+
+
+@contextmanager
+def _memory_named() -> Iterator[None]:
+    """Name the setting in the error when DuckDB has no memory left, in place of DuckDB's own advice."""
+    try:
+        yield
+    except OutOfMemory as error:
+        found = str(error).partition("\n")[0]
+        raise OutOfMemory(f"{found}; set a greater [engine] memory_limit") from None
 
 
 @cache

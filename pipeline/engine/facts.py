@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.engine.allocation import shares
+from pipeline.engine.rows import taken
 from pipeline.errors import CorruptPartition
 
 
@@ -27,8 +28,8 @@ def fact_order(headers: pa.Table, lines: pa.Table) -> pa.Table:
     size[has_lines] = np.diff(starts, append=len(ids))
     order = pa.array(np.repeat(np.arange(len(size)), size))
     line = _line_of(has_lines, size)
-    expanded = headers.select(["order_id", "user_id", "created_at", "date"]).take(order)
-    detail = lines.select(["sku", "qty", "price"]).take(line)
+    expanded = taken(headers.select(["order_id", "user_id", "created_at", "date"]), order)
+    detail = taken(lines.select(["sku", "qty", "price"]), line)
     amount = shares(headers["amount"], detail["qty"], detail["price"], size)
     for name in ("sku", "qty", "price"):
         expanded = expanded.append_column(name, detail[name])

@@ -1,12 +1,13 @@
 """Judges whether a map of fields fits the records. Law 7 refuses a map that fits none of many records."""
 
 from collections import Counter
+from contextlib import suppress
 from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.engine.connection import Engine
+from pipeline.engine.connection import Engine, OutOfMemory
 from pipeline.engine.counting import REQUIRED
 from pipeline.engine.lines import Lines, bind_lines, same_instant, split_lines
 from pipeline.fields import AS_THE_CONTRACT, ITEM_FIELDS, FieldMap
@@ -35,12 +36,14 @@ class Fit:
     def look(self, engine: Engine, lines: Lines, answers_as_of: datetime, date: str | None = None) -> None:
         """Look at these records: the first FIRST_LINES, then the rest if they are needed. Binds the table `line`.
 
-        `date` is the date that the records are landed under; None for records that are not landed yet.
+        `date` is the date that the records are landed under; None for records that are not landed yet. Records for
+        which DuckDB has too little memory are left out: normalizing their date says so.
         """
         end = int(lines.ends[:FIRST_LINES][-1]) if lines.size else 0
         for part in (lines.buffer.slice(0, end), lines.buffer.slice(end)):
             if part.size and not self.is_certain:
-                self._add(engine, split_lines(part), answers_as_of, date)
+                with suppress(OutOfMemory):
+                    self._add(engine, split_lines(part), answers_as_of, date)
 
     @property
     def is_certain(self) -> bool:

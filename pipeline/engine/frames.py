@@ -12,6 +12,7 @@ from pipeline.contract import ITEMS, ORDERS, UTC_MICROSECONDS
 from pipeline.engine.connection import Engine
 from pipeline.engine.lines import same_instant, split_lines
 from pipeline.engine.normalizing import normalized
+from pipeline.engine.too_large import raw_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +28,7 @@ def normalize_orders(records: Iterable[Any]) -> "tuple[pd.DataFrame, pd.DataFram
     Grain and columns are those of normalized orders and items; timestamps are UTC without a zone. A record is judged
     by its JSON text, with the present moment as the moment of its extraction.
     """
-    data = "".join(json.dumps(record, default=str) + "\n" for record in records).encode()
+    data = b"".join(raw_line(f"{json.dumps(record, default=str)}\n".encode()) for record in records)
     lines = split_lines(data)
     now = datetime.now(UTC).replace(tzinfo=None)
     with _engine() as engine:

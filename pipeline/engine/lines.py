@@ -11,12 +11,14 @@ import pyarrow as pa
 from pipeline.contract import UTC_MICROSECONDS
 from pipeline.engine.connection import Engine
 from pipeline.engine.exact_json import NotJson, NotText, rewrite
+from pipeline.engine.too_large import stands_in
 from pipeline.fields import AS_THE_CONTRACT, FieldMap
 
 # the columns of `line`:
 # exact: the line was rewritten. Its metadata is then in exact_metadata, and `line` is null if it is not a JSON object
 # dropped_items: how many elements of `items` the rewriting has removed, because they are not objects
 # excluded: the map of the fields excludes the order
+# too_large: the line stands in for a record that was too large to keep
 SCHEMA = pa.schema(
     [
         ("position", pa.int64()),
@@ -27,6 +29,7 @@ SCHEMA = pa.schema(
         ("exact_metadata", pa.string()),
         ("dropped_items", pa.int64()),
         ("excluded", pa.bool_()),
+        ("too_large", pa.bool_()),
     ]
 )
 NEWLINE_SCAN_BYTES = 1 << 18
@@ -109,6 +112,7 @@ def _plain(text: pa.Array, dates: pa.Array | None, answers_as_of: pa.Array | Non
         "exact_metadata": pa.nulls(size, pa.string()),
         "dropped_items": pa.repeat(pa.scalar(0, pa.int64()), size),
         "excluded": pa.repeat(False, size),
+        "too_large": stands_in(text),
     }
     return pa.table(columns, schema=SCHEMA)
 
@@ -144,7 +148,7 @@ def _rewritten(array: pa.LargeBinaryArray, plain: pa.Table, positions: np.ndarra
         dropped.append(record.dropped_items if record else 0)
         excluded.append(record is not None and record.excluded)
     rows = plain.take(pa.array(positions))
-    columns = {name: rows[name] for name in ("position", "date", "answers_as_of")} | {
+    columns = {name: rows[name] for name in ("position", "date", "answers_as_of", "too_large")} | {
         "line": pa.array(lines, pa.large_string()),
         "exact": pa.repeat(True, len(positions)),
         "exact_metadata": pa.array(metadata, pa.string()),

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pipeline.engine.connection import Engine
 from pipeline.engine.counting import Counts, counts_by_date, list_lengths
 from pipeline.engine.lines import Lines, bind_lines
+from pipeline.engine.rows import taken
 from pipeline.fields import ITEM_FIELDS, FieldMap
 
 
@@ -94,10 +95,11 @@ def _items(kept: pa.Table) -> pa.Table:
     size = list_lengths(lists).to_numpy()
     number = np.arange(len(order)) - np.repeat(np.cumsum(size) - size, size) + 1
     fields = lists.flatten()
-    columns = {name: kept[name].take(order) for name in ("order_id", "date", "excluded")}
-    columns["line_number"] = pa.array(number, pa.int32())
-    columns |= {name: fields.field(name) for name in (*ITEM_FIELDS, *(f"{name}_present" for name in ITEM_FIELDS))}
-    return pa.table(columns)
+    items = taken(kept.select(["order_id", "date", "excluded"]), order)
+    items = items.append_column("line_number", pa.array(number, pa.int32()))
+    for name in (*ITEM_FIELDS, *(f"{name}_present" for name in ITEM_FIELDS)):
+        items = items.append_column(name, fields.field(name))
+    return items
 
 
 def _discarded(record: pa.Table, lines: Lines, dates: pa.Array) -> pa.Table:
@@ -109,15 +111,3 @@ def _discarded(record: pa.Table, lines: Lines, dates: pa.Array) -> pa.Table:
     records = lines.array().take(record["position"]).cast(pa.binary())
     columns = {"position": position - start, "reason": record["reason"], "record": records}
     return pa.table(columns | {"date": record["partition_date"]})
-
-
-def by_date(rows: pa.Table) -> dict[str, pa.Table]:
-    """The rows of each date. `rows` are sorted by date."""
-    days = rows["date"].cast(pa.int32()).to_numpy()
-    assert (days[1:] >= days[:-1]).all(), "rows out of order"
-    found, firsts = np.unique(days, return_index=True)
-    lasts = [*firsts[1:], len(days)] if len(days) else []
-    return {
-        str(np.datetime64(int(day), "D")): rows.slice(first, last - first)
-        for day, first, last in zip(found, firsts, lasts, strict=True)
-    }

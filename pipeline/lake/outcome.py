@@ -67,7 +67,8 @@ def _write_failure(
 
 
 def _text(stage: Stage, date: str, error: Exception) -> str:
-    return f"{stage.name} date={date}: {error}; fix the cause and run again"
+    found = error if str(error) else "the machine has too little memory for the records of this date"
+    return f"{stage.name} date={date}: {found}; fix the cause and run again"
 
 
 def forget_failed_try(lake: Lake, intent: Intent) -> None:

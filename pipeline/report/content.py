@@ -25,6 +25,7 @@ FIELDS = (*ORDER_LEVEL, *ITEM_FIELDS)
 OPTIONAL = ("updated_at", "price")
 REASONS = (
     "malformed_json",
+    "too_large",
     "missing_order_id",
     "missing_created_at",
     "invalid_created_at",

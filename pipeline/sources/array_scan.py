@@ -22,6 +22,7 @@ _BLANK[list(BLANKS)] = True
 class ArrayScan:
     """Feed it the bytes of an array, from the opening bracket on. It does not check whether an element is JSON.
 
+    What it gives, joined, has one element per line. A single piece may end in the middle of an element.
     Line breaks between the tokens of an element become spaces. Line breaks in a string are a syntax error and stay.
     Blanks around an element are removed. `closed` is True once the closing bracket was seen. `rest` is then the text
     from the closing bracket on.
@@ -34,12 +35,11 @@ class ArrayScan:
         self._in_string = False
         self._held = b""
         self._empty = True
-        self._unfinished = b""
         self._last = OPENING
 
     def feed(self, data: bytes) -> bytes:
-        """The elements that this buffer completes, each ended by a newline."""
-        done = []
+        """The text of the elements in this buffer. A newline follows each element that the buffer completes."""
+        done: list[bytes] = []
         for start in range(0, len(data), STEP_BYTES):
             done.append(self._step(data[start : start + STEP_BYTES]))
             if self.closed:
@@ -90,17 +90,13 @@ class ArrayScan:
         return chosen
 
     def _lines(self, view: np.ndarray, *, separators: np.ndarray, left_out: np.ndarray) -> bytes:
-        """The lines that are complete. Separators become newlines; the positions in `left_out` are removed."""
+        """The text. Separators become newlines; the positions in `left_out` are removed."""
         view[separators] = NEWLINE
         keep = np.ones(len(view), bool)
         keep[left_out] = False
-        self._empty = self._empty and not len(separators)
-        text = self._unfinished + view[keep].tobytes()
-        if self.closed:
-            return b"" if self._empty and not text else text + b"\n"
-        done = text.rfind(b"\n") + 1
-        self._unfinished = text[done:]
-        return text[:done]
+        text = view[keep].tobytes()
+        self._empty = self._empty and not text
+        return text + b"\n" if self.closed and not self._empty else text
 
 
 def _escaped(view: np.ndarray, quotes: np.ndarray) -> np.ndarray:

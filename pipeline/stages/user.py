@@ -21,7 +21,7 @@ from pipeline.contract import (
     Table,
     raw_name,
 )
-from pipeline.engine import BAD_DATE, Engine, Lines, OpenEngine, bind_lines, split_lines
+from pipeline.engine import BAD_DATE, Engine, Lines, OpenEngine, bind_lines, split_lines, text_of
 from pipeline.errors import CorruptPartition
 from pipeline.fields import FieldMap, map_of
 from pipeline.lake import Lake, Run
@@ -86,20 +86,25 @@ def may_hold(data: bytes, user_id: str) -> bool:
 
 
 def lines_of_user(engine: Engine, lines: Lines, user_id: str, maps: Maps) -> np.ndarray:
-    """One boolean a line: whether it is a record with this user_id, or a malformed line that has it as a string."""
+    """One boolean a line: whether it is a record of the user.
+
+    A malformed record is the user's if its text has the user_id as a string; a record that was too large, if its head
+    does.
+    """
     is_theirs = np.zeros(lines.size, bool)
     for fields in maps:
         bind_lines(engine, lines, fields=fields)
         rows = engine.query("line_of_user", {"user_id": user_id})
         is_theirs[rows.filter(rows["is_record"])["position"].to_numpy()] = True
-        malformed = rows.filter(pc.invert(rows["is_record"]))["position"].to_numpy()
-        is_theirs[malformed[_names(lines, malformed, user_id)]] = True
+        doubtful = rows.filter(pc.invert(rows["is_record"]))["position"].to_numpy()
+        is_theirs[doubtful[_names(lines, doubtful, user_id)]] = True
     return is_theirs
 
 
 def names_user(record: bytes, user_id: str) -> bool:
-    """Whether the text of a record contains the user_id as a JSON string."""
-    return any(json.dumps(user_id, ensure_ascii=ascii_only).encode() in record for ascii_only in (True, False))
+    """Whether the text of a record contains the user_id as a JSON string. Of a record that was too large: the head."""
+    text = text_of(record)
+    return any(json.dumps(user_id, ensure_ascii=ascii_only).encode() in text for ascii_only in (True, False))
 
 
 def in_records(records: Iterator[bytes], user_id: str, fields: FieldMap | None, open_engine: OpenEngine) -> int:

@@ -51,5 +51,6 @@ SELECT
             WHEN len(condition[2]) = 0 THEN is_set(condition[1])
             ELSE list_contains(condition[2], word(condition[1]))
         END
-    )), false) AS excluded
+    )), false) AS excluded,
+    too_large
 FROM counted

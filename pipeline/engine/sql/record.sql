@@ -9,6 +9,7 @@ WITH field AS (
         exact_metadata,
         dropped_items,
         excluded,
+        too_large,
         json_fields(
             line,
             '{"order_id": "JSON", "user_id": "JSON", "amount": "JSON", "currency": "JSON", "created_at": "JSON",
@@ -26,6 +27,7 @@ typed AS (
         exact_metadata,
         dropped_items,
         excluded,
+        too_large,
         json,
         identifier(json.order_id) AS order_id,
         instant(json.created_at) AS created_at,
@@ -38,6 +40,7 @@ SELECT
     partition_date,
     CASE
         WHEN json IS NULL THEN 'malformed_json'
+        WHEN too_large THEN 'too_large'
         WHEN order_id IS NULL THEN 'missing_order_id'
         WHEN created_at IS NULL AND (
             json.created_at IS NULL OR trim(text(json.created_at), e' \t\n\r\f\x0B') = ''

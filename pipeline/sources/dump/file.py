@@ -15,6 +15,7 @@ from pipeline.fields import AS_THE_CONTRACT, path_text
 from pipeline.sources.array_scan import ArrayScan
 from pipeline.sources.json_array import first_array_of_objects, opening
 from pipeline.sources.raw import ORDERS_AT, Shape
+from pipeline.sources.record_lines import RecordLines
 
 READ_BYTES = 24 << 20
 COMPRESSION_BY_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -121,34 +122,24 @@ class Dump:
 
     def _lines(self, head: bytes, stream: pa.NativeFile) -> Iterator[bytes]:
         """NDJSON: whole lines; the last one may lack its newline if it is JSON."""
-        rest: list[bytes] = []
+        lines = RecordLines()
         while head:
-            cut = head.rfind(b"\n") + 1
-            if cut:
-                yield b"".join((*rest, head[:cut]))
-                rest = [head[cut:]]
-            else:
-                rest.append(head)
+            yield lines.feed(head)
             head = stream.read(READ_BYTES)
-        last = b"".join(rest)
-        if last.strip():
-            try:
-                rewrite(last)
-            except NotText:
-                pass
-            except NotJson as error:
-                raise UnreadableDump(
-                    f"{self.path}: its last line is {error} and has no newline, so the dump is cut off; "
-                    f"{self._expected}; nothing was published"
-                ) from None
-            yield last + b"\n"
+        fault = lines.fault()
+        if fault:
+            raise UnreadableDump(
+                f"{self.path}: its last line is {fault} and has no newline, so the dump is cut off; "
+                f"{self._expected}; nothing was published"
+            )
+        yield lines.feed(b"\n")
 
     def _elements(self, first: bytes, stream: pa.NativeFile, before: bytes) -> Iterator[bytes]:
         """The elements of an array, one per line. `before` is the text before the array, if an object encloses it."""
-        scan = ArrayScan()
+        scan, lines = ArrayScan(), RecordLines()
         data = first
         while data and not scan.closed:
-            yield scan.feed(data)
+            yield lines.feed(scan.feed(data))
             data = stream.read(READ_BYTES)
         if not scan.closed:
             raise UnreadableDump(

@@ -68,7 +68,9 @@ class _Splitter:
     """Sorts buffers of lines by date, and keeps the part of each date: count, id and segments."""
 
     def __init__(self, dump: Dump, answers_as_of: datetime) -> None:
-        self._dump, self._answers_as_of, self._fit = dump, answers_as_of, Fit(dump.shape.fields)
+        fields = dump.shape.fields
+        self._dump, self._answers_as_of, self._fit = dump, answers_as_of, Fit(fields)
+        self._times = fields.only("created_at", "updated_at") if fields is not None else None
         self._parts: dict[str, Part] = {}
         self._digests: dict[str, Any] = {}
         self._future_updates: dict[str, int] = {}
@@ -132,7 +134,7 @@ class _Splitter:
             engine,
             lines,
             answers_as_of=same_instant(self._answers_as_of, lines.size),
-            fields=self._dump.shape.fields,
+            fields=self._times,
         )
         if array_in is not None:
             _refuse_syntax_errors(engine, lines, array_in)

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 import msgspec
 
-from pipeline.engine import NotJson, NotText, rewrite
+from pipeline.engine import NotJson, NotText, raw_line, rewrite
 from pipeline.errors import EndlessPages, RequestRefused
 from pipeline.fields import Path, found
 from pipeline.settings.shop import ShopSettings
@@ -64,7 +64,8 @@ def _read_at_once(settings: ShopSettings, body: bytes) -> tuple[Any, bytes, int,
         return None
     _refuse_error(settings, envelope)
     last = _value(bytes(records[-1])) if records and settings.cursor_of_last else None
-    return envelope, b"".join(bytes(record).translate(_ONE_LINE) + b"\n" for record in records), len(records), last
+    lines = (raw_line(bytes(record).translate(_ONE_LINE) + b"\n") for record in records)
+    return envelope, b"".join(lines), len(records), last
 
 
 def _envelope_and_records(text: Any, path: Path) -> tuple[Any, list[msgspec.Raw]]:
@@ -102,7 +103,8 @@ def _read_by_record(settings: ShopSettings, body: bytes) -> tuple[Any, bytes, in
             continue
         except NotJson:
             raise _no_json(body) from None
-    return envelope, lines, len(records), _value(records[-1]) if records else None
+    last = _value(records[-1]) if records else None
+    return envelope, b"".join(map(raw_line, records)), len(records), last
 
 
 def _value(text: bytes) -> Any:
