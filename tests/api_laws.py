@@ -56,7 +56,7 @@ def key(line: bytes) -> str:
 
 
 def check_made(lake: LakeUnderTest, harmed: Harmed, *, curated: bool) -> None:
-    """Normalized and quarantine are what the reference makes of raw; with `curated`, of all dates, and so is curated."""
+    """Normalized and quarantine are what the reference makes of raw. With `curated`: of all dates, and so is curated."""
     manifests, known = readable_manifests(lake), {}
     for date, lines in lake.raw().items():
         landed = manifests.get(f"raw/date={date}/_raw.json", {})
