@@ -2,10 +2,12 @@
 
 import datetime as dt
 import json
+import re
 from collections.abc import Container, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
+import pyarrow.parquet as pq
 import reference as ref
 from changing_shop import ChangingShop
 from lake import MANIFEST, LakeUnderTest
@@ -56,7 +58,7 @@ def key(line: bytes) -> str:
 
 
 def check_made(lake: LakeUnderTest, harmed: Harmed, *, curated: bool) -> None:
-    """Normalized and quarantine are what the reference makes of raw. With `curated`: of all dates, and so is curated."""
+    """Normalized and quarantine are what the reference makes of raw. With `curated`: of all dates; so is curated."""
     manifests, known = readable_manifests(lake), {}
     for date, lines in lake.raw().items():
         landed = manifests.get(f"raw/date={date}/_raw.json", {})
@@ -92,6 +94,16 @@ def check_curated(lake: LakeUnderTest, wanted: Mapping[dt.date, ref.Curated]) ->
     for table in ("fact_order", "order_items"):
         found = lake.curated(table)
         assert found == {date: getattr(curated, table) for date, curated in wanted.items()}, f"law 2: {table}"
+
+
+def check_one_place(lake: LakeUnderTest, harmed: Harmed) -> None:
+    """Law 2, as readers see it: no order_id is in two files of fact_order that nobody has harmed."""
+    places: dict[str, set[str]] = {}
+    for name in lake.names(re.compile(r"curated/date=2[\d-]+/fact_order\.parquet")):
+        if name not in harmed:
+            for order_id in pq.read_table(lake.root / name, partitioning=None)["order_id"].to_pylist():
+                places.setdefault(order_id, set()).add(name)
+    assert {order_id: names for order_id, names in places.items() if len(names) > 1} == {}
 
 
 def check_shop_is_in(lake: LakeUnderTest, orders: Iterable[dict[str, Any]], as_of: dt.datetime) -> None:
