@@ -181,6 +181,19 @@ def test_a_rotten_dimension_stops_no_date_and_is_made_anew(lake):
     assert path.read_bytes() == whole
 
 
+def test_views_that_meet_a_file_that_cannot_be_read_blame_the_file_and_not_the_warehouse(lake):
+    assert lake.run([on(15, "o_1")], SETTLED)
+    whole = lake.files()
+    rot(lake.root / FILES["orders"].format(JAN_15))
+    (lake.root / "curated/_warehouse.json").unlink()
+    assert not lake.run(None, LATER)
+    assert len(lake.errors) == 1
+    assert "normalized/date=2025-01-15: orders.parquet cannot be read" in lake.errors[0]
+    assert "delete the file" not in lake.errors[0]
+    assert lake.run(None, LATEST), lake.errors
+    assert lake.files() == whole
+
+
 # Foreign files and folders
 
 
