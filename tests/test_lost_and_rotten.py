@@ -194,6 +194,17 @@ def test_views_that_meet_a_file_that_cannot_be_read_blame_the_file_and_not_the_w
     assert lake.files() == whole
 
 
+def test_dimensions_whose_manifest_names_a_file_that_nobody_makes_are_made_anew(lake):
+    assert lake.run([on(15, "o_1")], SETTLED)
+    path = lake.root / "curated/_dims.json"
+    path.write_text(path.read_text().replace("curated/dim_user.parquet", "curated/dim_uses.parquet"))
+    assert lake.run(None, LATER), lake.errors
+    assert sorted(lake.manifests()["curated/_dims.json"]["files"]) == [
+        "curated/dim_product.parquet",
+        "curated/dim_user.parquet",
+    ]
+
+
 # Foreign files and folders
 
 
