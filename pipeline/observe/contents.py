@@ -9,11 +9,23 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.contract import DISCARDED, FACT_ORDER, ITEMS, ORDER_ITEMS, ORDERS, Stage, Table, raw_name
-from pipeline.lake import CuratedManifest, Lake, Manifest, NormalizedManifest, RawManifest, is_id_of
+from pipeline.contract import (
+    DIM_PRODUCT,
+    DIM_USER,
+    DISCARDED,
+    FACT_ORDER,
+    ITEMS,
+    ORDER_ITEMS,
+    ORDERS,
+    Stage,
+    Table,
+    raw_name,
+)
+from pipeline.lake import CuratedManifest, DimensionsManifest, Lake, Manifest, NormalizedManifest, RawManifest, is_id_of
 from pipeline.progress import progress
 
 Published = tuple[Stage, str]
+UNREADABLE = (OSError, ValueError, LookupError, pa.ArrowException)
 
 
 class Damage(NamedTuple):
@@ -34,6 +46,21 @@ def damaged(lake: Lake, published: Sequence[Published]) -> dict[Published, Damag
     return found
 
 
+def damaged_dimensions(lake: Lake) -> list[Damage]:
+    """The damaged files of the dimensions, of those whose size is right. Reads all files of the dimensions."""
+    manifest = lake.dimensions() or DimensionsManifest(id=None)
+    found = []
+    for table in (DIM_USER, DIM_PRODUCT):
+        name = table.at()
+        if table.name in manifest.counts and lake.files.size(name) == manifest.files.get(name):
+            try:
+                text = _table_damage(lake.files.fetch(name), table, manifest.counts[table.name].rows)
+            except UNREADABLE:
+                text = f"{os.path.basename(name)} cannot be read"
+            found += [Damage(name, text)] if text is not None else []
+    return found
+
+
 def _damage(lake: Lake, stage: Stage, date: str) -> Damage | None:
     manifest = lake.manifest(stage, date)
     names = sorted(manifest.files) if manifest is not None else ()
@@ -48,7 +75,7 @@ def _damage_of(lake: Lake, name: str, date: str, manifest: Manifest | None) -> s
             return _raw_damage(lake.files.fetch(name), str(manifest.id))
         counted = {table.at(date): (table, rows) for table, rows in _counted(manifest).items()}
         return _table_damage(lake.files.fetch(name), *counted[name])
-    except (OSError, ValueError, LookupError, pa.ArrowException):
+    except UNREADABLE:
         return f"{os.path.basename(name)} cannot be read"
 
 

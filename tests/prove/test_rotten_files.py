@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from api_laws import refuse_other_errors
 from commands import pipeline, shell
 from depth import by_depth
 from feeds import order
 from harm import WAYS, Harm
 from lake import LakeUnderTest
 from tally import Tally
-
-import pipeline.errors
 
 DATE, NEIGHBOUR, STRANGER, TWIN = "2025-01-15", "2025-01-16", "2025-01-17", "2025-01-14"
 BUILT = dt.datetime(2025, 2, 1)
@@ -119,11 +118,7 @@ def chosen(seed: int, *, every: bool) -> Iterator[tuple[str, str]]:
 
 
 def one_line_each(lake: LakeUnderTest) -> list[str]:
-    """The errors of the last run. Each is a deliberate one."""
-    for error in lake.errors:
-        kind = getattr(pipeline.errors, error.partition(":")[0], None)
-        assert kind is not None, error
-        assert "\n" not in error
+    refuse_other_errors(lake)
     return lake.errors
 
 
