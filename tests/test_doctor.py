@@ -1,6 +1,7 @@
 """python -m pipeline doctor finds each fault of a lake, and the command that it names mends the fault."""
 
 import datetime as dt
+import hashlib
 import json
 import os
 import re
@@ -147,6 +148,7 @@ def believed(root: Path, name: str) -> None:
     if path.exists():
         manifest = json.loads(path.read_text())
         manifest["files"][name] = (root / name).stat().st_size
+        manifest["hashes"][name] = hashlib.sha256((root / name).read_bytes()).hexdigest()
         manifest["counts"]["rows"] = pq.read_metadata(root / name).num_rows
         path.write_text(json.dumps(manifest))
 

@@ -194,6 +194,19 @@ def test_views_that_meet_a_file_that_cannot_be_read_blame_the_file_and_not_the_w
     assert lake.files() == whole
 
 
+def test_a_value_that_has_changed_on_disk_is_not_copied_into_curated(lake):
+    assert lake.run([on(15, "o_1")], SETTLED)
+    whole = lake.files()
+    path = lake.root / FILES["items"].format(JAN_15)
+    path.write_bytes(path.read_bytes().replace(b"s_1", b"s_7"))
+    assert {row[2] for row in lake.normalized("items")[JAN_15]} == {"s_7", "s_2"}
+    (lake.root / FILES["order_items"].format(JAN_15)).unlink()
+    assert not lake.run_date(WriteOrderItems, JAN_15, None, LATER)
+    assert "normalized/date=2025-01-15: items has other bytes than were published" in lake.errors[0]
+    assert lake.run(None, LATEST), lake.errors
+    assert lake.files() == whole
+
+
 def test_dimensions_whose_manifest_names_a_file_that_nobody_makes_are_made_anew(lake):
     assert lake.run([on(15, "o_1")], SETTLED)
     path = lake.root / "curated/_dims.json"

@@ -105,6 +105,7 @@ def _publish(run: Run, warehouse: str, read: dict[Table, Read], made_from: dict[
             _stage(run.lake, publication, table, upsert(connection, table, rows), discarded)
     kept = {name for table in others for name in (table.at(), quarantine_of(table))}
     manifest.files = {name: size for name, size in before.files.items() if name in kept}
+    manifest.hashes = {name: found for name, found in (before.hashes or {}).items() if name in kept}
     for error in run.lake.publish([publication]).values():
         raise error
     return manifest
