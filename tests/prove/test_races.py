@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 from central import running_luigid
 from depth import by_depth
-from processes import Forker, Reader
+from forks import Forker
+from processes import Reader
 from tally import Tally
-from test_kill import Trial, dated
+from trials import Trial, dated
 from warm import started
 
 RACES = by_depth(few=1, all=4, prove=20, night=100)
