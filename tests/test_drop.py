@@ -1,16 +1,13 @@
 """A dropped date is empty in every layer, and stays empty in all runs until it is restored."""
 
 import datetime as dt
-import json
 import shutil
-from pathlib import Path
 
 import pytest
 from api import QUICK, mock_api
 from depth import deep, some
 from feeds import order
 from lake import LakeUnderTest
-from processes import Shop, Snapshot
 
 from pipeline.errors import BadSetting
 
@@ -155,29 +152,3 @@ def test_an_api_is_not_asked_for_a_dropped_date(lake, tmp_path):
         lake.restore("2025-01-16", SETTLED[2])
         assert lake.run(None, SETTLED[3], **window), lake.errors
     assert ids(lake) == {KEPT: set(), DROPPED: {"o_2", "o_3"}}
-
-
-@pytest.mark.parametrize("again", some(["drop", "run"], ["run"], "moments of death"))
-def test_a_drop_that_is_killed_is_finished_by_itself_or_by_a_plain_run(tmp_path: Path, forker, again):
-    shop = Shop(tmp_path / "shop")
-    shop.feed("""
-        order_id | amount | created_at
-        o_1      | 10     | 2025-01-15
-        o_1      | 11     | 2025-01-16
-        o_2      | 20     | 2025-01-16
-    """)
-    words = ["drop", "--date", "2025-01-16", "--reason", "test"]
-    assert forker.run(["run", *shop.options(run_as_of="2025-02-01")])["status"] == 0
-    before = Snapshot(shop, tmp_path / "before")
-    assert forker.run([*words, *shop.options(run_as_of="2025-02-02")])["status"] == 0
-    undisturbed = [shop.data(), shop.commitments()]
-    for nth in (1, 4, 7):
-        before.restore()
-        moment = {"calls": ("os.replace",), "nth": nth, "when": "after"}
-        killed = forker.run([*words, *shop.options(run_as_of="2025-02-02")], **moment)
-        assert killed["status"] == -9
-        ended = forker.run([*(words if again == "drop" else ["run"]), *shop.options(run_as_of="2025-02-03")])
-        assert ended["status"] == 0, ended["output"]
-        assert [shop.data(), shop.commitments()] == undisturbed, nth
-        assert shop.litter() == [], nth
-        assert json.loads((shop.root / "raw/date=2025-01-16/_raw.json").read_text())["dropped"]["reason"] == "test"

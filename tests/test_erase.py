@@ -10,12 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 import reference as ref
 from api import QUICK, mock_api
-from depth import deep, examples, some
+from depth import deep, examples
 from feeds import Raw, lines, order, records
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lake import UNDATED, LakeUnderTest
-from processes import Shop, Snapshot
 
 from pipeline.errors import BadSetting, CorruptPartition, NotLanded
 
@@ -247,34 +246,6 @@ def test_the_lake_is_then_what_a_source_without_the_user_would_have_made(feed, u
         assert lake.quarantine() == other.quarantine()
         dated = {name: content for name, content in other.files().items() if "date=2" in name}
         assert {name: lake.files()[name] for name in dated} == dated
-
-
-@pytest.mark.parametrize("between", some(["", "run"], [""], "moments of death"))
-def test_an_erasure_that_is_killed_is_finished_by_the_same_command(tmp_path: Path, forker, between):
-    shop = Shop(tmp_path / "shop")
-    shop.feed(f"""
-        order_id | user_id | amount | created_at
-        o_1      | u_1     | 10     | 2025-01-15
-        o_1      | {USER}  | 11     | 2025-01-16
-        o_2      | {USER}  | 20     | 2025-01-15
-        o_3      | {USER}  | 20     |
-    """)
-    shop.users_csv.write_text(USERS)
-    words = ["erase", "--user-id", USER, "--yes"]
-    assert forker.run(["run", *shop.options(run_as_of="2025-02-01")])["status"] == 0
-    before = Snapshot(shop, tmp_path / "before")
-    assert forker.run([*words, *shop.options(run_as_of="2025-02-02")])["status"] == 0
-    undisturbed = shop.data()
-    for nth in (3, 5, 10):
-        before.restore()
-        moment = {"calls": ("os.replace",), "nth": nth, "when": "before"}
-        assert forker.run([*words, *shop.options(run_as_of="2025-02-02")], **moment)["status"] == -9
-        for command in ([["run"]] if between else []) + [words]:
-            ended = forker.run([*command, *shop.options(run_as_of="2025-02-03")])
-            assert ended["status"] == 0, ended["output"]
-        assert shop.data() == undisturbed, nth
-        assert shop.litter() == [], nth
-        assert USER.encode() not in shop.warehouse.read_bytes(), nth
 
 
 @deep("erased users")

@@ -19,7 +19,7 @@ from pipeline.lake.completeness import (
     why_outdated,
     why_still_open,
 )
-from pipeline.lake.files import Files, json_object, sync_path
+from pipeline.lake.files import Files, digest_of, json_object, sync_path
 from pipeline.lake.lake import Lake, Publication
 from pipeline.lake.manifests import (
     EMPTY_ID,
@@ -81,6 +81,7 @@ __all__ = [
     "by_text",
     "corrupt",
     "differs",
+    "digest_of",
     "done_later",
     "error_text",
     "failure_file",

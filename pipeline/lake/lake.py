@@ -17,7 +17,7 @@ from pipeline.contract import (
     Table,
 )
 from pipeline.dates import is_date
-from pipeline.lake.files import Files, json_object
+from pipeline.lake.files import Files, digest_of, json_object
 from pipeline.lake.manifests import (
     AnyManifest,
     CuratedManifest,
@@ -42,6 +42,7 @@ class Publication(Generic[AnyManifest]):
     manifest: AnyManifest
     staged: dict[str, str | None] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,9 @@ class Lake:
         for name, path in publication.staged.items():
             if path is not None:
                 publication.sizes[name] = os.stat(path).st_size
+                if name.endswith(".parquet"):
+                    # the id of a raw partition is the hash of its file
+                    publication.hashes[name] = digest_of(path)
 
     def _revoke(self, name: str) -> bool:
         """Rewrite a manifest with id null. Returns whether it had an id before."""
@@ -188,6 +192,8 @@ class Lake:
 
     def _commit(self, publication: Publication[Any]) -> None:
         publication.manifest.files = publication.manifest.files | publication.sizes
+        if publication.hashes:
+            publication.manifest.hashes = (publication.manifest.hashes or {}) | publication.hashes
         self.write_manifest(publication.name, publication.manifest)
 
     def write_manifest(self, name: str, manifest: Manifest) -> None:

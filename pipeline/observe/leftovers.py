@@ -5,6 +5,8 @@ import shlex
 from collections.abc import Iterator
 
 from pipeline.contract import (
+    DIM_PRODUCT,
+    DIM_USER,
     DISCARDED,
     FACT_ORDER,
     ITEMS,
@@ -14,6 +16,7 @@ from pipeline.contract import (
     ORDERS,
     STAGES,
     Stage,
+    quarantine_of,
 )
 from pipeline.lake import DUMP_SPOOLS, STAGING, WINDOW_SPOOLS, Lake
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
@@ -21,6 +24,7 @@ from pipeline.warehouse.database import leftovers
 
 # the file names that the views and readers' globs match
 READ_BY_ALL = {table.file for table in (ORDERS, ITEMS, FACT_ORDER, ORDER_ITEMS)}
+OF_DIMENSIONS = {name for table in (DIM_USER, DIM_PRODUCT) for name in (table.at(), quarantine_of(table))}
 # the pipeline and the usual engines ignore names with these prefixes
 HIDDEN = ("_", ".")
 SHOWN_FOLDERS = 20
@@ -74,7 +78,9 @@ def _named(lake: Lake) -> set[str]:
 
 
 def _is_orphaned(lake: Lake, name: str) -> bool:
-    """Whether the file belongs to a stage whose manifest is missing or unreadable."""
+    """Whether the file belongs to a stage, or to the dimensions, whose manifest is missing or unreadable."""
+    if name in OF_DIMENSIONS:
+        return lake.dimensions() is None
     layer, _, rest = name.partition("/")
     folder, _, file = rest.partition("/")
     date = folder.removeprefix("date=")
