@@ -12,12 +12,14 @@ VERSION_STAMPS = $(PYTHON_VERSIONS:%=.venv-%/.installed)
 PACKAGING = pyproject.toml setup.cfg constraints.txt
 # several files of tests at a time; make test PARALLEL= for one after the other
 PARALLEL = -n auto --dist loadfile --no-loadscope-reorder
+# trials need nothing of each other
+SPREAD = -n auto --dist worksteal
 # quiet twice: errors only, since pip warns of each folder of its own settings that is not there
 PIP_INSTALL = python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt
 # hundreds of processes would each compile the package
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-all check test-pythons bench bench-api house docs clean $(PYTHON_VERSIONS:%=test-%)
+.PHONY: help run test test-all prove check test-pythons bench bench-api house docs clean $(PYTHON_VERSIONS:%=test-%)
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +32,9 @@ test: $(STAMP)  ## set up, then the tests (minutes)
 
 test-all: $(STAMP)  ## set up, then all tests, also the deep ones, a real cron and the image
 	TESTS=all $(IN_VENV)/python -m pytest $(PARALLEL) $(ARGS)
+
+prove: $(STAMP)  ## set up, then kills, power cuts, disk faults and races by the hundred (half an hour; ARGS=--all: all)
+	TESTS=prove $(IN_VENV)/python -m pytest $(SPREAD) $(ARGS) tests/prove
 
 check: $(STAMP)  ## set up, then the linters, the generated pages and the tests of the pages
 	$(IN_VENV)/ruff check

@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 from lake import LakeUnderTest
 from processes import Forker
 
+pytest_plugins = ["tally"]
+
 # a test has its own settings
 for name in [name for name in os.environ if name.startswith("ORDERS_LAKE_")]:
     del os.environ[name]

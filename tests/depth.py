@@ -1,6 +1,6 @@
 """How deep the tests search: one of LEVELS, which TESTS names in the environment.
 
-`make test` runs with `few`, `make test-all` with `all`; `night` takes hours.
+`make test` runs with `few`, `make test-all` with `all`, `make prove` with `prove`; `night` takes hours.
 """
 
 import os
@@ -9,18 +9,18 @@ from typing import Any, TypeVar
 
 import pytest
 
-LEVELS = ("few", "all", "night")
+LEVELS = ("few", "all", "prove", "night")
 LEVEL = os.environ.get("TESTS", LEVELS[0])
 if LEVEL not in LEVELS:
     raise pytest.UsageError(f"TESTS={LEVEL}: no such depth; expected {', '.join(LEVELS)}")
-IS_DEEP = LEVEL in ("all", "night")
+IS_DEEP = LEVEL != "few"
 
 T = TypeVar("T")
 
 
-def by_depth(*, few: T, all: T, night: T) -> T:
-    """How long to search, or at how many moments: the value of this run's depth."""
-    return {"few": few, "all": all, "night": night}[LEVEL]
+def by_depth(*, few: T, all: T, night: T, prove: T | None = None) -> T:
+    """How long to search, or at how many moments: the value of this run's depth. Without `prove` it is that of all."""
+    return {"few": few, "all": all, "prove": all if prove is None else prove, "night": night}[LEVEL]
 
 
 def examples(count: int) -> int:
