@@ -28,7 +28,6 @@ def served(dump: Path, latency_ms: int) -> Iterator[str]:
     """The URL of a mock shop over the dump."""
     command = [sys.executable, "-m", "mock_shop", "--port", "0", "--data", str(dump)]
     server = subprocess.Popen([*command, "--latency-ms", str(latency_ms)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
     try:
         yield server.stdout.readline().removeprefix("mock-shop: ").strip()
     finally:

@@ -100,7 +100,8 @@ async def broken(
         await asyncio.sleep(stall_seconds)
         return web.Response(status=503)
     transport = request.transport
-    assert transport is not None
+    if transport is None:
+        raise ConnectionResetError("the client has gone")
     if kind == "reset":
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

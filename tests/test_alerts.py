@@ -219,7 +219,7 @@ def test_the_heartbeat_is_pinged_by_a_run_that_succeeds_and_by_no_other(
         assert [path for path, _, _ in watcher.requests] == ["/orders"]
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/secret-of-the-ping", "no url"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/secret-of-the-ping", "no url", "file:///dev/null"])
 def test_a_heartbeat_that_nobody_takes_fails_no_run(
     lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, url: str
 ) -> None:

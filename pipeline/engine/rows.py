@@ -19,7 +19,8 @@ def taken(rows: pa.Table, places: pa.Array) -> pa.Table:
 def by_date(rows: pa.Table) -> dict[str, pa.Table]:
     """The rows of each date. `rows` are sorted by date."""
     days = rows["date"].cast(pa.int32()).to_numpy()
-    assert (days[1:] >= days[:-1]).all(), "rows out of order"
+    if (days[1:] < days[:-1]).any():
+        raise ValueError("rows that are not sorted by date")
     found, firsts = np.unique(days, return_index=True)
     lasts = [*firsts[1:], len(days)] if len(days) else []
     return {

@@ -61,7 +61,7 @@ def why_incomplete(lake: Lake, stage: Stage, date: str, intent: Intent) -> str |
         return None
     if stage.upstream is None:
         return _why_raw_incomplete(lake, date, intent)
-    return _why_made_incomplete(lake, stage, date, intent)
+    return why_incomplete(lake, stage.upstream, date, intent) or _why_made_incomplete(lake, stage, date, intent)
 
 
 def why_failed(lake: Lake, stage: Stage | None, date: str, intent: Intent) -> str | None:
@@ -104,14 +104,10 @@ def shown(stamp: str) -> str:
 
 
 def _why_made_incomplete(lake: Lake, stage: Stage, date: str, intent: Intent) -> str | None:
-    """The first reason to build a stage that has an upstream; None if there is none. The upstream's reason comes first.
+    """The reason to build a stage whose upstream is complete; None if there is none.
 
     With --force or --reprocess, a stage that was built in this run, or later, is done.
     """
-    assert stage.upstream is not None
-    reason = why_incomplete(lake, stage.upstream, date, intent)
-    if reason is not None:
-        return reason
     reason = why_outdated(lake, stage, date)
     asked = "--force" if intent.force else "--reprocess" if intent.reprocess else None
     if reason is None and asked is not None:
@@ -122,7 +118,8 @@ def _why_made_incomplete(lake: Lake, stage: Stage, date: str, intent: Intent) ->
 
 def why_outdated(lake: Lake, stage: Stage, date: str) -> str | None:
     """Why a stage of a date is absent, not whole, or out of date with its upstream; None if it is up to date."""
-    assert stage.upstream is not None
+    if stage.upstream is None:
+        raise ValueError(f"{stage.name} is made from no other stage")
     manifest, upstream = lake.made(stage, date), lake.manifest(stage.upstream, date)
     if manifest is None:
         return "not built"

@@ -37,7 +37,9 @@ def _send(urls: str, message: Message) -> None:
 def ping(url: str) -> None:
     """Ping the heartbeat URL, which says that a run has succeeded. A failed ping is a WARNING."""
     try:
-        urllib.request.urlopen(url, timeout=PING_TIMEOUT_SECONDS).close()
+        if not url.startswith(("http://", "https://")):
+            raise ValueError("another scheme, such as file:")
+        urllib.request.urlopen(url, timeout=PING_TIMEOUT_SECONDS).close()  # noqa: S310  the scheme is checked above
     except (OSError, ValueError) as error:
         reason = f"status {error.code}" if isinstance(error, urllib.error.HTTPError) else type(error).__name__
         emit("heartbeat_failed", level=logging.WARNING, reason=f"{reason}; check the URL in ORDERS_HEARTBEAT_URL")

@@ -60,7 +60,8 @@ class RecordLines:
 
     def _replaced(self) -> bytes:
         """The stand-in of the record under way, which ends here."""
-        assert self._large, "a record that is not too large was cut"
+        if self._large is None:
+            raise RuntimeError("a record that is not too large was cut")
         line = self._large.line
         self._large, self._size = None, 0
         return line

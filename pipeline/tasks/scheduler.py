@@ -29,10 +29,14 @@ def speaks_http(url: str) -> bool:
 
 
 def fault(url: str) -> str | None:
-    """What is wrong with the luigid at `url`; None when it answers. Sends one request: the list of running tasks."""
+    """What is wrong with the luigid at `url`; None when it answers. Sends one request: the list of running tasks.
+
+    Call it only if speaks_http(url).
+    """
     asked = quote(json.dumps({"status": "RUNNING", "upstream_status": ""}))
+    tasks = f"{url}/api/task_list?data={asked}"
     try:
-        with urllib.request.urlopen(f"{url}/api/task_list?data={asked}", timeout=TIMEOUT_SECONDS) as answer:
+        with urllib.request.urlopen(tasks, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  callers check the scheme
             return None if "response" in json.load(answer) else NO_LUIGID
     except urllib.error.HTTPError as error:
         return f"{NO_LUIGID} (status {error.code})"

@@ -215,7 +215,8 @@ class Client:
 
 def _transient(state: RetryCallState) -> Transient:
     error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, Transient)
+    if not isinstance(error, Transient):
+        raise TypeError(f"only a Transient is tried again, not {error!r}")
     return error
 
 

@@ -1,5 +1,6 @@
 """Reads a response as a page: its records verbatim, one per line, and the request for the next page."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -17,10 +18,14 @@ from pipeline.sources.array_scan import ArrayScan
 from pipeline.sources.json_array import opening
 from pipeline.sources.rest.shop import Request, origin
 
-# RFC 8288: <target> and its parameters. A quoted value may hold any character
+# RFC 8288: <target> and its parameters. A quoted value may hold any character. A target has no <, so each character of
+# a header is read once, however many < it has
 _PARAMETER = r';\s*([^\s=;,]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",;]*)))?\s*'
-_LINK = re.compile(rf"<([^>]*)>\s*((?:{_PARAMETER})*)")
+_LINK = re.compile(rf"<([^<>]*)>\s*((?:{_PARAMETER})*)")
 _PARAMETERS = re.compile(_PARAMETER)
+
+# a cursor goes into a URL, of which servers take far less
+MAX_CURSOR_CHARACTERS = 1 << 16
 
 # decode an array or an object, but leave each element or member as its JSON text
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
@@ -157,13 +162,22 @@ def _next(
 
 
 def _next_by_cursor(settings: ShopSettings, request: Request, envelope: Any, last: Any) -> Request | None:
-    """The request with the next cursor. Raises Transient if has_more is true but there is no cursor."""
+    """The request with the next cursor. Raises Transient if has_more is true but there is no cursor.
+
+    Raises RequestRefused if the cursor is too long for a URL.
+    """
     cursor = found(last, path) if (path := settings.cursor_of_last) else found(envelope, settings.next_cursor or ())
     cursor = None if cursor is False or cursor == "" else cursor
     more = found(envelope, settings.has_more) if settings.has_more is not None else cursor is not None
     if more and cursor is None:
         raise Transient("no_cursor", "[orders_api] has_more is true, but next_cursor or cursor_of_last finds nothing")
-    return _with(request, settings.cursor_param, cursor) if more else None
+    following = _with(request, settings.cursor_param, cursor) if more else None
+    if following is not None and len(following.params[settings.cursor_param]) > MAX_CURSOR_CHARACTERS:
+        raise RequestRefused(
+            f"{request.url}: a cursor of more than {MAX_CURSOR_CHARACTERS:,} characters; expected one that fits into a "
+            "URL; check [orders_api] next_cursor and cursor_of_last, then run again"
+        )
+    return following
 
 
 def _with(request: Request, name: str, value: Any) -> Request:
@@ -197,7 +211,7 @@ class PassGuard:
     MAX_EMPTY_PAGES = 20
 
     def __init__(self) -> None:
-        self._asked: set[tuple[Any, ...]] = set()
+        self._asked: set[bytes] = set()
         self._records = b""
         self._empty = 0
 
@@ -221,5 +235,6 @@ class PassGuard:
             )
 
 
-def _key(request: Request) -> tuple[Any, ...]:
-    return request.url, *sorted(request.params.items())
+def _key(request: Request) -> bytes:
+    """A digest, because a pass may have millions of pages, each with a long cursor."""
+    return hashlib.sha256(json.dumps([request.url, request.params], sort_keys=True).encode()).digest()

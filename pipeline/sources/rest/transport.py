@@ -133,12 +133,23 @@ class Session(requests.Session):
         url, params = request.url, request.params
         for _ in range(1 + MAX_REDIRECTS):
             response = self.get(url, params=params, timeout=timeout, stream=True, allow_redirects=False)
-            target = super().get_redirect_target(response)
+            target = self._target(response)
             if target is None:
                 return response
-            response.close()
             url, params = requote_uri(urljoin(response.url, target)), {}
         raise requests.TooManyRedirects(f"more than {MAX_REDIRECTS} redirects")
+
+    def _target(self, response: requests.Response) -> str | None:
+        """Where a redirect leads; its response is closed. None for another response, which stays open."""
+        try:
+            target = super().get_redirect_target(response)
+        except ValueError:
+            # a Location that is not UTF-8
+            response.close()
+            raise
+        if target is not None:
+            response.close()
+        return target
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """None, since requests reads the body of a redirect, which may be endless, before it goes on."""
