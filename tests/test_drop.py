@@ -110,7 +110,7 @@ def test_a_date_that_somebody_restores_while_it_is_dropped_fails_in_one_line(lak
         rebuild(name, dates, run)
 
     monkeypatch.setattr("pipeline.commands.drop.rebuild", somebody_restores)
-    with pytest.raises(RunFailed, match="raw/date=2025-01-16: not landed any more; another command .* run again"):
+    with pytest.raises(RunFailed, match=r"raw/date=2025-01-16: not landed any more; another command .* run again"):
         lake.drop("2025-01-16", SETTLED[1])
     assert lake.run(None, SETTLED[2]), lake.errors
     assert ids(lake) == {KEPT: {"o_1"}, DROPPED: {"o_2", "o_3"}}

@@ -114,7 +114,7 @@ class Examination:
     def _of_undated(self) -> Iterator[Diagnosis]:
         """Whether the files of the undated partition, raw and quarantine, are whole."""
         manifest = self.lake.manifest(RAW_STAGE, UNDATED)
-        if self._known(RAW_STAGE, UNDATED) and not self.lake.whole(manifest):
+        if self.lake.files.has(RAW_STAGE.manifest_at(UNDATED)) and not self.lake.whole(manifest):
             text = "a file of the undated records is gone or has another size than was published"
             yield Diagnosis(ERROR, "undated", text, f"mend, from a dump: {self.commands.pipeline()}")
 
