@@ -36,8 +36,9 @@ FIRST = dt.datetime(2025, 1, 14)
 START = dt.datetime(2025, 1, 15, 12, 34, 56)
 DAY, SECOND = dt.timedelta(days=1), dt.timedelta(seconds=1)
 PAGINATIONS = ("cursor", "link_header", "page_number", "offset")
-SHARES = by_depth(few=1, all=2, prove=6, night=8)
-HISTORIES = by_depth(few=1, all=4, prove=60, night=1000)
+SHARES = by_depth(few=1, all=1, prove=6, night=8)
+HISTORIES = by_depth(few=2, all=2, prove=60, night=1000)
+STEPS = by_depth(few=6, all=12, night=12)
 
 picks = st.integers(0, 10**6)
 minutes = st.sampled_from([1, 90, 600, 1440])
@@ -270,7 +271,7 @@ def test_whatever_happens_to_a_shop_and_its_lake_the_lake_is_true_after_the_next
 
     lost = 1
     try:
-        how = settings(settings.default, max_examples=count, stateful_step_count=12, phases=[Phase.generate])
+        how = settings(settings.default, max_examples=count, stateful_step_count=STEPS, phases=[Phase.generate])
         run_state_machine_as_test(machine, settings=how)
         lost = 0
     finally:
