@@ -37,6 +37,8 @@ class ChangingShop(MockShop):
         self.answers_left = 0
         self.happens: Callable[[], None] | None = None
         self.is_down = False
+        # the order_ids of the newest page
+        self.page: list[str] = []
         self.offer([])
         super().__init__(Settings(0, "127.0.0.1", str(feed), 0, 0, 0, "plain", "contract", pagination, 0, None))
 
@@ -60,6 +62,7 @@ class ChangingShop(MockShop):
             return web.json_response({"error": "closed"}, status=403)
         asked = self.style.asked(self._feed, dict(request.query))
         now = len(self.states) - 1
+        self.page = [entry.order_id for entry in asked.entries[asked.start : asked.start + asked.limit]]
         before = self.passes.get(asked.window)
         self.passes[asked.window] = Pass(now if before is None or not asked.start else before.first, now)
         return await super().orders(request)

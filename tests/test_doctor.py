@@ -183,6 +183,7 @@ FAULTS = {
     "raw_manifest_gone": (gone(RAW_MANIFEST), "error", "raw", "its manifest is gone"),
     "raw_manifest_broken": (written(RAW_MANIFEST), "error", "raw", "its manifest cannot be read"),
     "undated_gone": (gone(UNDATED_RAW), "error", "undated", "is gone"),
+    "undated_not_named": (copied(RAW_MANIFEST, f"raw/{UNDATED}/_raw.json"), "error", "undated", "is gone"),
     "undated_other_bytes": (zeroed(UNDATED_RAW), "error", "undated", "its bytes are not those"),
     "undated_quarantine_broken": (zeroed(UNDATED_DISCARDS), "error", "undated", "cannot be read"),
     "normalized_gone": (gone(ORDERS), "error", "normalized", "a file is gone"),

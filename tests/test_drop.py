@@ -9,7 +9,10 @@ from depth import deep, some
 from feeds import order
 from lake import LakeUnderTest
 
-from pipeline.errors import BadSetting
+from pipeline.commands.drop import restore_dates
+from pipeline.commands.rebuild import rebuild
+from pipeline.errors import BadSetting, RunFailed
+from pipeline.lake import Run
 
 SETTLED = [dt.datetime(2025, 2, day) for day in range(1, 10)]
 KEPT, DROPPED, UNKNOWN = dt.date(2025, 1, 15), dt.date(2025, 1, 16), dt.date(2025, 1, 20)
@@ -97,6 +100,20 @@ def test_a_restored_date_is_extracted_again_by_the_next_run_and_by_no_other_caus
     assert dropped.plan(SETTLED[2])[0] == "2025-01-16  fetch      not landed"
     assert dropped.run(None, SETTLED[2]), dropped.errors
     assert ids(dropped) == {KEPT: {"o_1"}, DROPPED: {"o_2", "o_3"}}
+
+
+def test_a_date_that_somebody_restores_while_it_is_dropped_fails_in_one_line(lake, monkeypatch):
+    assert lake.run(ORDERS, SETTLED[0])
+
+    def somebody_restores(name: str, dates: list[str], run: Run) -> None:
+        restore_dates(",".join(dates), run)
+        rebuild(name, dates, run)
+
+    monkeypatch.setattr("pipeline.commands.drop.rebuild", somebody_restores)
+    with pytest.raises(RunFailed, match=r"raw/date=2025-01-16: not landed any more; another command .* run again"):
+        lake.drop("2025-01-16", SETTLED[1])
+    assert lake.run(None, SETTLED[2]), lake.errors
+    assert ids(lake) == {KEPT: {"o_1"}, DROPPED: {"o_2", "o_3"}}
 
 
 def test_what_is_made_from_a_dropped_date_and_its_raw_file_may_be_lost_without_the_source(dropped):

@@ -90,7 +90,7 @@ class Lake:
 
     def raw(self, date: str) -> RawManifest | None:
         """The manifest of a raw partition; see read_manifest."""
-        return self.read_manifest(RAW_STAGE.manifest_at(date), RawManifest)
+        return _of_date(date, self.read_manifest(RAW_STAGE.manifest_at(date), RawManifest))
 
     def landed(self, date: str) -> RawManifest:
         """The manifest of a raw partition; one with id null if there is none."""
@@ -98,11 +98,11 @@ class Lake:
 
     def normalized(self, date: str) -> NormalizedManifest | None:
         """The manifest of a normalized partition; see read_manifest."""
-        return self.read_manifest(NORMALIZED_STAGE.manifest_at(date), NormalizedManifest)
+        return _of_date(date, self.read_manifest(NORMALIZED_STAGE.manifest_at(date), NormalizedManifest))
 
     def curated(self, stage: Stage, date: str) -> CuratedManifest | None:
         """The manifest of a curated table of a date; see read_manifest."""
-        return self.read_manifest(stage.manifest_at(date), CuratedManifest)
+        return _of_date(date, self.read_manifest(stage.manifest_at(date), CuratedManifest))
 
     def made(self, stage: Stage, date: str) -> NormalizedManifest | CuratedManifest | None:
         """The manifest of a stage that has an upstream; see read_manifest."""
@@ -111,6 +111,14 @@ class Lake:
     def manifest(self, stage: Stage, date: str) -> Manifest | None:
         """The manifest of any stage of a date; see read_manifest."""
         return self.raw(date) if stage == RAW_STAGE else self.made(stage, date)
+
+    def has_manifest(self, stage: Stage, date: str) -> bool:
+        """Whether there is a manifest file, readable or not, that is not a copy of another date's."""
+        name = stage.manifest_at(date)
+        if not self.files.has(name):
+            return False
+        files = (self.files.read(name) or {}).get("files")
+        return not isinstance(files, dict) or all(f"/date={date}/" in each for each in files)
 
     def dimensions(self) -> DimensionsManifest | None:
         """The manifest of the dimensions; see read_manifest."""
@@ -220,6 +228,13 @@ def _reader(kind: type[AnyManifest]) -> Callable[[bytes], AnyManifest | str]:
             return str(error)
 
     return read
+
+
+def _of_date(date: str, manifest: AnyManifest | None) -> AnyManifest | None:
+    """The manifest; None if it lists files of another date. Then it was copied from there, and counts as absent."""
+    if manifest is None or all(f"/date={date}/" in name for name in manifest.files):
+        return manifest
+    return None
 
 
 READERS: dict[type[Manifest], Callable[[bytes], Any]] = {

@@ -15,6 +15,7 @@ from pipeline.contract import (
     ORDER_ITEMS,
     ORDERS,
     STAGES,
+    UNDATED,
     Stage,
     quarantine_of,
 )
@@ -91,7 +92,8 @@ def _is_orphaned(lake: Lake, name: str) -> bool:
 
 def _has_lost(lake: Lake, stage: Stage, date: str) -> bool:
     """Whether the date has a manifest of some stage, but this stage's manifest is missing or unreadable."""
-    known = any(lake.files.has(other.manifest_at(date)) for other in STAGES)
+    # the undated partition may be the only place of its records
+    known = date == UNDATED or any(lake.has_manifest(other, date) for other in STAGES)
     return known and lake.manifest(stage, date) is None
 
 

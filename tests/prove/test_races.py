@@ -5,9 +5,10 @@ After the race one plain run ends in the lake that its raw partitions say.
 
 import json
 import random
+import re
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,19 +18,19 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 from central import running_luigid
-from depth import by_depth
+from depth import by_depth, some
 from forks import Forker
 from processes import Reader
 from tally import Tally
 from trials import Trial, dated
 from warm import started
 
-RACES = by_depth(few=1, all=4, prove=20, night=100)
+RACES = by_depth(few=1, all=2, prove=20, night=100)
 SINCE = "2025-01-15"
 DATES = ["2025-01-15", "2025-01-16", "2025-01-17"]
 ERASED = "u_2"
-# what erase says if a run has asked the source after it
-AGAIN = "another run may have brought the data back meanwhile; run this command again"
+# what erase says if a run has asked the source after it, and drop if somebody has restored the date
+AGAIN = re.compile("another run may have brought the data back meanwhile|another command has taken it back meanwhile")
 
 
 class Analyst(threading.Thread):
@@ -67,7 +68,12 @@ class Analyst(threading.Thread):
                 self.errors.append(repr(error))
 
     def _files(self) -> set[tuple[str, int]]:
-        return {(str(path), path.stat().st_ino) for path in self.root.glob("*/date=*/*.parquet")}
+        found = set()
+        for layer in ("normalized", "curated"):
+            for path in self.root.glob(f"{layer}/date=*/*.parquet"):
+                with suppress(FileNotFoundError):
+                    found.add((str(path), path.stat().st_ino))
+        return found
 
     def duckdb(self) -> None:
         with duckdb.connect(self.warehouse, read_only=True) as connection:
@@ -133,7 +139,7 @@ def wanted(trial: Trial) -> set[str]:
     return {order["order_id"] for order in map(json.loads, lines) if "order_id" in order}
 
 
-@pytest.mark.parametrize("number", range(RACES))
+@pytest.mark.parametrize("number", some(range(RACES), [], "races"))
 def test_whatever_runs_at_once_loses_no_order_doubles_none_and_disturbs_no_reader(
     tmp_path: Path, forker: Forker, luigid: list[str], tally: Tally, seed: int, number: int
 ) -> None:
@@ -160,7 +166,7 @@ def test_whatever_runs_at_once_loses_no_order_doubles_none_and_disturbs_no_reade
     torn = [*duck.errors, *arrow.errors, *files.torn]
     hung = [words for words, (code, _) in zip(chosen, ends, strict=True) if code == -9]
     tally("races", lost=len(lost), doubled=len(doubled), torn=len(torn), hung=len(hung))
-    assert [(words, *end) for words, end in zip(chosen, ends, strict=True) if end[0] and AGAIN not in end[1]] == []
+    assert [(words, *end) for words, end in zip(chosen, ends, strict=True) if end[0] and not AGAIN.search(end[1])] == []
     assert ended["status"] == 0, ended["output"]
     assert (lost, doubled, torn[:3]) == (set(), [], []), chosen
     assert dated(trial.shop.data("normalized", "curated", "quarantine")) == trial.derived_from_raw(), chosen

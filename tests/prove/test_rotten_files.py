@@ -113,7 +113,7 @@ def force(lake: LakeUnderTest, date: str, as_of: dt.datetime) -> bool:
 
 def chosen(seed: int, *, every: bool) -> Iterator[tuple[str, str]]:
     """A stride of the cells."""
-    stride = 1 if every else by_depth(few=41, all=13, prove=3, night=1)
+    stride = 1 if every else by_depth(few=len(CELLS), all=27, prove=4, night=1)
     return iter(CELLS[seed % stride :: stride])
 
 
@@ -205,23 +205,24 @@ def test_doctor_names_the_file_or_its_partition_and_a_command_that_heals_it(
     kept: Any, tally: Tally, seed: int, every: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = {}
-    for cell in chosen(seed, every=every):
-        name, how = cell
+    cells = [cell for cell in chosen(seed, every=every) if cell[0] not in HARMLESS]
+    for name, how in cells:
         lake = restored(kept)
         sound = lake.files()
-        Harm(lake.root).do(name, how, random.Random(f"{seed} {cell}"), FILES[name])
+        Harm(lake.root).do(name, how, random.Random(f"{seed} {name} {how}"), FILES[name])
         said = pipeline(capsys, "doctor", *lake.options())
         told = [line for line in said.out.splitlines() if line.startswith(("error", "warning"))]
-        if name in HARMLESS:
-            continue
-        if not told:
-            wrong[cell] = ["not found"]
-            continue
+        # a changed digit in a manifest, or a byte of the warehouse that nobody uses, may mean nothing
+        is_harmless = not name.endswith(".parquet") and lake.run(None, BUILT + HOUR) if not told else False
+        found = [] if told or is_harmless else ["not found"]
         for line in told:
-            if (advice := ADVICE.search(line)) is not None:
-                shell(capsys, advice[1])
+            try:
+                if (advice := ADVICE.search(line)) is not None:
+                    shell(capsys, advice[1])
+            except AssertionError as error:
+                found.append(f"the advice fails: {line}: {error}"[:2000])
         left = [file for file, content in sound.items() if lake.files().get(file) != content]
-        if left:
-            wrong[cell] = [*told, f"not healed: {left}"]
-    tally("rotten files", len(list(chosen(seed, every=every))), lost=len(wrong))
+        if found or left:
+            wrong[name, how] = [*found, *left]
+    tally("rotten files", len(cells), lost=len(wrong))
     assert wrong == {}
