@@ -68,6 +68,18 @@ def test_the_country_that_only_the_user_has_leaves_the_report_and_its_cache(lake
     assert holding(lake, "Germany") == ["_report.json", "dim_user.parquet", "report.html", "warehouse.db"]
 
 
+def test_a_run_over_a_date_whose_erasure_was_killed_names_the_command_that_goes_on(lake):
+    assert lake.run([order("o_1", user_id="u_1"), order("o_2", user_id=USER)], SETTLED[0])
+    path = lake.root / f"raw/date={DAY}/_raw.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"id": None, "erasing": manifest["id"]}))
+    assert not lake.run([order("o_1", user_id="u_1")], SETTLED[1])
+    assert "an `erase` was interrupted on this date; run the same command again" in lake.errors[0]
+    lake.erase(USER, SETTLED[2])
+    assert holding(lake, USER) == []
+    assert lake.run(None, SETTLED[3]), lake.errors
+
+
 def test_before_the_user_was_in_every_layer(lake):
     lake.users_csv.write_text(USERS)
     assert lake.run([*OTHERS, *THEIRS], SETTLED[0])

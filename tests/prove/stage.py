@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -158,8 +159,8 @@ class Stage:
             self._succeed(found, where, "run", as_of=AT_LAST)
         if self.scene.depends_on_raw:
             self._compare_with_raw(found, where)
-        elif self.trial.seen() != self.undisturbed:
-            found.add("lost", where, f"not the undisturbed lake: {self._differences()}")
+        else:
+            self._compare(found, where)
         if litter := self.trial.shop.litter():
             found.add("torn", where, f"litter: {litter}")
         for order in self.doubled():
@@ -180,11 +181,16 @@ class Stage:
         if dated(shop.data("normalized", "curated", "quarantine")) != self.trial.derived_from_raw():
             found.add("lost", where, "not what the raw partitions say")
 
-    def _differences(self) -> list[str]:
-        names = []
-        for now, then in zip(self.trial.seen(), self.undisturbed, strict=True):
-            names += [name for name in {**now, **then} if now.get(name) != then.get(name)]
-        return sorted(names)
+    def _compare(self, found: Findings, where: str) -> None:
+        try:
+            seen = self.trial.seen()
+        except duckdb.Error as error:
+            found.add("torn", where, error)
+            return
+        pairs = zip(seen, self.undisturbed, strict=True)
+        others = sorted(name for now, then in pairs for name in {**now, **then} if now.get(name) != then.get(name))
+        if others:
+            found.add("lost", where, f"not as in the undisturbed lake: {others}")
 
     def moment(self, action: str, operation: Operation) -> str:
         """For messages: which operation of which command."""
