@@ -1,13 +1,25 @@
 """A server that answers with bytes as they are, and the worst answers that an API can give."""
 
+import datetime as dt
 import gzip
 import json
 import socket
 import threading
+import time
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from api import QUICK
+from lake import LakeUnderTest
+
+SINCE, UNTIL, AS_OF = dt.datetime(2025, 1, 15), dt.datetime(2025, 1, 16), dt.datetime(2025, 2, 1)
+BUDGET_SECONDS = 1.5
+# the run itself, on a busy machine; without a limit these answers last for minutes
+ENDED_SECONDS = BUDGET_SECONDS + 20
+# a run that succeeds takes half of it
+MEMORY_BYTES = 128 << 20
 DRIP_SECONDS = 0.05
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 PAGE = json.dumps({"orders": [{"order_id": "o_1", "created_at": "2025-01-15T10:00:00Z"}]}).encode()
@@ -99,6 +111,24 @@ def hostile(answer: Answer) -> Iterator[str]:
         over.set()
         server.shutdown(socket.SHUT_RDWR)
         server.close()
+
+
+@contextmanager
+def asked(lake: LakeUnderTest, answer: Answer, *, is_traced: bool = True, **settings: object) -> Iterator[None]:
+    """The lake asks an API that answers so. Fails if that takes long, or much memory, which is traced slowly."""
+    limits = {"attempts": 2, "page_budget_seconds": BUDGET_SECONDS, "max_page_bytes": 4 << 20}
+    with hostile(answer) as url:
+        lake.settings["orders_api"] |= QUICK | limits | settings | {"url": url}
+        began = time.monotonic()
+        if is_traced:
+            tracemalloc.start()
+        try:
+            yield
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < MEMORY_BYTES, f"{peak:,} bytes"
+    assert time.monotonic() - began < ENDED_SECONDS
 
 
 DRIPS = {

@@ -3,40 +3,13 @@
 import datetime as dt
 import json
 import threading
-import time
-import tracemalloc
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from api import QUICK, Reply, Scripted, scripted
 from depth import deep
-from hostile import DRIPS, FLOODS, ODD, PAGE, WRONG, Answer, hostile, redirects, said, whole
+from hostile import AS_OF, DRIPS, FLOODS, ODD, PAGE, SINCE, UNTIL, WRONG, asked, hostile, redirects, said, whole
 from lake import LakeUnderTest
-
-SINCE, UNTIL, AS_OF = dt.datetime(2025, 1, 15), dt.datetime(2025, 1, 16), dt.datetime(2025, 2, 1)
-BUDGET_SECONDS = 1.5
-# the run itself, on a busy machine; without a limit these answers last for minutes
-ENDED_SECONDS = BUDGET_SECONDS + 20
-# a run that succeeds takes half of it
-MEMORY_BYTES = 128 << 20
-
-
-@contextmanager
-def asked(lake: LakeUnderTest, answer: Answer, **settings: object) -> Iterator[None]:
-    """The lake asks an API that answers so. Fails if that takes long or much memory."""
-    limits = {"attempts": 2, "page_budget_seconds": BUDGET_SECONDS, "max_page_bytes": 4 << 20}
-    with hostile(answer) as url:
-        lake.settings["orders_api"] |= QUICK | limits | settings | {"url": url}
-        began = time.monotonic()
-        tracemalloc.start()
-        try:
-            yield
-            _, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-    assert peak < MEMORY_BYTES, f"{peak:,} bytes"
-    assert time.monotonic() - began < ENDED_SECONDS
 
 
 def names(always: str, often: str) -> list:

@@ -29,7 +29,11 @@ ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 CONTRACT, OPERATIONS = DOCS / "CONTRACT.md", DOCS / "OPERATIONS.md"
-PAGES = (README, *sorted(DOCS.glob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md")
+PAGES = (
+    README,
+    *sorted(DOCS.glob("*.md")),
+    *(ROOT / f"{name}.md" for name in ("CONTRIBUTING", "CHANGELOG", "SECURITY")),
+)
 README_LINES = 150
 SAMPLE = ("data", "deploy", "luigi.cfg", "Makefile", "setup.cfg", "pyproject.toml", "constraints.txt")
 RUN_LANGUAGES = {"console", "python", "sql", "cron"}
