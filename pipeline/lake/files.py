@@ -186,7 +186,7 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
 
-def digest_of(path: str) -> str:
+def file_hash(path: str) -> str:
     """The sha256 of a file. Raises OSError."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,7 +17,7 @@ from pipeline.contract import (
     Table,
 )
 from pipeline.dates import is_date
-from pipeline.lake.files import Files, digest_of, json_object
+from pipeline.lake.files import Files, file_hash, json_object
 from pipeline.lake.manifests import (
     AnyManifest,
     CuratedManifest,
@@ -43,6 +43,18 @@ class Publication(Generic[AnyManifest]):
     staged: dict[str, str | None] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
+
+    def measure(self) -> None:
+        """Note the size of each staged file, and the hash of each Parquet file. Raises OSError.
+
+        publish() does it for a publication that is not measured yet. Writers do it, because hashes take time.
+        """
+        for name, path in self.staged.items():
+            if path is not None:
+                self.sizes[name] = os.stat(path).st_size
+                if name.endswith(".parquet"):
+                    # the id of a raw partition is the hash of its file
+                    self.hashes[name] = file_hash(path)
 
 
 @dataclass(frozen=True)
@@ -164,7 +176,7 @@ class Lake:
                     failed[publication.name] = error
             return done
 
-        each(self._measure)
+        each(lambda publication: None if publication.sizes else publication.measure())
         revoked = each(lambda publication: self._revoke(publication.name))
         self.files.sync_folders([publication.name for publication in revoked])
         self.files.sync([path for p in publications for path in p.staged.values() if path and os.path.exists(path)])
@@ -173,14 +185,6 @@ class Lake:
         each(self._commit)
         self.files.sync_folders([publication.name for publication in replaced])
         return failed
-
-    def _measure(self, publication: Publication[Any]) -> None:
-        for name, path in publication.staged.items():
-            if path is not None:
-                publication.sizes[name] = os.stat(path).st_size
-                if name.endswith(".parquet"):
-                    # the id of a raw partition is the hash of its file
-                    publication.hashes[name] = digest_of(path)
 
     def _revoke(self, name: str) -> bool:
         """Rewrite a manifest with id null. Returns whether it had an id before."""

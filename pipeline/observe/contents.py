@@ -27,7 +27,7 @@ from pipeline.lake import (
     Manifest,
     NormalizedManifest,
     RawManifest,
-    digest_of,
+    file_hash,
     is_id_of,
 )
 from pipeline.progress import progress
@@ -102,7 +102,7 @@ def _counted(manifest: Manifest | None) -> dict[Table, int]:
 
 
 def _raw_damage(path: str, raw_id: str) -> str | None:
-    return None if is_id_of(raw_id, digest_of(path)) else "its bytes are not those that were landed"
+    return None if is_id_of(raw_id, file_hash(path)) else "its bytes are not those that were landed"
 
 
 def _table_damage(path: str, table: Table, counted: int, published: str | None) -> str | None:
@@ -114,4 +114,4 @@ def _table_damage(path: str, table: Table, counted: int, published: str | None) 
         return f"{table.name} has other columns or types than the contract"
     if rows != counted:
         return f"{table.name} has more or fewer rows than were published"
-    return None if published in (None, digest_of(path)) else f"{table.name} has other bytes than were published"
+    return None if published in (None, file_hash(path)) else f"{table.name} has other bytes than were published"

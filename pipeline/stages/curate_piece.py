@@ -22,7 +22,7 @@ from pipeline.lake import (
     NormalizedManifest,
     Publication,
     corrupt,
-    digest_of,
+    file_hash,
     write_table,
 )
 from pipeline.stages.staging import one_by_one
@@ -132,7 +132,7 @@ def _refuse_other_bytes(files: Files, date: str, manifest: NormalizedManifest) -
     for table in (ORDERS, ITEMS):
         name = table.at(date)
         published = manifest.hash_of(name)
-        if published is not None and digest_of(files.fetch(name)) != published:
+        if published is not None and file_hash(files.fetch(name)) != published:
             raise corrupt(name, "its bytes are not those that were published")
 
 
@@ -211,7 +211,10 @@ def _publication(
         superseded=kept.superseded,
         counts=counts,
     )
-    return Publication(stage.manifest_at(date), manifest, {name: files.stage(name) for name in stage.files_at(date)})
+    staged: dict[str, str | None] = {name: files.stage(name) for name in stage.files_at(date)}
+    publication = Publication(stage.manifest_at(date), manifest, staged)
+    publication.measure()
+    return publication
 
 
 def _resurfaced(files: Files, date: str, kept: Kept) -> int:
