@@ -20,7 +20,7 @@ def harmed(content: bytes, how: str, draw: random.Random, other: bytes = b"") ->
         return bytes(len(content))
     if how == "middle":
         return content[:third] + draw.randbytes(third) + content[2 * third :]
-    changed = bytearray(content)
+    changed = bytearray(content or b"\0")
     changed[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
     return bytes(changed)
 

@@ -17,7 +17,7 @@ from pipeline.contract import DIM_PRODUCT, DIM_USER, DIMENSIONS_MANIFEST, DISCAR
 from pipeline.engine import OpenEngine
 from pipeline.errors import CorruptPartition, UnreadableDimension
 from pipeline.events import emit
-from pipeline.lake import DimensionCounts, DimensionsManifest, Lake, Publication, Run, write_table
+from pipeline.lake import DimensionCounts, DimensionsManifest, Lake, Publication, Run, file_hash, write_table
 from pipeline.warehouse.database import is_empty, rebuilt, upsert
 
 SETTINGS = {DIM_USER: "users_csv", DIM_PRODUCT: "products_csv"}
@@ -51,6 +51,7 @@ def _made_from(lake: Lake, warehouse: str, digests: dict[str, str]) -> bool:
     return (
         manifest is not None
         and lake.whole(manifest)
+        and all(manifest.hash_of(name) in (None, file_hash(lake.files.fetch(name))) for name in manifest.files)
         and manifest.warehouse == warehouse
         and os.path.exists(warehouse)
         and digests.items() <= manifest.made_from.items()

@@ -166,7 +166,9 @@ def test_whatever_runs_at_once_loses_no_order_doubles_none_and_disturbs_no_reade
     torn = [*duck.errors, *arrow.errors, *files.torn]
     hung = [words for words, (code, _) in zip(chosen, ends, strict=True) if code == -9]
     tally("races", lost=len(lost), doubled=len(doubled), torn=len(torn), hung=len(hung))
-    assert [(words, *end) for words, end in zip(chosen, ends, strict=True) if end[0] and not AGAIN.search(end[1])] == []
+    failed = [f"{words} ended with {code}: {said}" for words, (code, said) in zip(chosen, ends, strict=True) if code]
+    unexcused = [text for text in failed if not AGAIN.search(text)]
+    assert not unexcused, "\n".join(unexcused)
     assert ended["status"] == 0, ended["output"]
     assert (lost, doubled, torn[:3]) == (set(), [], []), chosen
     assert dated(trial.shop.data("normalized", "curated", "quarantine")) == trial.derived_from_raw(), chosen
