@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from depth import IS_DEEP, by_depth, examples
+from forks import Forker
 from hypothesis import HealthCheck, settings
 from lake import LakeUnderTest
-from processes import Forker
 
 pytest_plugins = ["tally"]
 

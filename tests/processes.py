@@ -1,22 +1,14 @@
-"""Runs the pipeline as processes: real ones, and forked ones that die or meet a full disk at a chosen moment."""
+"""A shop with a lake, a reader of its files, and the pipeline as a process."""
 
-import errno
-import gc
-import importlib
 import io
-import itertools
 import json
 import os
 import re
-import select
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -171,101 +163,6 @@ class Reader(threading.Thread):
             json.loads(content)
 
 
-class Forker:
-    """A process with all imports done, of which each run is a fork: so 150 killed runs take a minute, not ten."""
-
-    def __init__(self, log: Path) -> None:
-        self.log = log
-        self._server = subprocess.Popen(
-            [sys.executable, __file__], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.stdin.close()
-        self._server.stdout.close()
-        self._server.wait(DEADLINE_SECONDS)
-
-    def run(self, argv: list[str], **moment: Any) -> dict[str, Any]:
-        """`python -m pipeline` with these arguments: its exit status (-9 when killed), seconds and output.
-
-        The moment to die is `kill_after_seconds`, or the `nth` of the `calls` named, `when` being before or after it;
-        `when` = full means that from then on these calls say that the disk is full.
-        """
-        self.log.write_bytes(b"")
-        self._server.stdin.write(json.dumps({"argv": argv, "log": str(self.log), "moment": moment}) + "\n")
-        self._server.stdin.flush()
-        return json.loads(self._server.stdout.readline()) | {"output": self.log.read_text()}
-
-
-def serve() -> None:
-    """The other end of a Forker: one request and one answer a line."""
-    for module in IMPORTED_ONCE:
-        importlib.import_module(module)
-    gc.collect()
-    gc.freeze()  # what the children share stays shared: their garbage collector does not write to it
-    for line in sys.stdin:
-        request = json.loads(line)
-        started = time.monotonic()
-        pid = os.fork()
-        if not pid:
-            _child(request)
-        with suppress(OSError):  # the child does the same; whoever comes first
-            os.setpgid(pid, pid)
-        limit = request["moment"].get("kill_after_seconds", DEADLINE_SECONDS)
-        handle = os.pidfd_open(pid)
-        if not select.select([handle], [], [], limit)[0]:
-            os.killpg(pid, signal.SIGKILL)
-        os.close(handle)
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        print(json.dumps({"status": status, "seconds": time.monotonic() - started}), flush=True)
-
-
-def _child(request: dict[str, Any]) -> None:
-    from pipeline.__main__ import main
-
-    os.setpgid(0, 0)
-    log = os.open(request["log"], os.O_WRONLY | os.O_APPEND)
-    for stream in (1, 2):
-        os.dup2(log, stream)
-    status: Any = 99
-    try:
-        _arm(**{name: value for name, value in request["moment"].items() if name != "kill_after_seconds"})
-        main(request["argv"])
-        status = 0
-    except SystemExit as exit_:
-        status = exit_.code
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status if isinstance(status, int) else 1)
-
-
-def _arm(calls: tuple[str, ...] = (), nth: int = 0, when: str = "before") -> None:
-    """Make the nth of these calls the moment of death, or that from which on the disk is full."""
-    made = itertools.count(1)
-
-    def armed(call: Callable[..., Any]) -> Callable[..., Any]:
-        def at(*args: Any, **kwargs: Any) -> Any:
-            number = next(made)
-            if number == nth and when == "before":
-                os.killpg(0, signal.SIGKILL)
-            if number >= nth and when == "full":
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            result = call(*args, **kwargs)
-            if number == nth and when == "after":
-                os.killpg(0, signal.SIGKILL)
-            return result
-
-        return at
-
-    for name in calls:
-        module, _, attribute = name.rpartition(".")
-        setattr(sys.modules[module], attribute, armed(getattr(sys.modules[module], attribute)))
-
-
 def command(*words: str, **kwargs: Any) -> subprocess.Popen[str]:
     """Start `python -m pipeline …`, `luigi …` or `luigid …` in the repository's folder, its output in one pipe."""
     program = [sys.executable, "-m", "pipeline"] if words[0] == "pipeline" else [str(BIN / words[0])]
@@ -289,8 +186,3 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
         output, _ = process.communicate()
         raise AssertionError(f"{process.args} did not end:\n{output}") from None
     return process.returncode, output
-
-
-if __name__ == "__main__":
-    serve()
-    os._exit(0)  # what is frozen would be told as leaked

@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -72,6 +73,7 @@ def read_json(text: str) -> Any:
     return stack[0][0]
 
 
+@lru_cache(10_000)
 def parse(line: bytes) -> dict[str, Any] | Malformed:
     """The record on a line."""
     try:
@@ -119,6 +121,7 @@ def _canonical_number(text: str) -> str:
     return f"{sign}{short}e{int(exponent or 0) - len(fraction) + len(digits) - len(short)}"
 
 
+@lru_cache(10_000)
 def canonical_text(text: str | None) -> str | None:
     """`canonical` of a metadata column's text, as read back from a file."""
     return None if text is None else canonical(read_json(text))

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from api import QUICK, MockApi, mock_api
 from depth import by_depth
-from processes import Forker, Shop, Snapshot
+from forks import Forker
+from processes import Shop, Snapshot
 
 RANDOM_MOMENTS = by_depth(few=4, all=50, night=500)
 DATES, ORDERS_A_DATE = 6, 40

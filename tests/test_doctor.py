@@ -1,6 +1,7 @@
 """python -m pipeline doctor finds each fault of a lake, and the command that it names mends the fault."""
 
 import datetime as dt
+import hashlib
 import json
 import os
 import re
@@ -104,6 +105,16 @@ def zeroed(name: str) -> Callable[[Path], None]:
     return lambda root: (root / name).write_bytes(bytes((root / name).stat().st_size)) and None
 
 
+def overwritten(name: str) -> Callable[[Path], None]:
+    """Other bytes behind the first 16 KB, but as many."""
+
+    def overwrite(root: Path) -> None:
+        content = (root / name).read_bytes()
+        (root / name).write_bytes(content[:16_384] + b"\xa5" * (len(content) - 16_384))
+
+    return overwrite
+
+
 def changed(name: str, **fields: object) -> Callable[[Path], None]:
     """A manifest with other fields."""
     return lambda root: (root / name).write_text(json.dumps(json.loads((root / name).read_text()) | fields)) and None
@@ -137,6 +148,7 @@ def believed(root: Path, name: str) -> None:
     if path.exists():
         manifest = json.loads(path.read_text())
         manifest["files"][name] = (root / name).stat().st_size
+        manifest["hashes"][name] = hashlib.sha256((root / name).read_bytes()).hexdigest()
         manifest["counts"]["rows"] = pq.read_metadata(root / name).num_rows
         path.write_text(json.dumps(manifest))
 
@@ -171,6 +183,7 @@ FAULTS = {
     "raw_manifest_gone": (gone(RAW_MANIFEST), "error", "raw", "its manifest is gone"),
     "raw_manifest_broken": (written(RAW_MANIFEST), "error", "raw", "its manifest cannot be read"),
     "undated_gone": (gone(UNDATED_RAW), "error", "undated", "is gone"),
+    "undated_not_named": (copied(RAW_MANIFEST, f"raw/{UNDATED}/_raw.json"), "error", "undated", "is gone"),
     "undated_other_bytes": (zeroed(UNDATED_RAW), "error", "undated", "its bytes are not those"),
     "undated_quarantine_broken": (zeroed(UNDATED_DISCARDS), "error", "undated", "cannot be read"),
     "normalized_gone": (gone(ORDERS), "error", "normalized", "a file is gone"),
@@ -196,6 +209,10 @@ FAULTS = {
     "staging": (written(".staging/duckdb/x", "12345"), "warning", "leftovers", ".staging: 5 bytes"),
     "windows": (written(".windows/2025-01-15/records", "12345"), "warning", "leftovers", ".windows: 5 bytes"),
     "dimension_gone": (gone("curated/dim_user.parquet"), "error", "dimensions", "is gone or has another size"),
+    "dimension_garbage": (zeroed("curated/dim_user.parquet"), "error", "dimensions", "dim_user.parquet cannot be read"),
+    "dimensions_unreadable": (zeroed("curated/_dims.json"), "error", "dimensions", "_dims.json: it cannot be read"),
+    "dimensions_not_named": (gone("curated/_dims.json"), "error", "dimensions", "_dims.json: it cannot be read, or"),
+    "warehouse_garbage": (overwritten("../warehouse.db"), "error", "warehouse", "expected a DuckDB file"),
     "warehouse_gone": (gone("../warehouse.db"), "warning", "warehouse", "not there"),
     "warehouse_broken": (written("../warehouse.db", "not one"), "error", "warehouse", "expected a DuckDB file"),
     "warehouse_building": (written("../warehouse.db.building"), "warning", "leftovers", "was not finished"),
@@ -227,6 +244,7 @@ def everything(folder: Path) -> dict[str, tuple[int, int]]:
 TYPICAL = [
     *("raw_cut", "undated_gone", "normalized_broken", "quarantine_gone", "fact_order_gone", "fact_order_behind"),
     *("an_order_twice", "a_date_nobody_made", "windows", "dimension_gone", "warehouse_broken", "views_dropped"),
+    "dimensions_unreadable",
 ]
 
 

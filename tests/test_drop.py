@@ -1,18 +1,18 @@
 """A dropped date is empty in every layer, and stays empty in all runs until it is restored."""
 
 import datetime as dt
-import json
 import shutil
-from pathlib import Path
 
 import pytest
 from api import QUICK, mock_api
 from depth import deep, some
 from feeds import order
 from lake import LakeUnderTest
-from processes import Shop, Snapshot
 
-from pipeline.errors import BadSetting
+from pipeline.commands.drop import restore_dates
+from pipeline.commands.rebuild import rebuild
+from pipeline.errors import BadSetting, RunFailed
+from pipeline.lake import Run
 
 SETTLED = [dt.datetime(2025, 2, day) for day in range(1, 10)]
 KEPT, DROPPED, UNKNOWN = dt.date(2025, 1, 15), dt.date(2025, 1, 16), dt.date(2025, 1, 20)
@@ -102,6 +102,20 @@ def test_a_restored_date_is_extracted_again_by_the_next_run_and_by_no_other_caus
     assert ids(dropped) == {KEPT: {"o_1"}, DROPPED: {"o_2", "o_3"}}
 
 
+def test_a_date_that_somebody_restores_while_it_is_dropped_fails_in_one_line(lake, monkeypatch):
+    assert lake.run(ORDERS, SETTLED[0])
+
+    def somebody_restores(name: str, dates: list[str], run: Run) -> None:
+        restore_dates(",".join(dates), run)
+        rebuild(name, dates, run)
+
+    monkeypatch.setattr("pipeline.commands.drop.rebuild", somebody_restores)
+    with pytest.raises(RunFailed, match=r"raw/date=2025-01-16: not landed any more; another command .* run again"):
+        lake.drop("2025-01-16", SETTLED[1])
+    assert lake.run(None, SETTLED[2]), lake.errors
+    assert ids(lake) == {KEPT: {"o_1"}, DROPPED: {"o_2", "o_3"}}
+
+
 def test_what_is_made_from_a_dropped_date_and_its_raw_file_may_be_lost_without_the_source(dropped):
     for name in ("normalized", "curated"):
         shutil.rmtree(dropped.root / name / f"date={DROPPED}")
@@ -155,29 +169,3 @@ def test_an_api_is_not_asked_for_a_dropped_date(lake, tmp_path):
         lake.restore("2025-01-16", SETTLED[2])
         assert lake.run(None, SETTLED[3], **window), lake.errors
     assert ids(lake) == {KEPT: set(), DROPPED: {"o_2", "o_3"}}
-
-
-@pytest.mark.parametrize("again", some(["drop", "run"], ["run"], "moments of death"))
-def test_a_drop_that_is_killed_is_finished_by_itself_or_by_a_plain_run(tmp_path: Path, forker, again):
-    shop = Shop(tmp_path / "shop")
-    shop.feed("""
-        order_id | amount | created_at
-        o_1      | 10     | 2025-01-15
-        o_1      | 11     | 2025-01-16
-        o_2      | 20     | 2025-01-16
-    """)
-    words = ["drop", "--date", "2025-01-16", "--reason", "test"]
-    assert forker.run(["run", *shop.options(run_as_of="2025-02-01")])["status"] == 0
-    before = Snapshot(shop, tmp_path / "before")
-    assert forker.run([*words, *shop.options(run_as_of="2025-02-02")])["status"] == 0
-    undisturbed = [shop.data(), shop.commitments()]
-    for nth in (1, 4, 7):
-        before.restore()
-        moment = {"calls": ("os.replace",), "nth": nth, "when": "after"}
-        killed = forker.run([*words, *shop.options(run_as_of="2025-02-02")], **moment)
-        assert killed["status"] == -9
-        ended = forker.run([*(words if again == "drop" else ["run"]), *shop.options(run_as_of="2025-02-03")])
-        assert ended["status"] == 0, ended["output"]
-        assert [shop.data(), shop.commitments()] == undisturbed, nth
-        assert shop.litter() == [], nth
-        assert json.loads((shop.root / "raw/date=2025-01-16/_raw.json").read_text())["dropped"]["reason"] == "test"

@@ -10,12 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 import reference as ref
 from api import QUICK, mock_api
-from depth import deep, examples, some
+from depth import deep, examples
 from feeds import Raw, lines, order, records
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lake import UNDATED, LakeUnderTest
-from processes import Shop, Snapshot
 
 from pipeline.errors import BadSetting, CorruptPartition, NotLanded
 
@@ -67,6 +66,18 @@ def test_the_country_that_only_the_user_has_leaves_the_report_and_its_cache(lake
     lake.erase("u_2", SETTLED[1])
     assert holding(lake, "Liechtenstein") == []
     assert holding(lake, "Germany") == ["_report.json", "dim_user.parquet", "report.html", "warehouse.db"]
+
+
+def test_a_run_over_a_date_whose_erasure_was_killed_names_the_command_that_goes_on(lake):
+    assert lake.run([order("o_1", user_id="u_1"), order("o_2", user_id=USER)], SETTLED[0])
+    path = lake.root / f"raw/date={DAY}/_raw.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"id": None, "erasing": manifest["id"]}))
+    assert not lake.run([order("o_1", user_id="u_1")], SETTLED[1])
+    assert "an `erase` was interrupted on this date; run the same command again" in lake.errors[0]
+    lake.erase(USER, SETTLED[2])
+    assert holding(lake, USER) == []
+    assert lake.run(None, SETTLED[3]), lake.errors
 
 
 def test_before_the_user_was_in_every_layer(lake):
@@ -247,34 +258,6 @@ def test_the_lake_is_then_what_a_source_without_the_user_would_have_made(feed, u
         assert lake.quarantine() == other.quarantine()
         dated = {name: content for name, content in other.files().items() if "date=2" in name}
         assert {name: lake.files()[name] for name in dated} == dated
-
-
-@pytest.mark.parametrize("between", some(["", "run"], [""], "moments of death"))
-def test_an_erasure_that_is_killed_is_finished_by_the_same_command(tmp_path: Path, forker, between):
-    shop = Shop(tmp_path / "shop")
-    shop.feed(f"""
-        order_id | user_id | amount | created_at
-        o_1      | u_1     | 10     | 2025-01-15
-        o_1      | {USER}  | 11     | 2025-01-16
-        o_2      | {USER}  | 20     | 2025-01-15
-        o_3      | {USER}  | 20     |
-    """)
-    shop.users_csv.write_text(USERS)
-    words = ["erase", "--user-id", USER, "--yes"]
-    assert forker.run(["run", *shop.options(run_as_of="2025-02-01")])["status"] == 0
-    before = Snapshot(shop, tmp_path / "before")
-    assert forker.run([*words, *shop.options(run_as_of="2025-02-02")])["status"] == 0
-    undisturbed = shop.data()
-    for nth in (3, 5, 10):
-        before.restore()
-        moment = {"calls": ("os.replace",), "nth": nth, "when": "before"}
-        assert forker.run([*words, *shop.options(run_as_of="2025-02-02")], **moment)["status"] == -9
-        for command in ([["run"]] if between else []) + [words]:
-            ended = forker.run([*command, *shop.options(run_as_of="2025-02-03")])
-            assert ended["status"] == 0, ended["output"]
-        assert shop.data() == undisturbed, nth
-        assert shop.litter() == [], nth
-        assert USER.encode() not in shop.warehouse.read_bytes(), nth
 
 
 @deep("erased users")

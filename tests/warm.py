@@ -17,6 +17,7 @@ import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
@@ -59,6 +60,32 @@ def running(*command: str) -> Iterator[TextIO]:
         finally:
             os.kill(child, signal.SIGTERM)
             _ask(wait_for=child)
+
+
+@dataclass(frozen=True)
+class Started:
+    """A command that was started beside others: its process id, which is also that of its group, and its output."""
+
+    words: tuple[str, ...]
+    pid: int
+    out: Path
+
+    def end(self) -> tuple[int, str]:
+        """Wait for it: its exit code and all that it said. One that does not end in time is killed: -9."""
+        overdue = threading.Timer(DEADLINE_SECONDS, os.killpg, (self.pid, signal.SIGKILL))
+        overdue.start()
+        try:
+            return _ask(wait_for=self.pid), self.out.read_text()
+        finally:
+            overdue.cancel()
+            overdue.join()
+
+
+def started(*command: str, out: Path) -> Started:
+    """Start `pipeline …` or `luigi …` in the repository's folder. What it says goes to the file `out`. Call end()."""
+    environment = dict(os.environ)
+    child = _ask(command=command, cwd=str(REPOSITORY), env=environment, out=str(out), err=str(out))
+    return Started(command, child, out)
 
 
 def _ask(**request: Any) -> int:

@@ -1,5 +1,6 @@
 """Reads and publishes the files of a lake on local disk, by their names in the lake."""
 
+import hashlib
 import json
 import logging
 import os
@@ -183,6 +184,12 @@ def json_object(content: bytes) -> dict[str, Any]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
+
+
+def file_hash(path: str) -> str:
+    """The sha256 of a file. Raises OSError."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync_path(path: str) -> None:

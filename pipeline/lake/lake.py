@@ -17,7 +17,7 @@ from pipeline.contract import (
     Table,
 )
 from pipeline.dates import is_date
-from pipeline.lake.files import Files, json_object
+from pipeline.lake.files import Files, file_hash, json_object
 from pipeline.lake.manifests import (
     AnyManifest,
     CuratedManifest,
@@ -42,6 +42,19 @@ class Publication(Generic[AnyManifest]):
     manifest: AnyManifest
     staged: dict[str, str | None] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+
+    def measure(self) -> None:
+        """Note the size of each staged file, and the hash of each Parquet file. Raises OSError.
+
+        publish() does it for a publication that is not measured yet. Writers do it, because hashes take time.
+        """
+        for name, path in self.staged.items():
+            if path is not None:
+                self.sizes[name] = os.stat(path).st_size
+                if name.endswith(".parquet"):
+                    # the id of a raw partition is the hash of its file
+                    self.hashes[name] = file_hash(path)
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,7 @@ class Lake:
 
     def raw(self, date: str) -> RawManifest | None:
         """The manifest of a raw partition; see read_manifest."""
-        return self.read_manifest(RAW_STAGE.manifest_at(date), RawManifest)
+        return _of_date(date, self.read_manifest(RAW_STAGE.manifest_at(date), RawManifest))
 
     def landed(self, date: str) -> RawManifest:
         """The manifest of a raw partition; one with id null if there is none."""
@@ -97,11 +110,11 @@ class Lake:
 
     def normalized(self, date: str) -> NormalizedManifest | None:
         """The manifest of a normalized partition; see read_manifest."""
-        return self.read_manifest(NORMALIZED_STAGE.manifest_at(date), NormalizedManifest)
+        return _of_date(date, self.read_manifest(NORMALIZED_STAGE.manifest_at(date), NormalizedManifest))
 
     def curated(self, stage: Stage, date: str) -> CuratedManifest | None:
         """The manifest of a curated table of a date; see read_manifest."""
-        return self.read_manifest(stage.manifest_at(date), CuratedManifest)
+        return _of_date(date, self.read_manifest(stage.manifest_at(date), CuratedManifest))
 
     def made(self, stage: Stage, date: str) -> NormalizedManifest | CuratedManifest | None:
         """The manifest of a stage that has an upstream; see read_manifest."""
@@ -110,6 +123,14 @@ class Lake:
     def manifest(self, stage: Stage, date: str) -> Manifest | None:
         """The manifest of any stage of a date; see read_manifest."""
         return self.raw(date) if stage == RAW_STAGE else self.made(stage, date)
+
+    def has_manifest(self, stage: Stage, date: str) -> bool:
+        """Whether there is a manifest file, readable or not, that is not a copy of another date's."""
+        name = stage.manifest_at(date)
+        if not self.files.has(name):
+            return False
+        files = (self.files.read(name) or {}).get("files")
+        return not isinstance(files, dict) or all(f"/date={date}/" in each for each in files)
 
     def dimensions(self) -> DimensionsManifest | None:
         """The manifest of the dimensions; see read_manifest."""
@@ -155,7 +176,7 @@ class Lake:
                     failed[publication.name] = error
             return done
 
-        each(self._measure)
+        each(lambda publication: None if publication.sizes else publication.measure())
         revoked = each(lambda publication: self._revoke(publication.name))
         self.files.sync_folders([publication.name for publication in revoked])
         self.files.sync([path for p in publications for path in p.staged.values() if path and os.path.exists(path)])
@@ -164,11 +185,6 @@ class Lake:
         each(self._commit)
         self.files.sync_folders([publication.name for publication in replaced])
         return failed
-
-    def _measure(self, publication: Publication[Any]) -> None:
-        for name, path in publication.staged.items():
-            if path is not None:
-                publication.sizes[name] = os.stat(path).st_size
 
     def _revoke(self, name: str) -> bool:
         """Rewrite a manifest with id null. Returns whether it had an id before."""
@@ -188,6 +204,8 @@ class Lake:
 
     def _commit(self, publication: Publication[Any]) -> None:
         publication.manifest.files = publication.manifest.files | publication.sizes
+        if publication.hashes:
+            publication.manifest.hashes = (publication.manifest.hashes or {}) | publication.hashes
         self.write_manifest(publication.name, publication.manifest)
 
     def write_manifest(self, name: str, manifest: Manifest) -> None:
@@ -214,6 +232,13 @@ def _reader(kind: type[AnyManifest]) -> Callable[[bytes], AnyManifest | str]:
             return str(error)
 
     return read
+
+
+def _of_date(date: str, manifest: AnyManifest | None) -> AnyManifest | None:
+    """The manifest; None if it lists files of another date. Then it was copied from there, and counts as absent."""
+    if manifest is None or all(f"/date={date}/" in name for name in manifest.files):
+        return manifest
+    return None
 
 
 READERS: dict[type[Manifest], Callable[[bytes], Any]] = {

@@ -113,13 +113,19 @@ class Manifest(msgspec.Struct, kw_only=True):
     """The fields of every manifest. If id is null, a run was killed, and the other fields may not match the files.
 
     `as_of` is the stamp of the run that wrote the manifest, `because` the reason for that build. `files` has the size
-    in bytes of each file by its name in the lake.
+    in bytes of each file by its name in the lake, and `hashes` the sha256 of each Parquet file. Earlier versions have
+    not written hashes.
     """
 
     id: str | None
     as_of: Stamp = ""
     because: str = ""
     files: dict[str, Count] = {}
+    hashes: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+
+    def hash_of(self, name: str) -> str | None:
+        """The sha256 with which a file was published; None if it is not known."""
+        return self.hashes.get(name) if self.hashes else None
 
 
 class RawManifest(Manifest, kw_only=True):

@@ -1,6 +1,5 @@
-"""Compares published files with their manifests: raw by its hash, tables by their columns, types and row counts."""
+"""Compares published files with their manifests: raw by its hash, tables by columns, types, row counts and hash."""
 
-import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,11 +8,32 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.contract import DISCARDED, FACT_ORDER, ITEMS, ORDER_ITEMS, ORDERS, Stage, Table, raw_name
-from pipeline.lake import CuratedManifest, Lake, Manifest, NormalizedManifest, RawManifest, is_id_of
+from pipeline.contract import (
+    DIM_PRODUCT,
+    DIM_USER,
+    DISCARDED,
+    FACT_ORDER,
+    ITEMS,
+    ORDER_ITEMS,
+    ORDERS,
+    Stage,
+    Table,
+    raw_name,
+)
+from pipeline.lake import (
+    CuratedManifest,
+    DimensionsManifest,
+    Lake,
+    Manifest,
+    NormalizedManifest,
+    RawManifest,
+    file_hash,
+    is_id_of,
+)
 from pipeline.progress import progress
 
 Published = tuple[Stage, str]
+UNREADABLE = (OSError, ValueError, LookupError, pa.ArrowException)
 
 
 class Damage(NamedTuple):
@@ -34,6 +54,22 @@ def damaged(lake: Lake, published: Sequence[Published]) -> dict[Published, Damag
     return found
 
 
+def damaged_dimensions(lake: Lake) -> list[Damage]:
+    """The damaged files of the dimensions, of those whose size is right. Reads all files of the dimensions."""
+    manifest = lake.dimensions() or DimensionsManifest(id=None)
+    found = []
+    for table in (DIM_USER, DIM_PRODUCT):
+        name = table.at()
+        if table.name in manifest.counts and lake.files.size(name) == manifest.files.get(name):
+            try:
+                rows, published = manifest.counts[table.name].rows, manifest.hash_of(name)
+                text = _table_damage(lake.files.fetch(name), table, rows, published)
+            except UNREADABLE:
+                text = f"{os.path.basename(name)} cannot be read"
+            found += [Damage(name, text)] if text is not None else []
+    return found
+
+
 def _damage(lake: Lake, stage: Stage, date: str) -> Damage | None:
     manifest = lake.manifest(stage, date)
     names = sorted(manifest.files) if manifest is not None else ()
@@ -43,12 +79,13 @@ def _damage(lake: Lake, stage: Stage, date: str) -> Damage | None:
 
 def _damage_of(lake: Lake, name: str, date: str, manifest: Manifest | None) -> str | None:
     """How a file differs from its manifest; None if it does not."""
+    published = manifest.hash_of(name) if manifest is not None else None
     try:
         if isinstance(manifest, RawManifest) and name == raw_name(date):
             return _raw_damage(lake.files.fetch(name), str(manifest.id))
         counted = {table.at(date): (table, rows) for table, rows in _counted(manifest).items()}
-        return _table_damage(lake.files.fetch(name), *counted[name])
-    except (OSError, ValueError, LookupError, pa.ArrowException):
+        return _table_damage(lake.files.fetch(name), *counted[name], published)
+    except UNREADABLE:
         return f"{os.path.basename(name)} cannot be read"
 
 
@@ -65,15 +102,16 @@ def _counted(manifest: Manifest | None) -> dict[Table, int]:
 
 
 def _raw_damage(path: str, raw_id: str) -> str | None:
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return None if is_id_of(raw_id, digest) else "its bytes are not those that were landed"
+    return None if is_id_of(raw_id, file_hash(path)) else "its bytes are not those that were landed"
 
 
-def _table_damage(path: str, table: Table, counted: int) -> str | None:
+def _table_damage(path: str, table: Table, counted: int, published: str | None) -> str | None:
+    """`counted` are the rows and `published` is the hash of the manifest."""
     with pq.ParquetFile(path) as file:
         schema = file.schema_arrow
         rows = sum(batch.num_rows for batch in file.iter_batches())
     if not table.has(schema):
         return f"{table.name} has other columns or types than the contract"
-    return None if rows == counted else f"{table.name} has more or fewer rows than were published"
+    if rows != counted:
+        return f"{table.name} has more or fewer rows than were published"
+    return None if published in (None, file_hash(path)) else f"{table.name} has other bytes than were published"

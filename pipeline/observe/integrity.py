@@ -60,11 +60,8 @@ class Examination:
         return [date for date in sorted(found) if is_date(date) and any(self._known(stage, date) for stage in STAGES)]
 
     def _known(self, stage: Stage, date: str) -> bool:
-        """Whether the stage has a manifest file. One that lists files of another date is a copy and does not count."""
-        if not self.lake.files.has(stage.manifest_at(date)):
-            return False
-        manifest = self.lake.manifest(stage, date)
-        return manifest is None or all(f"/date={date}/" in name for name in manifest.files)
+        """Whether the stage has a manifest file, readable or not. A copy of another date's does not count."""
+        return self.lake.has_manifest(stage, date)
 
     def findings(self, open_engine: Callable[[], Engine]) -> list[Diagnosis]:
         """One finding per kind of fault, and one OK finding for each subject without a fault."""
@@ -117,7 +114,7 @@ class Examination:
     def _of_undated(self) -> Iterator[Diagnosis]:
         """Whether the files of the undated partition, raw and quarantine, are whole."""
         manifest = self.lake.manifest(RAW_STAGE, UNDATED)
-        if self._known(RAW_STAGE, UNDATED) and not self.lake.whole(manifest):
+        if self.lake.files.has(RAW_STAGE.manifest_at(UNDATED)) and not self.lake.whole(manifest):
             text = "a file of the undated records is gone or has another size than was published"
             yield Diagnosis(ERROR, "undated", text, f"mend, from a dump: {self.commands.pipeline()}")
 

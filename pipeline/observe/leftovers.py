@@ -5,6 +5,8 @@ import shlex
 from collections.abc import Iterator
 
 from pipeline.contract import (
+    DIM_PRODUCT,
+    DIM_USER,
     DISCARDED,
     FACT_ORDER,
     ITEMS,
@@ -13,7 +15,9 @@ from pipeline.contract import (
     ORDER_ITEMS,
     ORDERS,
     STAGES,
+    UNDATED,
     Stage,
+    quarantine_of,
 )
 from pipeline.lake import DUMP_SPOOLS, STAGING, WINDOW_SPOOLS, Lake
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
@@ -21,6 +25,7 @@ from pipeline.warehouse.database import leftovers
 
 # the file names that the views and readers' globs match
 READ_BY_ALL = {table.file for table in (ORDERS, ITEMS, FACT_ORDER, ORDER_ITEMS)}
+OF_DIMENSIONS = {name for table in (DIM_USER, DIM_PRODUCT) for name in (table.at(), quarantine_of(table))}
 # the pipeline and the usual engines ignore names with these prefixes
 HIDDEN = ("_", ".")
 SHOWN_FOLDERS = 20
@@ -74,7 +79,9 @@ def _named(lake: Lake) -> set[str]:
 
 
 def _is_orphaned(lake: Lake, name: str) -> bool:
-    """Whether the file belongs to a stage whose manifest is missing or unreadable."""
+    """Whether the file belongs to a stage, or to the dimensions, whose manifest is missing or unreadable."""
+    if name in OF_DIMENSIONS:
+        return lake.dimensions() is None
     layer, _, rest = name.partition("/")
     folder, _, file = rest.partition("/")
     date = folder.removeprefix("date=")
@@ -85,7 +92,8 @@ def _is_orphaned(lake: Lake, name: str) -> bool:
 
 def _has_lost(lake: Lake, stage: Stage, date: str) -> bool:
     """Whether the date has a manifest of some stage, but this stage's manifest is missing or unreadable."""
-    known = any(lake.files.has(other.manifest_at(date)) for other in STAGES)
+    # the undated partition may be the only place of its records
+    known = date == UNDATED or any(lake.has_manifest(other, date) for other in STAGES)
     return known and lake.manifest(stage, date) is None
 
 

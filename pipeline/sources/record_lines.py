@@ -15,14 +15,14 @@ class RecordLines:
 
     def feed(self, data: bytes) -> bytes:
         """The lines that this piece completes."""
-        done: list[bytes] = []
-        at = 0
+        done: list[bytes | memoryview] = []
+        view, at = memoryview(data), 0
         while at < len(data):
             room = 0 if self._large else MAX_RECORD_BYTES - self._size + 1
             # lines that end within the room of one record are not too large
             end = data.rfind(b"\n", at, at + room) + 1
             if end:
-                done += [*self._held, data[at:end]]
+                done += [*self._held, view[at:end]]
                 self._held, self._size = [], 0
             else:
                 end = data.find(b"\n", at) + 1

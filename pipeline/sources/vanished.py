@@ -8,7 +8,7 @@ from pipeline.contract import FACT_ORDER, ORDERS, Table, raw_name
 from pipeline.engine import Engine, EngineError, bind_lines, split_lines
 from pipeline.errors import ShrunkDate
 from pipeline.fields import FieldMap
-from pipeline.lake import Intent, Lake
+from pipeline.lake import Intent, Lake, Run
 from pipeline.sources.raw import fields_of
 
 SCAN_BYTES = 64 << 20
@@ -60,9 +60,12 @@ def has_shrunk(vanished: set[str], landed: set[str], intent: Intent) -> bool:
     return len(vanished) > intent.max_vanished_share * len(landed)
 
 
-def shrunk(date: str, vanished: set[str], landed: set[str], source: str, intent: Intent) -> ShrunkDate:
+def shrunk(run: Run, date: str, vanished: set[str], landed: set[str], source: str) -> ShrunkDate:
+    mend = "if they are meant to be gone, add --allow-shrink"
+    if run.lake.landed(date).erasing is not None:
+        mend = "an `erase` was interrupted on this date; run the same command again"
     return ShrunkDate(
         f"raw date={date}: {len(vanished)} of its {len(landed)} landed order_ids are gone from "
-        f"{source}; expected at most a share of {intent.max_vanished_share:g} "
-        "([orders_api] max_vanished_share); if they are meant to be gone, add --allow-shrink"
+        f"{source}; expected at most a share of {run.intent.max_vanished_share:g} "
+        f"([orders_api] max_vanished_share); {mend}"
     )

@@ -3,7 +3,7 @@
 from pipeline.contract import CURATED_STAGES, NORMALIZED_STAGE
 from pipeline.dates import is_date
 from pipeline.engine import EngineError
-from pipeline.errors import CheckFailed, PipelineError
+from pipeline.errors import CheckFailed, CorruptPartition, PipelineError
 from pipeline.lake import Lake, Run
 from pipeline.observe.checks import Breaches, LateArriving, late_arriving, run_checks
 from pipeline.observe.counts import PartitionCounts, partition_counts
@@ -49,8 +49,7 @@ def _check(run: Run, curated: list[PartitionCounts]) -> Found:
         try:
             checks = run_checks(run.lake, engine, curated)
         except EngineError as error:
-            stages = (NORMALIZED_STAGE, *CURATED_STAGES)
-            unreadable = [item for stage in stages for item in disown_rotten(run.lake, stage, run.lake.dates()).items()]
+            unreadable = disown_unreadable_partitions(run.lake)
             if not unreadable:
                 return {}, LateArriving(), [CheckFailed(f"the data checks could not run: {str(error).splitlines()[0]}")]
             dates = {date for date, _ in unreadable}
@@ -63,6 +62,15 @@ def _check(run: Run, curated: list[PartitionCounts]) -> Found:
             lost = disown_unreadable(run.lake)
             uncounted = CheckFailed(f"late-arriving dimensions could not be counted: {str(error).splitlines()[0]}")
             return checks, LateArriving(), [*lost] or [uncounted]
+
+
+def disown_unreadable_partitions(lake: Lake) -> list[tuple[str, CorruptPartition]]:
+    """Disown all partitions with a damaged table, of all dates. Returns the date and the error of each.
+
+    It reads all tables, so call it only after a table could not be read. Call it under the lake's lock.
+    """
+    stages = (NORMALIZED_STAGE, *CURATED_STAGES)
+    return [item for stage in stages for item in disown_rotten(lake, stage, lake.dates()).items()]
 
 
 def _broken(checks: dict[str, Breaches]) -> list[PipelineError]:

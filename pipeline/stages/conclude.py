@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.contract import RAW_STAGE, UNDATED
 from pipeline.dates import fold_dates
-from pipeline.errors import PipelineError, RunFailed
+from pipeline.errors import CorruptPartition, PipelineError, RunFailed
 from pipeline.events import emit
 from pipeline.fields import FieldMap
 from pipeline.lake import DUMP_SPOOLS, Lake, Run, by_text, error_text, failure_file, newest_settled, settled
@@ -16,7 +16,7 @@ from pipeline.observe.history import Options, Summary, made, write_summary
 from pipeline.observe.output import Wanted, show
 from pipeline.observe.summary import summarize
 from pipeline.sources.base import Source
-from pipeline.stages.check import checked
+from pipeline.stages.check import checked, disown_unreadable_partitions
 from pipeline.stages.notes import of_source
 from pipeline.warehouse.views import refresh_views
 
@@ -97,9 +97,12 @@ def _undated(run: Run) -> list[PipelineError]:
 
 
 def _refreshed(lake: Lake, warehouse: str) -> list[PipelineError]:
-    """Refresh the views of the warehouse. Returns the error in a list if that fails."""
+    """Refresh the views of the warehouse. Returns the errors if that fails; damaged partitions are disowned."""
     try:
         refresh_views(lake, warehouse)
+    except CorruptPartition as error:
+        damaged: list[PipelineError] = [error for _, error in disown_unreadable_partitions(lake)]
+        return damaged or [error]
     except PipelineError as error:
         return [error]
     return []

@@ -15,7 +15,16 @@ from msgspec import UNSET
 
 from pipeline.contract import FACT_ORDER, FACT_ORDER_STAGE, ITEMS, ORDER_ITEMS, ORDER_ITEMS_STAGE, ORDERS, Stage, Table
 from pipeline.engine import Engine, amounts_by_date, by_date, fact_order
-from pipeline.lake import CuratedCounts, CuratedManifest, Files, NormalizedManifest, Publication, corrupt, write_table
+from pipeline.lake import (
+    CuratedCounts,
+    CuratedManifest,
+    Files,
+    NormalizedManifest,
+    Publication,
+    corrupt,
+    file_hash,
+    write_table,
+)
 from pipeline.stages.staging import one_by_one
 
 Made = list[Publication[CuratedManifest]]
@@ -105,12 +114,26 @@ def stage(engine: Engine, piece: Piece, writers: ThreadPoolExecutor) -> dict[str
     files = piece.files
 
     def together(jobs: dict[str, Job]) -> dict[str, Future[Made]]:
+        for date, job in jobs.items():
+            _refuse_other_bytes(files, date, job.upstream)
         kept = {date: Kept.of(files, date, job) for date, job in jobs.items()}
         of_facts = {date: of_date for date, of_date in kept.items() if FACT_ORDER_STAGE in of_date.job.because}
         rows = _rows(engine, files, of_facts)
         return {date: writers.submit(_write, files, date, of_date, rows.get(date)) for date, of_date in kept.items()}
 
     return one_by_one(piece.jobs, together)
+
+
+def _refuse_other_bytes(files: Files, date: str, manifest: NormalizedManifest) -> None:
+    """Compare the normalized files with the hashes in their manifest. Raises CorruptPartition.
+
+    A changed value can leave a file readable, and it would be copied.
+    """
+    for table in (ORDERS, ITEMS):
+        name = table.at(date)
+        published = manifest.hash_of(name)
+        if published is not None and file_hash(files.fetch(name)) != published:
+            raise corrupt(name, "its bytes are not those that were published")
 
 
 def _rows(engine: Engine, files: Files, kept: dict[str, Kept]) -> dict[str, Rows]:
@@ -188,7 +211,10 @@ def _publication(
         superseded=kept.superseded,
         counts=counts,
     )
-    return Publication(stage.manifest_at(date), manifest, {name: files.stage(name) for name in stage.files_at(date)})
+    staged: dict[str, str | None] = {name: files.stage(name) for name in stage.files_at(date)}
+    publication = Publication(stage.manifest_at(date), manifest, staged)
+    publication.measure()
+    return publication
 
 
 def _resurfaced(files: Files, date: str, kept: Kept) -> int:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from pipeline.contract import NORMALIZED_STAGE, ORDERS, raw_name
 from pipeline.engine import Engine, EngineError
+from pipeline.errors import NotLanded
 from pipeline.events import emit
 from pipeline.lake import STALE, NormalizedManifest, Outcome, Publication, Run, normalized_id, why_incomplete
 from pipeline.observe.rotten import disown_rotten
@@ -39,6 +40,10 @@ def normalize(run: Run, dates: list[str], shape: Shape) -> None:
     with run.open_engine() as engine, run.lake.work.locked():
         reasons = {date: why_incomplete(run.lake, NORMALIZED_STAGE, date, run.intent) for date in dates}
         todo = {date: reason for date, reason in reasons.items() if reason is not None}
+        for date in [date for date in todo if run.lake.landed(date).id is None]:
+            text = f"raw/date={date}: not landed any more; another command has taken it back meanwhile; run again"
+            outcome.fail(date, NotLanded(text))
+            del todo[date]
         for date, error in unfit(run, engine, list(todo), shape).items():
             outcome.fail(date, error)
             del todo[date]

@@ -135,4 +135,5 @@ def _write(
         publication.staged[name] = files.stage(name) if part is not None else None
         if part is not None:
             write_table(table, part, files.stage(name))
+    publication.measure()
     return publication

@@ -91,18 +91,21 @@ def _read_all(sources: Sources, open_engine: OpenEngine) -> tuple[dict[Table, Re
 def _publish(run: Run, warehouse: str, read: dict[Table, Read], made_from: dict[str, str]) -> DimensionsManifest:
     """Upsert and publish the dimensions in `read`. The files and counts of other dimensions stay in the manifest."""
     before = run.lake.dimensions() or DimensionsManifest(id=None)
+    others = [table for table in SETTINGS if table not in read]
     manifest = DimensionsManifest(
         id=hashlib.sha256(json.dumps(made_from).encode()).hexdigest(),
         as_of=run.intent.stamp,
         warehouse=warehouse,
         made_from=made_from,
-        counts=dict(before.counts),
+        counts={table.name: before.counts[table.name] for table in others if table.name in before.counts},
     )
     publication = Publication(DIMENSIONS_MANIFEST, manifest)
     with rebuilt(warehouse) as connection:
         for table, (rows, discarded) in read.items():
             _stage(run.lake, publication, table, upsert(connection, table, rows), discarded)
-    manifest.files = {name: size for name, size in before.files.items() if name not in publication.staged}
+    kept = {name for table in others for name in (table.at(), quarantine_of(table))}
+    manifest.files = {name: size for name, size in before.files.items() if name in kept}
+    manifest.hashes = {name: found for name, found in (before.hashes or {}).items() if name in kept}
     for error in run.lake.publish([publication]).values():
         raise error
     return manifest

@@ -5,6 +5,8 @@ import json
 import os
 
 from pipeline.contract import FACT_ORDER, ORDER_ITEMS, ORDERS
+from pipeline.engine import EngineError
+from pipeline.errors import CorruptPartition
 from pipeline.events import emit
 from pipeline.lake import Lake
 from pipeline.warehouse.database import execute_all, rebuilt, view_definitions
@@ -13,13 +15,23 @@ STATE = "curated/_warehouse.json"
 
 
 def refresh_views(lake: Lake, warehouse: str) -> None:
-    """Create the views, unless this file has them already. Call it under the lake's lock. Raises UnusableWarehouse."""
+    """Create the views, unless this file has them already. Call it under the lake's lock.
+
+    Raises UnusableWarehouse, and CorruptPartition if a file that a view reads cannot be read.
+    """
     definitions = view_definitions(str(lake.root), _present(lake))
     digest = _digest(definitions)
     if lake.files.read(STATE) == {"views": digest, "file": _identity(warehouse)}:
         return
     with rebuilt(warehouse) as connection:
-        execute_all(connection, definitions)
+        try:
+            execute_all(connection, definitions)
+        except EngineError as error:
+            # DuckDB opens the first file of a view, and does not always name it
+            raise CorruptPartition(
+                f"the views of {warehouse} were not created, since a file of the lake cannot be read: "
+                f"{str(error).splitlines()[0]}; run `python -m pipeline doctor`, which names the file and a command"
+            ) from error
     lake.files.write(STATE, {"views": digest, "file": _identity(warehouse)})
     emit("views_created", warehouse=warehouse)
 

@@ -67,7 +67,7 @@ def _examine(commands: Commands, open_engine: OpenEngine, *, quick: bool) -> lis
         "disk": disk,
         "source": lambda: open_source().probe(Run(open_lake(), Intent(as_of), open_engine)),
         "scheduler": scheduler,
-        "dimensions": lambda: dimensions(commands),
+        "dimensions": lambda: dimensions(commands, quick=quick),
         "lake": lambda: lake_findings(Intent(as_of), open_engine, commands, quick=quick),
         "fields": fields,
         "warehouse": lambda: warehouse(commands),

@@ -3,9 +3,11 @@
 import os
 import shlex
 
+from pipeline.contract import DIM_PRODUCT, DIM_USER, DIMENSIONS_MANIFEST
 from pipeline.engine import OpenEngine
 from pipeline.errors import PipelineError, UnusableWarehouse
-from pipeline.lake import ASKING, PUBLISHING, Intent
+from pipeline.lake import ASKING, PUBLISHING, Intent, Lake
+from pipeline.observe.contents import damaged_dimensions
 from pipeline.observe.diagnosis import ERROR, OK, WARNING, Commands, Diagnosis
 from pipeline.observe.health import health_of_lake
 from pipeline.observe.integrity import Examination
@@ -22,8 +24,11 @@ from pipeline.warehouse.views import are_outdated
 AT_WORK = "a run is at work on the lake"
 
 
-def dimensions(commands: Commands) -> list[Diagnosis]:
-    """Examine whether the CSVs can be read, and whether the dimensions made from them are whole."""
+def dimensions(commands: Commands, *, quick: bool) -> list[Diagnosis]:
+    """Examine whether the CSVs can be read, and whether the dimensions made from them are whole.
+
+    With `quick` the files of the dimensions are not read.
+    """
     lake, tables = open_lake(), sources()
     found: list[Diagnosis] = []
     usable: list[str] = []
@@ -35,13 +40,30 @@ def dimensions(commands: Commands) -> list[Diagnosis]:
         except PipelineError as error:
             mend = f"mend: correct the file, or set [warehouse] {CSV_SETTINGS[table]} to another file"
             found.append(Diagnosis(ERROR, "dimensions", str(error), mend))
-    manifest = lake.dimensions()
-    if manifest is not None and not lake.whole(manifest):
-        lost = "curated: dim_user or dim_product is gone or has another size than was published"
-        found.append(Diagnosis(ERROR, "dimensions", lost, f"mend: {commands.task('SeedDims')}"))
-    elif manifest is not None and not found and not seeded(lake, warehouse_path(), tables):
+    found += _lost(lake, commands) or ([] if quick else _damaged(lake, commands))
+    if lake.dimensions() is not None and not found and not seeded(lake, warehouse_path(), tables):
         usable.append("the dimensions are not up to date with the CSVs and the warehouse; the next RunAll seeds them")
     return found or [Diagnosis(OK, "dimensions", ", ".join(usable))]
+
+
+def _lost(lake: Lake, commands: Commands) -> list[Diagnosis]:
+    manifest = lake.dimensions()
+    if manifest is None and any(map(lake.files.has, (DIMENSIONS_MANIFEST, DIM_USER.at(), DIM_PRODUCT.at()))):
+        lost = f"{DIMENSIONS_MANIFEST}: it cannot be read, or is gone"
+    elif manifest is not None and not lake.whole(manifest):
+        lost = "curated: dim_user or dim_product is gone or has another size than was published"
+    else:
+        return []
+    return [Diagnosis(ERROR, "dimensions", lost, f"mend: {commands.task('SeedDims')}")]
+
+
+def _damaged(lake: Lake, commands: Commands) -> list[Diagnosis]:
+    """A run does not replace such a file, because its size is right."""
+    mend = "mend: rm {} && " + commands.task("SeedDims")
+    return [
+        Diagnosis(ERROR, "dimensions", damage.text, mend.format(shlex.quote(lake.files.fetch(damage.name))))
+        for damage in damaged_dimensions(lake)
+    ]
 
 
 def lake_findings(intent: Intent, open_engine: OpenEngine, commands: Commands, *, quick: bool) -> list[Diagnosis]:

@@ -223,7 +223,7 @@ class _Landing:
         _warn_of_absent(stay)
         for date, vanished in gone.items():
             if date not in stay:
-                self.outcome.fail(date, shrunk(date, vanished, landed[date], self.dump.path, self.run.intent))
+                self.outcome.fail(date, shrunk(self.run, date, vanished, landed[date], self.dump.path))
         return stay
 
     def _gone(self, engine: Engine, inventory: Inventory, landed: dict[str, set[str]]) -> dict[str, set[str]]:

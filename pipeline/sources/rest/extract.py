@@ -153,7 +153,7 @@ class _Extraction:
         for date, spool in self.doubtful.items():
             vanished = before[date] - everywhere
             if has_shrunk(vanished, before[date], self.run.intent):
-                self.outcome.fail(date, shrunk(date, vanished, before[date], self.shop.url, self.run.intent))
+                self.outcome.fail(date, shrunk(self.run, date, vanished, before[date], self.shop.url))
             else:
                 self._land_window(date, spool, certain=True)
 
