@@ -110,9 +110,8 @@ def differences(lake: LakeUnderTest, expected: ref.Lake) -> list[str]:
     orders, items = lake.normalized("orders"), lake.normalized("items")
     for date, part in expected.normalized.items():
         canonical = [(*row[:6], ref.canonical_text(row[6]), *row[7:]) for row in orders[date]]
-        found += [
-            f"orders of {date}: {pair}" for pair in zip(canonical, part.orders, strict=False) if pair[0] != pair[1]
-        ]
+        pairs = zip(canonical, part.orders, strict=False)
+        found += [f"orders of {date}: {got}, not {wanted}" for got, wanted in pairs if got != wanted]
         quarantined = lake.quarantine([date]).get(str(date), [])
         found += [f"number of orders of {date}"] * (len(canonical) != len(part.orders))
         found += [f"items of {date}"] * (items[date] != part.items)
