@@ -68,7 +68,7 @@ class Stage:
         ended = self.play(WATCH, 0)
         assert ended["status"] == 0, ended["output"]
         self.operations, self.at_once = logged(self.log), self.trial.seen()
-        self.trial.finish(LATER)
+        self.trial.finish(LATER, *scene.plain_run[1:])
         self.undisturbed, self.new_raw = self.trial.seen(), self.trial.shop.data("raw")
 
     def play(self, action: int, number: int) -> dict[str, Any]:
@@ -150,13 +150,13 @@ class Stage:
     def heal(self, found: Findings, where: str, *, is_done: bool) -> None:
         """The next plain run, and the command again if no run repeats it: then the lake is as if nothing had been."""
         if is_done or not self.scene.is_repeated:
-            self._succeed(found, where, "run", as_of=NEXT)
+            self._succeed(found, where, *self.scene.plain_run, as_of=NEXT)
         else:
-            self._succeed(found, where, "run", as_of=NEXT, excuse=self.scene.excuse)
+            self._succeed(found, where, *self.scene.plain_run, as_of=NEXT, excuse=self.scene.excuse)
             if self.scene.is_one_step and self.trial.seen() not in (self.at_first, self.undisturbed):
                 found.add("lost", where, "neither as before nor as afterwards")
             self._succeed(found, where, *self.scene.command, as_of=AGAIN)
-            self._succeed(found, where, "run", as_of=AT_LAST)
+            self._succeed(found, where, *self.scene.plain_run, as_of=AT_LAST)
         if self.scene.depends_on_raw:
             self._compare_with_raw(found, where)
         else:

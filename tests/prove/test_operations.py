@@ -30,9 +30,9 @@ KILLED = by_depth(
     few=["forced run", "drop", "erase"], all=["first run", "forced run", "drop", "erase"], prove=EACH, night=EACH
 )
 OTHERS = by_depth(few=["forced run"], all=["forced run", "run over REST"], prove=EACH, night=EACH)
-KILLS = by_depth(few=1, all=2, prove=12, night=30)
-CUTS_OF_POWER = by_depth(few=1, all=2, prove=12, night=30)
-FAULTS = by_depth(few=1, all=2, prove=8, night=20)
+KILLS = by_depth(few=1, all=2, prove=30, night=30)
+CUTS_OF_POWER = by_depth(few=1, all=1, prove=30, night=30)
+FAULTS = by_depth(few=1, all=1, prove=20, night=20)
 OF_SLOW = 4
 Open = Callable[[str], Stage]
 
