@@ -177,8 +177,9 @@ class LakeUnderTest:
         return self.rows("normalized", table, dates)
 
     def rows(self, layer: str, table: str, dates: Iterable[dt.date] | None = None) -> dict[dt.date, list[tuple]]:
-        names = [name for name in self.names(DATA_FILE) if name.startswith(f"{layer}/date=2") and f"/{table}." in name]
-        paths = {dt.date.fromisoformat(_date_of(self.root / name)): self.root / name for name in names}
+        found = [self.root / name for name in self.names(DATA_FILE) if name.startswith(f"{layer}/date=")]
+        dated = [path for path in found if path.stem == table and _date_of(path) != UNDATED]
+        paths = {dt.date.fromisoformat(_date_of(path)): path for path in dated}
         return {date: _rows(path) for date, path in paths.items() if dates is None or date in dates}
 
     def quarantine(self, dates: Iterable[dt.date] | None = None) -> dict[str, list[tuple[str, bytes]]]:

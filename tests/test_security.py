@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from api import QUICK
+from depth import some
 from feeds import EXTRACTED_AT, order
 from hostile import AS_OF, PAGE, SINCE, UNTIL
 from lake import LakeUnderTest
@@ -24,6 +25,7 @@ from pipeline.engine import Engine
 PAGE_OF_CLAIMS = REPOSITORY / "SECURITY.md"
 CANNOT = re.compile(r"^\*\*cannot\*\*:\n\n(.*?)(?=^\*\*|^#|\Z)", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"`(test_\w+\.py)::(test_\w+)`")
+URLS = ["file:///etc/passwd", "ftp://shop.example/orders", "s3://shop/orders"]
 OUTSIDE = "../../../outside"
 SQL = 'x\'); DROP TABLE "users"; --'
 
@@ -71,7 +73,7 @@ def test_sql_in_a_record_or_in_a_field_map_is_text(lake: LakeUnderTest) -> None:
     assert (row[0], row[1], row[3]) == (SQL, SQL, "EUR")
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://shop.example/orders", "s3://shop/orders"])
+@pytest.mark.parametrize("url", some(URLS, URLS[:1], "URLs"))
 def test_a_url_of_another_scheme_is_a_path_and_no_such_file_is_there(lake: LakeUnderTest, url: str) -> None:
     lake.settings["orders_api"]["url"] = url
     assert not lake.run(None, EXTRACTED_AT)
@@ -97,7 +99,7 @@ def test_all_files_have_the_permissions_that_the_umask_leaves(lake: LakeUnderTes
     assert [path for path in written if path.stat().st_mode & 0o077] == []
 
 
-@pytest.mark.parametrize("name", [".staging", ".windows", ".spool"])
+@pytest.mark.parametrize("name", some([".staging", ".windows", ".spool"], [".staging"], "links"))
 def test_a_link_in_the_place_of_a_work_folder_is_not_followed_when_the_folder_is_emptied(
     lake: LakeUnderTest, tmp_path: Path, name: str
 ) -> None:

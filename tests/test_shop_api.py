@@ -5,11 +5,13 @@ import datetime as dt
 import gzip
 import json
 import logging
+import tracemalloc
 from collections.abc import Callable
 from email.utils import format_datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest import mock
 from urllib.parse import quote
 
 import pytest
@@ -19,8 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lake import LakeUnderTest
 
+from pipeline.sources.rest import pages
 from pipeline.sources.rest.client import retry_after
-from pipeline.sources.rest.pages import read_page
 from pipeline.sources.rest.shop import Request, origin
 
 SINCE, UNTIL, AS_OF = dt.datetime(2025, 1, 15), dt.datetime(2025, 1, 16), dt.datetime(2025, 2, 1)
@@ -400,14 +402,37 @@ def test_an_amount_in_a_list_is_the_number_that_its_text_says(lake: LakeUnderTes
     assert [str(row[4]) for row in lake.normalized("items")[DATE]] == ["100.0000"]
 
 
+UNSET = dict.fromkeys(("error", "total", "cursor_of_last", "next_cursor", "has_more"))
+OF_ORDERS = cast(Any, SimpleNamespace(records=("orders",), pagination="none", **UNSET))
+
+
+@pytest.mark.parametrize("many_commas", [pages.MANY_COMMAS, -1], ids=["few commas", "many commas"])
 @given(st.lists(JSON, max_size=5), st.sampled_from([None, 1, "\t"]), st.booleans())
-def test_records_are_cut_out_of_a_page_as_they_stand(records: list[Any], indent: Any, ascii_only: bool) -> None:
+def test_records_are_cut_out_of_a_page_as_they_stand(
+    many_commas: int, records: list[Any], indent: Any, ascii_only: bool
+) -> None:
     body = json.dumps({"before": [1, {"orders": 2}], "orders": records}, indent=indent, ensure_ascii=ascii_only)
-    shop = SimpleNamespace(records=("orders",), error=None, total=None, pagination="none", cursor_of_last=None)
-    cut = read_page(cast(Any, shop), Request("http://shop.example"), body.encode(), {}, 0)
+    with mock.patch.object(pages, "MANY_COMMAS", many_commas):
+        cut = pages.read_page(OF_ORDERS, Request("http://shop.example"), body.encode(), {}, 0)
     assert [json.loads(line) for line in cut.records.splitlines()] == records
     assert cut.count == len(records)
     if indent is None:
         assert cut.records == b"".join(
             json.dumps(record, ensure_ascii=ascii_only).encode() + b"\n" for record in records
         )
+
+
+@pytest.mark.parametrize(
+    ("body", "tiny", "times"),
+    [(b'{"orders": [%s0]}', b"0,", 40), (b'{"other": [%s0], "orders": [0]}', b"[],", 4)],
+    ids=["records", "others"],
+)
+def test_a_page_of_a_million_tiny_values_takes_memory_for_its_bytes_only(body: bytes, tiny: bytes, times: int) -> None:
+    text = body % (tiny * (1 << 20))
+    tracemalloc.start()
+    try:
+        assert pages.read_page(OF_ORDERS, Request("http://shop.example"), text, {}, 0).records.endswith(b"0\n")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < times * len(text), f"{peak:,} bytes"

@@ -1,21 +1,24 @@
 """Reads a response as a page: its records verbatim, one per line, and the request for the next page."""
 
 import hashlib
+import io
 import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 from urllib.parse import urljoin
 
 import msgspec
 
-from pipeline.engine import NotJson, NotText, raw_line, rewrite
+from pipeline.engine import NotJson, NotText, rewrite
 from pipeline.errors import EndlessPages, RequestRefused
 from pipeline.fields import Path, found
 from pipeline.settings.shop import ShopSettings
 from pipeline.sources.array_scan import ArrayScan
 from pipeline.sources.json_array import opening
+from pipeline.sources.record_lines import RecordLines
 from pipeline.sources.rest.shop import Request, origin
 
 # RFC 8288: <target> and its parameters. A quoted value may hold any character. A target has no <, so each character of
@@ -27,11 +30,12 @@ _PARAMETERS = re.compile(_PARAMETER)
 # a cursor goes into a URL, of which servers take far less
 MAX_CURSOR_CHARACTERS = 1 << 16
 
-# decode an array or an object, but leave each element or member as its JSON text
+_JSON = msgspec.json.Decoder(msgspec.Raw)
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
-_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 # in valid JSON a line break stands only between tokens, and a blank there means the same
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
+# an element takes 200 bytes of memory while it is an object, so a page with more commas is cut without objects
+MANY_COMMAS = 1 << 18
 
 
 class Transient(Exception):
@@ -64,24 +68,60 @@ def _read_at_once(settings: ShopSettings, body: bytes) -> tuple[Any, bytes, int,
     try:
         # msgspec does not notice invalid UTF-8 in a value that it does not decode; everything else it checks
         body.decode()
-        envelope, records = _envelope_and_records(body, settings.records)
-    except (UnicodeDecodeError, RecursionError, msgspec.DecodeError):
+        envelope, array = _envelope_and_array(body, settings.records, _needed(settings))
+    except (UnicodeDecodeError, RecursionError, msgspec.DecodeError, KeyError):
+        return None
+    if not array.startswith(b"["):
         return None
     _refuse_error(settings, envelope)
-    last = _value(bytes(records[-1])) if records and settings.cursor_of_last else None
-    lines = (raw_line(bytes(record).translate(_ONE_LINE) + b"\n") for record in records)
-    return envelope, b"".join(lines), len(records), last
+    return envelope, *_records(settings, _elements(array))
 
 
-def _envelope_and_records(text: Any, path: Path) -> tuple[Any, list[msgspec.Raw]]:
-    """The values around the array at a path, and the elements of the array verbatim. Raises msgspec.DecodeError."""
+def _elements(array: bytes) -> bytes:
+    """The elements of an array, one per line. Objects are three times as fast as a scan for a page of 250 orders."""
+    if array.count(b",") > MANY_COMMAS:
+        return ArrayScan().feed(array)
+    return b"".join(bytes(element).translate(_ONE_LINE) + b"\n" for element in _ELEMENTS.decode(array))
+
+
+def _records(settings: ShopSettings, lines: bytes) -> tuple[bytes, int, Any]:
+    """The records as they land in raw, their number, and the last one if the next cursor is in it."""
+    last = _value(lines[lines.rfind(b"\n", 0, -1) + 1 :]) if lines and settings.cursor_of_last else None
+    return RecordLines().feed(lines), lines.count(b"\n"), last
+
+
+def _needed(settings: ShopSettings) -> list[Path]:
+    """The paths of the values that are read from around the records."""
+    paths = (settings.error, settings.total, settings.next_cursor, settings.has_more)
+    return [path for path in paths if isinstance(path, tuple)]
+
+
+def _envelope_and_array(text: bytes, path: Path, needed: list[Path]) -> tuple[Any, bytes]:
+    """The values at the needed paths around a path, in their objects, and the JSON text at the path.
+
+    Raises msgspec.DecodeError, RecursionError, and KeyError if nothing is at the path.
+    """
     if not path:
-        return [], _ELEMENTS.decode(text)
-    members: dict[Any, msgspec.Raw] = _MEMBERS.decode(text)
-    if path[0] not in members:
-        raise msgspec.DecodeError
-    inner, records = _envelope_and_records(members.pop(path[0]), path[1:])
-    return {name: _value(bytes(member)) for name, member in members.items()} | {path[0]: inner}, records
+        return [], bytes(_JSON.decode(text)).lstrip()
+    members = _members(text, frozenset(str(steps[0]) for steps in (path, *needed) if steps))
+    within = [steps[1:] for steps in needed if steps[:1] == path[:1]]
+    inner, array = _envelope_and_array(members.pop(str(path[0])), path[1:], within)
+    return {name: _value(member) for name, member in members.items()} | {path[0]: inner}, array
+
+
+def _members(text: bytes, names: frozenset[str]) -> dict[str, bytes]:
+    """The JSON texts of an object's members with these names. Raises msgspec.DecodeError."""
+    found = _decoder(names).decode(text)
+    texts = {name: getattr(found, f"_{number}") for number, name in enumerate(sorted(names))}
+    return {name: bytes(member) for name, member in texts.items() if member is not msgspec.UNSET}
+
+
+@cache
+def _decoder(names: frozenset[str]) -> msgspec.json.Decoder[Any]:
+    """A decoder of an object that leaves these members as their JSON text, and skips all others."""
+    fields = {f"_{number}": name for number, name in enumerate(sorted(names))}
+    members = [(field, msgspec.Raw, msgspec.UNSET) for field in fields]
+    return msgspec.json.Decoder(msgspec.defstruct("Envelope", members, rename=fields))
 
 
 def _read_by_record(settings: ShopSettings, body: bytes) -> tuple[Any, bytes, int, Any]:
@@ -90,26 +130,35 @@ def _read_by_record(settings: ShopSettings, body: bytes) -> tuple[Any, bytes, in
     Raises Transient if the body is not JSON.
     """
     start = opening(body, settings.records)
-    if start is None and _value(body) is not None:
+    if start is None and _is_json(body):
         raise Transient("error_envelope", "JSON without an array at [orders_api] records")
     if start is None:
         raise _no_json(body)
     scan = ArrayScan()
     lines = scan.feed(body[start:])
-    envelope = _value(body[:start] + b"[" + scan.rest) if scan.closed else None
-    if envelope is None:
+    if not scan.closed:
         raise _no_json(body)
+    try:
+        envelope, _ = _envelope_and_array(body[:start] + b"[" + scan.rest, settings.records, _needed(settings))
+    except (RecursionError, msgspec.DecodeError, KeyError):
+        raise _no_json(body) from None
     _refuse_error(settings, envelope)
-    records = lines.splitlines(keepends=True)
-    for record in records:
+    for record in io.BytesIO(lines):
         try:
             rewrite(record)
         except NotText:
             continue
         except NotJson:
             raise _no_json(body) from None
-    last = _value(records[-1]) if records else None
-    return envelope, b"".join(map(raw_line, records)), len(records), last
+    return envelope, *_records(settings, lines)
+
+
+def _is_json(text: bytes) -> bool:
+    """Whether the text is JSON, and not null."""
+    try:
+        return bytes(_JSON.decode(text)).strip() != b"null"
+    except (msgspec.DecodeError, RecursionError):
+        return False
 
 
 def _value(text: bytes) -> Any:
