@@ -140,7 +140,6 @@ class orders_api(luigi.Config):
     page_budget_seconds = _amount(float, 0.01, 86_400, "seconds")
     max_page_bytes = _amount(int, 1, 1 << 32, "bytes")
     max_window_bytes = _amount(int, 1, 1 << 40, "bytes")
-    window_budget_seconds = _amount(float, 0.01, 604_800, "seconds")
     spool_max_age_minutes = _amount(float, 0, 100_000, "minutes")
     overlap_minutes = _amount(float, 0, 100_000, "minutes")
 

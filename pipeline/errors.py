@@ -46,7 +46,7 @@ class RequestRefused(SourceUnreadable):
 
 
 class EndlessPages(SourceUnreadable):
-    """The pages of an API never end, exceed a limit of their window, or their records change in each pass."""
+    """The pages of an API never end or hold more than max_window_bytes, or their records change in each pass."""
 
 
 class PageTooLarge(SourceUnreadable):

@@ -56,6 +56,5 @@ class ShopSettings(RequestSettings, frozen=True, kw_only=True):
     page_budget_seconds: float
     max_page_bytes: int
     max_window_bytes: int
-    window_budget_seconds: float
     spool_max_age_minutes: float
     overlap_minutes: float

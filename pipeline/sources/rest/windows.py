@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -133,11 +132,10 @@ def read_window(client: Client, shop: Shop, window: Window, spool: WindowSpool) 
     RequestRefused, PageTooLarge, Stopped and OSError.
     """
     counts = Counter(spool.checkpoint.counts)
-    deadline = time.monotonic() + shop.settings.window_budget_seconds
     before: np.ndarray | None = None
     for _ in range(MAX_PASSES):
         try:
-            _pass(client, shop, window, spool, counts, deadline)
+            _pass(client, shop, window, spool, counts)
         finally:
             spool.checkpoint.counts = dict(counts)
         records = _hashes(spool.records)
@@ -163,9 +161,7 @@ def read_window(client: Client, shop: Shop, window: Window, spool: WindowSpool) 
     )
 
 
-def _pass(
-    client: Client, shop: Shop, window: Window, spool: WindowSpool, counts: Counter[str], deadline: float
-) -> None:
+def _pass(client: Client, shop: Shop, window: Window, spool: WindowSpool, counts: Counter[str]) -> None:
     guard = PassGuard()
     while spool.checkpoint.next is not None:
         request = Request(**spool.checkpoint.next)
@@ -181,19 +177,12 @@ def _pass(
         spool.resumed = False
         guard.accept(request, page)
         spool.add(page, counts)
-        settings = shop.settings
-        if spool.checkpoint.length > settings.max_window_bytes:
-            _refuse(shop, window, f"more than {settings.max_window_bytes:,} bytes of records", "max_window_bytes")
-        if spool.checkpoint.next is not None and time.monotonic() > deadline:
-            found = f"{spool.checkpoint.pages:,} pages in {settings.window_budget_seconds:g} s, and there is a next one"
-            _refuse(shop, window, found, "window_budget_seconds")
-
-
-def _refuse(shop: Shop, window: Window, found: str, setting: str) -> NoReturn:
-    raise EndlessPages(
-        f"{shop.url}: window {window.name}: {found}; if the shop has so many orders, set a greater [orders_api] "
-        f"{setting}; else check [orders_api] pagination; then run again"
-    )
+        limit = shop.settings.max_window_bytes
+        if spool.checkpoint.length > limit:
+            raise EndlessPages(
+                f"{shop.url}: window {window.name}: more than {limit:,} bytes of records; if the shop has so many, "
+                "set a greater [orders_api] max_window_bytes; else check [orders_api] pagination; then run again"
+            )
 
 
 def _hashes(path: str) -> np.ndarray:
