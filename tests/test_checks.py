@@ -14,6 +14,7 @@ from feeds import order
 from lake import LakeUnderTest
 from msgspec import structs
 
+from pipeline import NormalizeOrders
 from pipeline.contract import FACT_ORDER, ITEMS
 from pipeline.engine import facts as facts_module
 from pipeline.engine.connection import Engine, check_names
@@ -54,6 +55,12 @@ def checked(lake: LakeUnderTest, **counts: int) -> dict[str, list[str]]:
     assert sorted(found) == check_names()
     assert all(len(finding.first) == min(finding.rows, 5) for finding in found.values())
     return {name: finding.first for name, finding in found.items() if finding.rows}
+
+
+def test_a_date_that_another_run_has_just_normalized_again_is_not_judged_before_that_run_has_curated_it(built):
+    later = AS_OF + dt.timedelta(hours=1)
+    assert built.run_date(NormalizeOrders, dt.date(2025, 1, 15), [*SENT, order("o_4")], later, force=True)
+    assert checked(built) == {}
 
 
 def test_a_lake_that_is_true_breaks_no_check(built):

@@ -109,9 +109,13 @@ def _figures(counts: PartitionCounts) -> dict[str, object]:
 
 
 def _dates(lake: Lake, touched: list[PartitionCounts]) -> dict[str, list[str]]:
+    """The dates of each relation. A date whose upstream has changed is left out: another run is at work on it."""
+
     def is_there(date: str, stage: Stage) -> bool:
-        manifest = lake.manifest(stage, date)
-        return manifest is not None and manifest.id is not None and all(map(lake.files.has, stage.files_at(date)))
+        manifest, upstream = lake.made(stage, date), lake.manifest(stage.upstream or stage, date)
+        if manifest is None or manifest.id is None or (upstream is not None and manifest.made_from != upstream.id):
+            return False
+        return all(map(lake.files.has, stage.files_at(date)))
 
     stages = (NORMALIZED_STAGE, *CURATED_STAGES)
     sound = [counts.date for counts in touched if not counts.summary.error]
