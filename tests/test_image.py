@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from central import until
 from depth import deep
 from processes import DEADLINE_SECONDS, REPOSITORY
 from services import Project, lacking, network, stop
-from test_luigid import until
 
 WHY_NOT = lacking("buildah", "debootstrap")
 pytestmark = [deep("tests of the image"), pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]

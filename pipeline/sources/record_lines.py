@@ -45,6 +45,10 @@ class RecordLines:
             return str(error)
         return None
 
+    def last(self) -> bytes:
+        """The record after the last newline, as a line. Empty if nothing but blanks is there."""
+        return self.feed(b"\n") if self._large or b"".join(self._held).strip() else b""
+
     def _hold(self, piece: bytes) -> None:
         """Keep a piece of the record under way, unless the record is too large by now."""
         self._size += len(piece)

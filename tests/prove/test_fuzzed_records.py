@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import reference as ref
+from depth import by_depth
 from feeds import (
     CURRENCIES,
     EXTRACTED_AT,
@@ -22,8 +23,8 @@ from feeds import (
 from lake import UNDATED, LakeUnderTest
 from tally import Tally
 
-SHARES = 4
-RECORDS = 5_000
+SHARES = by_depth(few=1, all=1, prove=4, night=4)
+RECORDS = by_depth(few=500, all=2_000, prove=5_000, night=5_000)
 LONGEST = 2_000
 TABLES = {
     "order_id": IDENTIFIERS,

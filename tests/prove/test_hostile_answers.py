@@ -1,10 +1,12 @@
 """Hostile answers of an API by the hundred: none hangs a run, fills the memory, or leaves a trace in the lake."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from depth import by_depth
 from hostile import (
     AS_OF,
     CHUNKED,
@@ -31,7 +33,11 @@ from hostile import (
 from lake import LakeUnderTest
 from tally import Tally
 
-SHARES = 6
+SHARES = by_depth(few=1, all=1, prove=6, night=6)
+# how many answers of each kind; tests/test_hostile_api.py has one of each
+OF_A_KIND = by_depth(few=1, all=3, prove=1000, night=1000)
+DRAWN = by_depth(few=1, all=3, prove=10, night=100)
+GARBLED = by_depth(few=1, all=3, prove=15, night=200)
 ENDLESS = {"dripped": DRIPS, "flooded": FLOODS}
 
 # before the bytes that come without end, and these bytes
@@ -59,6 +65,11 @@ SIZES = (1, 100, 65_536)
 ENCODINGS = ("gzip", "deflate", "gzip, gzip", "deflate, gzip")
 
 
+def tried(kinds: Iterable[Any]) -> list[Any]:
+    """The kinds that a run of this depth tries."""
+    return list(kinds)[:OF_A_KIND]
+
+
 def ends_without_orders(lake: LakeUnderTest, answer: Answer, tally: Tally) -> None:
     """The run fails in time and within its memory, and nothing is landed."""
     in_time = False
@@ -73,19 +84,19 @@ def ends_without_orders(lake: LakeUnderTest, answer: Answer, tally: Tally) -> No
     assert lake.raw() == {}
 
 
-@pytest.mark.parametrize(("way", "part"), [(way, part) for way, parts in ENDLESS.items() for part in parts])
+@pytest.mark.parametrize(("way", "part"), tried((way, part) for way, parts in ENDLESS.items() for part in parts))
 def test_an_answer_without_an_end_lands_nothing(lake: LakeUnderTest, tally: Tally, way: str, part: str) -> None:
     ends_without_orders(lake, ENDLESS[way][part], tally)
 
 
-@pytest.mark.parametrize("kind", WRONG)
+@pytest.mark.parametrize("kind", tried(WRONG))
 def test_an_answer_that_is_no_page_lands_nothing(lake: LakeUnderTest, tally: Tally, kind: str) -> None:
     answer, told = WRONG[kind]
     ends_without_orders(lake, said(answer), tally)
     assert told in lake.errors[0]
 
 
-@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize("kind", tried(ODD))
 def test_an_odd_answer_that_has_the_order_lands_it(lake: LakeUnderTest, tally: Tally, kind: str) -> None:
     tally("hostile answers")
     with asked(lake, ODD[kind](), total="header: X-Total"):
@@ -122,7 +133,7 @@ def test_an_answer_without_an_end_lands_nothing_wherever_it_has_none(
     tmp_path: Path, tally: Tally, seed: int, every: bool, share: int
 ) -> None:
     chance = random.Random(f"{seed} {share}")
-    for number in range(100 if every else 10):
+    for number in range(100 if every else DRAWN):
         name, answer = drawn(chance)
         print(name)
         ends_without_orders(LakeUnderTest(tmp_path / str(number)), answer, tally)
@@ -157,7 +168,7 @@ def test_a_garbled_answer_ends_a_run_and_a_good_one_leaves_no_trace_of_it(
     good = LakeUnderTest(tmp_path / "good")
     with asked(good, said(whole(PAGE))):
         assert good.run(None, AS_OF, SINCE, UNTIL)
-    for number in range(200 if every else 15):
+    for number in range(200 if every else GARBLED):
         kind = chance.choice(list(ANSWERS))
         answer = garbled(ANSWERS[kind], chance)
         print(kind, answer)

@@ -132,7 +132,7 @@ class Dump:
                 f"{self.path}: its last line is {fault} and has no newline, so the dump is cut off; "
                 f"{self._expected}; nothing was published"
             )
-        yield lines.feed(b"\n")
+        yield lines.last()
 
     def _elements(self, first: bytes, stream: pa.NativeFile, before: bytes) -> Iterator[bytes]:
         """The elements of an array, one per line. `before` is the text before the array, if an object encloses it."""
