@@ -266,6 +266,12 @@ def test_every_reason_to_discard_a_record_is_in_the_contract():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_files_of_code_and_of_tests_that_a_page_names_are_there(page):
+    named = re.findall(r"`((?:pipeline|tests)/[\w/]+\.\w+)`", page.read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_what_a_page_links_to_is_there(page):
     links = re.findall(r"\]\(([^)#:]*)(?:#([^)]+))?\)", page.read_text(encoding="utf-8"))
     targets = [(page.parent / file if file else page, heading) for file, heading in links]
