@@ -36,8 +36,8 @@ AGAIN = re.compile("another run may have brought the data back meanwhile|another
 class Analyst(threading.Thread):
     """Reads the lake in a loop: with queries of DuckDB over the warehouse's views, or with pyarrow's datasets.
 
-    DuckDB opens a Parquet file twice, once for its metadata and once for its rows. A query whose file is replaced in
-    between may fail, so an error of DuckDB counts only if no file was replaced while it read.
+    Both open a Parquet file twice, once for its metadata and once for its rows. A query whose file is replaced in
+    between may fail, so an error counts only if no file was replaced while it read.
     """
 
     def __init__(self, trial: Trial, tool: str) -> None:
@@ -61,11 +61,9 @@ class Analyst(threading.Thread):
             try:
                 self.read()
                 self.reads += 1
-            except duckdb.Error as error:
+            except (duckdb.Error, pa.ArrowException, OSError) as error:
                 if self._files() == before:
                     self.errors.append(repr(error))
-            except (pa.ArrowException, OSError) as error:
-                self.errors.append(repr(error))
 
     def _files(self) -> set[tuple[str, int]]:
         found = set()
