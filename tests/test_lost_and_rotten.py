@@ -169,11 +169,24 @@ def test_a_shared_scan_finds_the_rotten_file_and_fails_its_date_only(lake, file)
 
 
 @deep("files that are garbage")
-def test_a_rotten_dimension_stops_no_date_and_is_made_anew(lake):
+def test_a_rotten_dimension_is_made_anew_by_the_next_run(lake):
     assert lake.run([on(15, "o_1")], SETTLED)
     path = lake.root / "curated/dim_user.parquet"
     whole = path.read_bytes()
     rot(path)
+    assert lake.run(None, LATER), lake.errors
+    assert path.read_bytes() == whole
+
+
+def test_a_rotten_dimension_without_a_hash_stops_no_date_and_is_made_anew(lake):
+    """Earlier versions have not written hashes."""
+    assert lake.run([on(15, "o_1")], SETTLED)
+    path, manifest = lake.root / "curated/dim_user.parquet", lake.root / "curated/_dims.json"
+    whole = path.read_bytes()
+    rot(path)
+    told = json.loads(manifest.read_text())
+    del told["hashes"]
+    manifest.write_text(json.dumps(told))
     assert not lake.run([on(15, "o_1"), on(16, "o_2")], LATER)
     assert "curated/dim_user.parquet: cannot be read; the next RunAll makes the file again" in lake.errors[0]
     assert ids(lake) == {JAN_15: ["o_1"], JAN_16: ["o_2"]}
