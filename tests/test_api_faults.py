@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from api import QUICK, MockApi, mock_api
-from depth import by_depth, some
+from depth import by_depth, deep, some
 from lake import LakeUnderTest
 
 DATES, ORDERS, SEEDS = 30, 2_000, 20
@@ -81,6 +81,7 @@ def test_orders_from_a_faulty_api_are_those_of_the_dump_and_each_fault_is_counte
     assert by_kind == {kind: faults.get(kind, 0) for kind in by_kind}
 
 
+@deep("faulty APIs")
 def test_a_window_that_lost_a_record_to_a_move_is_read_again(lake: LakeUnderTest, tmp_path: Path) -> None:
     """Every page but the first meets the fault `moved` once: a record that was read already leaves the window."""
     lines = [f'{{"order_id": "o_{n}", "created_at": "2025-01-15T{n:02}:00:00Z"}}'.encode() for n in range(10)]

@@ -58,6 +58,7 @@ def test_afterwards_no_byte_of_the_lake_or_the_warehouse_names_the_user(erased):
     assert erased.litter() == []
 
 
+@deep("erased users")
 def test_the_country_that_only_the_user_has_leaves_the_report_and_its_cache(lake):
     lake.settings["report"] = {"after_each_run": "true"}
     lake.users_csv.write_text("user_id,email,created_at,country\nu_1,,,Germany\nu_2,,,Liechtenstein\n")

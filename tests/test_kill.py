@@ -17,7 +17,7 @@ from forks import Forker
 from processes import Reader, Snapshot
 from trials import LAST, LATER, OLD, SECOND, Trial
 
-RANDOM_MOMENTS = by_depth(few=8, all=50, night=500)
+RANDOM_MOMENTS = by_depth(few=5, all=50, night=500)
 
 
 @pytest.mark.parametrize(

@@ -436,6 +436,6 @@ def check_counts(found: dict, expected: dict) -> None:
 TestAnyHistory = LakeMachine.TestCase
 TestAnyHistory.settings = settings(
     settings.default,
-    max_examples=by_depth(few=3, all=30, night=750),
+    max_examples=by_depth(few=2, all=30, night=750),
     stateful_step_count=15,
 )

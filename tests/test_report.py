@@ -194,7 +194,7 @@ ODD = deep("looks of the report")
 
 @pytest.mark.parametrize(
     ("width", "scheme"),
-    [(1280, "light"), (360, "dark"), pytest.param(1280, "dark", marks=ODD), pytest.param(360, "light", marks=ODD)],
+    [(1280, "light"), *(pytest.param(*look, marks=ODD) for look in [(360, "dark"), (1280, "dark"), (360, "light")])],
 )
 def test_the_report_draws_its_charts_at_any_width_and_in_both_modes_and_asks_nobody(
     trade_report, opened, width, scheme
@@ -416,7 +416,7 @@ def test_the_size_of_the_report_grows_with_dates_and_not_with_orders(lake, repor
     assert len(report().read_bytes()) - small < 500
 
 
-@pytest.mark.parametrize("wanted", [True, False])
+@pytest.mark.parametrize("wanted", [pytest.param(True, marks=ODD), False])
 def test_a_run_ends_with_the_report_also_when_it_fails(lake, report, wanted):
     lake.settings["report"] = {"after_each_run": wanted}
     assert lake.run([order("o_1")], AS_OF)

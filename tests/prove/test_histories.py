@@ -38,7 +38,7 @@ START = dt.datetime(2025, 1, 15, 12, 34, 56)
 DAY, SECOND = dt.timedelta(days=1), dt.timedelta(seconds=1)
 PAGINATIONS = ("cursor", "link_header", "page_number", "offset")
 SHARES = by_depth(few=1, all=1, prove=6, night=8)
-HISTORIES = by_depth(few=2, all=2, prove=60, night=1000)
+HISTORIES = by_depth(few=1, all=2, prove=60, night=1000)
 STEPS = by_depth(few=6, all=12, night=12)
 
 picks = st.integers(0, 10**6)
