@@ -19,7 +19,7 @@ from pipeline.lake.completeness import (
     why_outdated,
     why_still_open,
 )
-from pipeline.lake.files import Files, file_hash, json_object, sync_path
+from pipeline.lake.files import Files, file_hash, has_hash, json_object, sync_path
 from pipeline.lake.lake import Lake, Publication
 from pipeline.lake.manifests import (
     EMPTY_ID,
@@ -86,6 +86,7 @@ __all__ = [
     "failure_file",
     "file_hash",
     "forget_failed_try",
+    "has_hash",
     "is_id_of",
     "is_raw",
     "json_object",

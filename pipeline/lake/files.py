@@ -192,6 +192,11 @@ def file_hash(path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def has_hash(path: str, published: str | None) -> bool:
+    """Whether a file has the sha256 with which it was published. True, without reading it, if that is not known."""
+    return published is None or file_hash(path) == published
+
+
 def sync_path(path: str) -> None:
     """Make the content of a file, or the names in a folder, durable."""
     handle = os.open(path, os.O_RDONLY)

@@ -28,6 +28,7 @@ from pipeline.lake import (
     NormalizedManifest,
     RawManifest,
     file_hash,
+    has_hash,
     is_id_of,
 )
 from pipeline.progress import progress
@@ -114,4 +115,4 @@ def _table_damage(path: str, table: Table, counted: int, published: str | None) 
         return f"{table.name} has other columns or types than the contract"
     if rows != counted:
         return f"{table.name} has more or fewer rows than were published"
-    return None if published in (None, file_hash(path)) else f"{table.name} has other bytes than were published"
+    return None if has_hash(path, published) else f"{table.name} has other bytes than were published"

@@ -17,7 +17,7 @@ from pipeline.contract import DIM_PRODUCT, DIM_USER, DIMENSIONS_MANIFEST, DISCAR
 from pipeline.engine import OpenEngine
 from pipeline.errors import CorruptPartition, UnreadableDimension
 from pipeline.events import emit
-from pipeline.lake import DimensionCounts, DimensionsManifest, Lake, Publication, Run, file_hash, write_table
+from pipeline.lake import DimensionCounts, DimensionsManifest, Lake, Publication, Run, has_hash, write_table
 from pipeline.warehouse.database import is_empty, rebuilt, upsert
 
 SETTINGS = {DIM_USER: "users_csv", DIM_PRODUCT: "products_csv"}
@@ -42,20 +42,17 @@ Read = tuple[pa.Table, pa.Table]
 
 def seeded(lake: Lake, warehouse: str, sources: Sources) -> bool:
     """Whether the dimensions are whole and up to date with their CSVs."""
-    return _made_from(lake, warehouse, _digests(sources))
+    made_from = _made_from(lake, warehouse)
+    return made_from is not None and _digests(sources).items() <= made_from.items()
 
 
-def _made_from(lake: Lake, warehouse: str, digests: dict[str, str]) -> bool:
-    """Whether the dimensions are whole and were made from CSVs with these digests, by name of the dimension."""
+def _made_from(lake: Lake, warehouse: str) -> dict[str, str] | None:
+    """The digests of the CSVs that the dimensions were made from, by name. None if the dimensions are not whole."""
     manifest = lake.dimensions()
-    return (
-        manifest is not None
-        and lake.whole(manifest)
-        and all(manifest.hash_of(name) in (None, file_hash(lake.files.fetch(name))) for name in manifest.files)
-        and manifest.warehouse == warehouse
-        and os.path.exists(warehouse)
-        and digests.items() <= manifest.made_from.items()
-    )
+    if manifest is None or not lake.whole(manifest) or manifest.warehouse != warehouse or not os.path.exists(warehouse):
+        return None
+    is_intact = all(has_hash(lake.files.fetch(name), manifest.hash_of(name)) for name in manifest.files)
+    return manifest.made_from if is_intact else None
 
 
 def seed(run: Run, warehouse: str, sources: Sources) -> None:
@@ -67,7 +64,8 @@ def seed(run: Run, warehouse: str, sources: Sources) -> None:
     with run.lake.work.locked():
         # hashed before the rows are read: if a CSV changes in between, the next run seeds it again
         digests = _digests(sources)
-        kept = {name: digest for name, digest in digests.items() if _made_from(run.lake, warehouse, {name: digest})}
+        known = _made_from(run.lake, warehouse) or {}
+        kept = {name: digest for name, digest in digests.items() if known.get(name) == digest}
         due = {table: source for table, source in sources.items() if table.name not in kept}
         read, errors = _read_all(due, run.open_engine)
         if read:

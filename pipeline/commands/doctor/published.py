@@ -58,7 +58,7 @@ def _lost(lake: Lake, commands: Commands) -> list[Diagnosis]:
 
 
 def _damaged(lake: Lake, commands: Commands) -> list[Diagnosis]:
-    """A run does not replace such a file, because its size is right."""
+    """A run does not replace such a file if its size is right and its hash is not known, as of earlier versions."""
     mend = "mend: rm {} && " + commands.task("SeedDims")
     return [
         Diagnosis(ERROR, "dimensions", damage.text, mend.format(shlex.quote(lake.files.fetch(damage.name))))
