@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -98,7 +99,14 @@ def draw_items(rng: np.random.Generator, records: int) -> list[tuple[str, str]]:
     return drawn
 
 
-def record_lines(rng: np.random.Generator, chunk: Records, notes: list[str], id_prefix: str) -> Iterator[str]:
+def order_id(number: int, prefix: str, *, is_uuid: bool) -> str:
+    """The id of the order of this number. UUIDs are in no order, as those of many shops."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{prefix}{number}")) if is_uuid else f"{prefix}{number:08d}"
+
+
+def record_lines(
+    rng: np.random.Generator, chunk: Records, notes: list[str], id_prefix: str, *, is_uuid: bool
+) -> Iterator[str]:
     """The chunk's records as lines of JSON."""
     count = len(chunk.order)
     created = timestamps(rng, chunk.created)
@@ -108,9 +116,10 @@ def record_lines(rng: np.random.Generator, chunk: Records, notes: list[str], id_
     for (order, user, has_update, pick, made, changed), (amount, items) in zip(
         zip(*columns, strict=True), draw_items(rng, count), strict=True
     ):
+        id_ = order_id(order, id_prefix, is_uuid=is_uuid)
         update = f'"updated_at": "{changed}", ' if has_update else ""
         yield (
-            f'{{"order_id": "{id_prefix}{order:08d}", "user_id": "u_{user:07d}", "amount": {amount}, '
+            f'{{"order_id": "{id_}", "user_id": "u_{user:07d}", "amount": {amount}, '
             f'"currency": "{CURRENCIES[pick % 10]}", "created_at": "{made}", {update}"items": [{items}], '
             f'"metadata": {{"channel": "{CHANNELS[pick % 4]}", "gift": {"true" if pick % 9 == 0 else "false"}, '
             f'"campaign": {{"id": {pick % 1000}, "name": "winter sale {pick % 97}", "rate": 0.{pick % 9 + 1}}}, '
@@ -119,7 +128,14 @@ def record_lines(rng: np.random.Generator, chunk: Records, notes: list[str], id_
 
 
 def write_dump(
-    out: Path, *, orders: int, dates: int, start: date = date(2023, 1, 1), seed: int = 7, id_prefix: str = "o_"
+    out: Path,
+    *,
+    orders: int,
+    dates: int,
+    start: date = date(2023, 1, 1),
+    seed: int = 7,
+    id_prefix: str = "o_",
+    is_uuid: bool = False,
 ) -> None:
     """Write `orders` orders over `dates` dates to `out`, plus later versions of 2.2 % of them. About 540 bytes each."""
     rng = np.random.default_rng(seed)
@@ -129,7 +145,7 @@ def write_dump(
         for begin in range(0, len(records.order), CHUNK_RECORDS):
             part = slice(begin, begin + CHUNK_RECORDS)
             chunk = Records(records.order[part], records.user[part], records.created[part], records.updated[part])
-            file.writelines(record_lines(rng, chunk, notes, id_prefix))
+            file.writelines(record_lines(rng, chunk, notes, id_prefix, is_uuid=is_uuid))
 
 
 def main() -> None:
@@ -141,6 +157,7 @@ def main() -> None:
     parser.add_argument("--start", type=date.fromisoformat, default=date(2023, 1, 1))
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--id-prefix", default="o_", help="keeps the order ids of two dumps apart")
+    parser.add_argument("--uuids", action="store_true", help="order ids are UUIDs, which are in no order")
     options = parser.parse_args()
     write_dump(
         options.out,
@@ -149,6 +166,7 @@ def main() -> None:
         start=options.start,
         seed=options.seed,
         id_prefix=options.id_prefix,
+        is_uuid=options.uuids,
     )
 
 

@@ -15,6 +15,8 @@ FUTURE_TOLERANCE = timedelta(days=1)
 # a larger record is discarded as too_large, and its bytes are not kept
 MAX_RECORD_BYTES = 16 << 20
 LOGIC_VERSION = 3
+# the end of the names of key files; see pipeline/lake/keys.py
+KEY_SUFFIX = ".keys"
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,17 @@ class Table:
 
 @dataclass(frozen=True)
 class Stage:
-    """Files that are published together for a date. `manifest` is their commit marker; `upstream` is their source."""
+    """Files that are published together for a date. `manifest` is their commit marker; `upstream` is their source.
+
+    `keys` is the key file of the orders in it, if it has one; see pipeline/lake/keys.py.
+    """
 
     name: str
     layer: str
     manifest: str
     files: tuple[str, ...]
     upstream: "Stage | None" = None
+    keys: str = ""
 
     def manifest_at(self, date: str) -> str:
         """The name, in the lake, of the manifest of a date."""
@@ -64,6 +70,10 @@ class Stage:
     def files_at(self, date: str) -> list[str]:
         """The names, in the lake, of the files of a date."""
         return [f"{self.layer}/date={date}/{file}" for file in self.files]
+
+    def keys_at(self, date: str) -> str:
+        """The name, in the lake, of the key file of a date."""
+        return f"{self.layer}/date={date}/{self.keys}"
 
 
 ORDERS = Table(
@@ -170,8 +180,12 @@ COLUMNS = {
 
 RAW_FILE = "orders_raw.json"
 RAW_STAGE = Stage("raw", "raw", "_raw.json", (RAW_FILE,))
-NORMALIZED_STAGE = Stage("normalized", "normalized", "_normalized.json", (ORDERS.file, ITEMS.file), RAW_STAGE)
-FACT_ORDER_STAGE = Stage("fact_order", "curated", "_fact_order.json", (FACT_ORDER.file,), NORMALIZED_STAGE)
+NORMALIZED_STAGE = Stage(
+    "normalized", "normalized", "_normalized.json", (ORDERS.file, ITEMS.file), RAW_STAGE, f"_orders{KEY_SUFFIX}"
+)
+FACT_ORDER_STAGE = Stage(
+    "fact_order", "curated", "_fact_order.json", (FACT_ORDER.file,), NORMALIZED_STAGE, f"_fact_order{KEY_SUFFIX}"
+)
 ORDER_ITEMS_STAGE = Stage("order_items", "curated", "_order_items.json", (ORDER_ITEMS.file,), NORMALIZED_STAGE)
 CURATED_STAGES = (FACT_ORDER_STAGE, ORDER_ITEMS_STAGE)
 LAYERS = ("raw", "normalized", "quarantine", "curated")

@@ -21,7 +21,7 @@ def harmed(content: bytes, how: str, draw: random.Random, other: bytes = b"") ->
     if how == "middle":
         return content[:third] + draw.randbytes(third) + content[2 * third :]
     changed = bytearray(content or b"\0")
-    changed[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+    changed[draw.randrange(len(changed))] ^= 1 << draw.randrange(8)
     return bytes(changed)
 
 

@@ -35,7 +35,7 @@ _DATE = r"date=(\d{4}-\d\d-\d\d|__HIVE_DEFAULT_PARTITION__)"
 DATA_FILE = re.compile(
     rf"raw/{_DATE}/orders_raw\.json|normalized/{_DATE}/(orders|items)\.parquet|quarantine/{_DATE}/orders\.parquet"
     rf"|curated/{_DATE}/(fact_order|order_items)\.parquet|curated/dim_(user|product)\.parquet"
-    r"|quarantine/dim_(user|product)\.parquet"
+    rf"|quarantine/dim_(user|product)\.parquet|normalized/{_DATE}/_orders\.keys|curated/{_DATE}/_fact_order\.keys"
 )
 MANIFEST = re.compile(
     rf"raw/{_DATE}/_raw\.json|normalized/{_DATE}/_normalized\.json|curated/{_DATE}/_(fact_order|order_items)\.json"
@@ -214,6 +214,17 @@ class LakeUnderTest:
         """The manifest of a date's `raw`, `normalized`, `fact_order` or `order_items`."""
         layer = name if name in ("raw", "normalized") else "curated"
         return json.loads((self.root / layer / f"date={date}" / f"_{name}.json").read_bytes())
+
+    def forget_keys(self, date: dt.date | str) -> None:
+        """Make a date one of an earlier version, which had no key files."""
+        for layer, name in (("normalized", "normalized"), ("curated", "fact_order")):
+            manifest = self.manifest(name, date)
+            del manifest["order_ids"]
+            for listed in (manifest["files"], manifest["hashes"]):
+                for key_file in [file for file in listed if file.endswith(".keys")]:
+                    del listed[key_file]
+                    (self.root / key_file).unlink(missing_ok=True)
+            (self.root / layer / f"date={date}" / f"_{name}.json").write_text(json.dumps(manifest))
 
     def summary(self, as_of: dt.datetime) -> dict[str, Any]:
         """The summary that the RunAll of this as_of left."""

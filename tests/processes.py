@@ -27,7 +27,9 @@ USERS = "user_id,email,created_at,country\nu_1,ada@example.org,2024-05-01T08:00:
 PRODUCTS = "sku,name,category,price\ns_1,Mug,kitchen,10\n"
 
 DATE = r"date=(\d{4}-\d\d-\d\d|__HIVE_DEFAULT_PARTITION__)"
-DATA_FILE = re.compile(rf"(raw/{DATE}/orders_raw\.json)|((normalized|quarantine|curated)/({DATE}/)?[a-z_]+\.parquet)")
+DATA_FILE = re.compile(
+    rf"(raw/{DATE}/orders_raw\.json)|((normalized|quarantine|curated)/({DATE}/)?[a-z_]+\.(parquet|keys))"
+)
 MANIFEST = re.compile(rf"(raw|normalized|curated)/({DATE}/)?_[a-z_]+\.json")
 OTHER = re.compile(rf"report\.html|\.lock|\.extracting|runs/.*|runs|(raw|normalized|quarantine|curated)(/{DATE})?")
 
@@ -159,7 +161,7 @@ class Reader(threading.Thread):
             pq.ParquetFile(io.BytesIO(content)).read(use_threads=False)
         elif name.endswith("orders_raw.json"):
             self.raw.add(content)
-        else:
+        elif not name.endswith(".keys"):
             json.loads(content)
 
 

@@ -242,7 +242,8 @@ def test_doing_chosen_dates_again_rewrites_them_only_and_to_equal_bytes(lake, fl
     assert lake.run(None, LATER, since=dt.datetime(2025, 1, 15), until=dt.datetime(2025, 1, 16), **{flag: True})
     assert lake.files() == files
     tables = ["normalized/{}/orders", "normalized/{}/items", "curated/{}/fact_order", "curated/{}/order_items"]
-    expected = {f"{table.format(f'date={JAN_15}')}.parquet" for table in tables}
+    keys = [f"normalized/date={JAN_15}/_orders.keys", f"curated/date={JAN_15}/_fact_order.keys"]
+    expected = {*(f"{table.format(f'date={JAN_15}')}.parquet" for table in tables), *keys}
     assert changed(written, lake.written()) == expected
 
 
@@ -252,7 +253,7 @@ def test_a_lost_curated_file_is_rebuilt_and_no_other(lake):
     (lake.root / lost).unlink()
     assert lake.run(None, LATER)
     assert lake.files() == files
-    assert changed(written, lake.written()) == {lost}
+    assert changed(written, lake.written()) == {lost, f"curated/date={JAN_15}/_fact_order.keys"}
 
 
 def test_an_open_date_is_extracted_again_and_unchanged_content_rebuilds_nothing(lake):

@@ -103,6 +103,7 @@ def test_a_check_that_failed_is_made_again_by_the_next_run_until_it_passes(lake)
     other = LakeUnderTest(lake.root.parent / "other")
     assert other.run([on(15, "o_2")], SETTLED)
     duplicate.write_bytes((other.root / f"curated/date={JAN_15}/fact_order.parquet").read_bytes())
+    lake.forget_keys(JAN_15)
     name = lake.root / f"curated/date={JAN_15}/_fact_order.json"
     manifest = json.loads(name.read_text())
     size = duplicate.stat().st_size
@@ -160,6 +161,7 @@ def _readable(lake: LakeUnderTest, date: dt.date) -> list[tuple]:
 def test_a_shared_scan_finds_the_rotten_file_and_fails_its_date_only(lake, file):
     assert lake.run([on(15, "o_1"), on(16, "o_3")], SETTLED)
     rot(lake.root / FILES[file].format(JAN_15))
+    lake.forget_keys(JAN_15)  # otherwise no table of that date is opened
     assert not lake.run_date(
         WriteFactOrder, JAN_16, [on(15, "o_1"), on(16, "o_4"), on(16, "o_3")], LATER, force=True
     ) or (file == "fact_order")

@@ -20,9 +20,11 @@ from pipeline.lake.completeness import (
     why_still_open,
 )
 from pipeline.lake.files import Files, file_hash, has_hash, json_object, sync_path
+from pipeline.lake.keys import Keys, may_hold, stage_keys
 from pipeline.lake.lake import Lake, Publication
 from pipeline.lake.manifests import (
     EMPTY_ID,
+    Bounds,
     CuratedCounts,
     CuratedManifest,
     DimensionCounts,
@@ -57,6 +59,7 @@ __all__ = [
     "STAGING",
     "STALE",
     "WINDOW_SPOOLS",
+    "Bounds",
     "CuratedCounts",
     "CuratedManifest",
     "DimensionCounts",
@@ -65,6 +68,7 @@ __all__ = [
     "Files",
     "Intent",
     "Judged",
+    "Keys",
     "Lake",
     "Manifest",
     "NormalizedCounts",
@@ -91,6 +95,7 @@ __all__ = [
     "is_raw",
     "json_object",
     "may_be_stale",
+    "may_hold",
     "moment",
     "newest_settled",
     "normalized_id",
@@ -100,6 +105,7 @@ __all__ = [
     "settled",
     "settled_at",
     "shown",
+    "stage_keys",
     "sync_path",
     "why_dropped",
     "why_failed",

@@ -9,6 +9,7 @@ from typing import Any, Generic
 
 from pipeline.contract import (
     DIMENSIONS_MANIFEST,
+    KEY_SUFFIX,
     NORMALIZED_STAGE,
     RAW_STAGE,
     STAGES,
@@ -45,14 +46,14 @@ class Publication(Generic[AnyManifest]):
     hashes: dict[str, str] = field(default_factory=dict)
 
     def measure(self) -> None:
-        """Note the size of each staged file, and the hash of each Parquet file. Raises OSError.
+        """Note the size of each staged file, and the hash of each file but raw. Raises OSError.
 
         publish() does it for a publication that is not measured yet. Writers do it, because hashes take time.
         """
         for name, path in self.staged.items():
             if path is not None:
                 self.sizes[name] = os.stat(path).st_size
-                if name.endswith(".parquet"):
+                if name.endswith((".parquet", KEY_SUFFIX)):
                     # the id of a raw partition is the hash of its file
                     self.hashes[name] = file_hash(path)
 

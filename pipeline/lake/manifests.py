@@ -12,6 +12,8 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 # an exact DECIMAL with the 4 decimals that money has
 Money = Annotated[str, msgspec.Meta(pattern=r"^-?\d+\.\d{4}$")]
 AnyManifest = TypeVar("AnyManifest", bound="Manifest")
+# the smallest and the largest order_id of a table; empty without orders, UNSET if they are not known
+Bounds = Annotated[list[str], msgspec.Meta(max_length=2)] | msgspec.UnsetType
 
 
 class Tombstone(msgspec.Struct):
@@ -113,8 +115,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     """The fields of every manifest. If id is null, a run was killed, and the other fields may not match the files.
 
     `as_of` is the stamp of the run that wrote the manifest, `because` the reason for that build. `files` has the size
-    in bytes of each file by its name in the lake, and `hashes` the sha256 of each Parquet file. Earlier versions have
-    not written hashes.
+    in bytes of each file by its name in the lake, and `hashes` the sha256 of each Parquet file and key file. Earlier
+    versions have not written hashes.
     """
 
     id: str | None
@@ -162,9 +164,13 @@ class RawManifest(Manifest, kw_only=True):
 
 
 class NormalizedManifest(Manifest, kw_only=True):
-    """A normalized partition. `neighbours` are the dates that share an order_id with it."""
+    """A normalized partition. `neighbours` are the dates that share an order_id with it.
+
+    Earlier versions have not written `order_ids`.
+    """
 
     made_from: str = ""
+    order_ids: Bounds = msgspec.UNSET
     logic_version: int | str = ""
     generation: Count = 0
     neighbours: list[Date] = []
@@ -172,9 +178,13 @@ class NormalizedManifest(Manifest, kw_only=True):
 
 
 class CuratedManifest(Manifest, kw_only=True):
-    """One curated table of a date. `superseded` has, by order_id, versions that lose to a later one on another date."""
+    """One curated table of a date. `superseded` has, by order_id, versions that lose to a later one on another date.
+
+    Only fact_order has `order_ids`. Earlier versions have not written them.
+    """
 
     made_from: str = ""
+    order_ids: Bounds = msgspec.UNSET
     superseded: dict[str, str] = {}
     counts: CuratedCounts = msgspec.field(default_factory=CuratedCounts)
 

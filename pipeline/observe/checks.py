@@ -19,7 +19,7 @@ from pipeline.contract import (
     Stage,
 )
 from pipeline.engine import Engine, check_names
-from pipeline.lake import Lake
+from pipeline.lake import Keys, Lake, may_hold
 from pipeline.observe.counts import Count, PartitionCounts, totals
 
 SHOWN_ROWS = 5
@@ -27,8 +27,10 @@ SHOWN_ROWS = 5
 KEYS = ("order_id", "date", "dates", "filename")
 FIGURES = ("extracted", "normalized", "superseded_here", "kept", "superseded_elsewhere", "excluded", "discarded")
 COUNTED = pa.schema([("date", pa.string()), *((figure, pa.int64()) for figure in FIGURES)])
-# the relations that the SQL of the checks reads; other_fact_order has the curated partitions that are not checked
-RELATIONS = {"fact_order": FACT_ORDER, "order_items": ORDER_ITEMS, "orders": ORDERS, "other_fact_order": FACT_ORDER}
+# the relations that the SQL of the checks reads
+RELATIONS = {"fact_order": FACT_ORDER, "order_items": ORDER_ITEMS, "orders": ORDERS}
+# a relation with the curated partitions that are not checked
+OTHERS = "other_fact_order"
 # the check that reads manifests only
 OF_COUNTS = ("every_record_is_counted",)
 UNKNOWN = {"unknown_user": "orders", "unknown_sku": "lines"}
@@ -83,10 +85,16 @@ def breaches(
     """
     for name, table in RELATIONS.items():
         engine.register_files(table, lake.paths(table, dates.get(name, ())), name)
-    engine.bind(partition_counts=pa.Table.from_pylist([_figures(counts) for counts in counted], COUNTED))
     engine.keep("checked_order")
+    engine.register_files(FACT_ORDER, lake.paths(FACT_ORDER, _sharing(lake, engine, dates.get(OTHERS, ()))), OTHERS)
+    engine.bind(partition_counts=pa.Table.from_pylist([_figures(counts) for counts in counted], COUNTED))
     names = only or (check_names() if dates["fact_order"] else OF_COUNTS)
     return {name: engine.query(f"checks/{name}") for name in names}
+
+
+def _sharing(lake: Lake, engine: Engine, dates: Sequence[str]) -> list[str]:
+    """The dates, of these, that may hold an order of checked_order."""
+    return may_hold(lake, FACT_ORDER_STAGE, dates, Keys.of(engine.query("checked_id")["order_id"])) if dates else []
 
 
 def late_arriving(lake: Lake, engine: Engine, touched: list[PartitionCounts]) -> LateArriving:
@@ -122,4 +130,4 @@ def _dates(lake: Lake, touched: list[PartitionCounts]) -> dict[str, list[str]]:
     dates = [date for date in sound if all(is_there(date, stage) for stage in stages)]
     elsewhere = sorted(set(lake.partitions("curated")).difference(dates))
     others = [date for date in elsewhere if lake.is_whole(FACT_ORDER_STAGE, date)]
-    return {"fact_order": dates, "order_items": dates, "orders": dates, "other_fact_order": others}
+    return {"fact_order": dates, "order_items": dates, "orders": dates, OTHERS: others}

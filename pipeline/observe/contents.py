@@ -14,6 +14,7 @@ from pipeline.contract import (
     DISCARDED,
     FACT_ORDER,
     ITEMS,
+    KEY_SUFFIX,
     ORDER_ITEMS,
     ORDERS,
     Stage,
@@ -84,6 +85,9 @@ def _damage_of(lake: Lake, name: str, date: str, manifest: Manifest | None) -> s
     try:
         if isinstance(manifest, RawManifest) and name == raw_name(date):
             return _raw_damage(lake.files.fetch(name), str(manifest.id))
+        if name.endswith(KEY_SUFFIX):
+            is_published = has_hash(lake.files.fetch(name), published)
+            return None if is_published else f"{os.path.basename(name)} has other bytes than were published"
         counted = {table.at(date): (table, rows) for table, rows in _counted(manifest).items()}
         return _table_damage(lake.files.fetch(name), *counted[name], published)
     except UNREADABLE:

@@ -16,6 +16,7 @@ from msgspec import UNSET
 from pipeline.contract import FACT_ORDER, FACT_ORDER_STAGE, ITEMS, ORDER_ITEMS, ORDER_ITEMS_STAGE, ORDERS, Stage, Table
 from pipeline.engine import Engine, amounts_by_date, by_date, fact_order
 from pipeline.lake import (
+    Bounds,
     CuratedCounts,
     CuratedManifest,
     Files,
@@ -23,6 +24,7 @@ from pipeline.lake import (
     Publication,
     corrupt,
     has_hash,
+    stage_keys,
     write_table,
 )
 from pipeline.stages.staging import one_by_one
@@ -175,7 +177,8 @@ def _write(files: Files, date: str, kept: Kept, rows: Rows | None) -> Made:
         write_table(FACT_ORDER, rows.facts, files.stage(FACT_ORDER.at(date)))
         counts = kept.counts(rows.facts.num_rows)
         counts.amounts, counts.resurfaced = rows.amounts, _resurfaced(files, date, kept)
-        made.append(_publication(files, date, kept, FACT_ORDER_STAGE, counts))
+        order_ids = stage_keys(files, FACT_ORDER_STAGE, date, rows.facts["order_id"])
+        made.append(_publication(files, date, kept, FACT_ORDER_STAGE, counts, order_ids))
     if ORDER_ITEMS_STAGE in kept.job.because:
         lines = _write_items(files, date, kept, rows.items if rows is not None else None)
         made.append(_publication(files, date, kept, ORDER_ITEMS_STAGE, kept.counts(lines)))
@@ -199,7 +202,7 @@ def _write_items(files: Files, date: str, kept: Kept, items: pa.Table | None) ->
 
 
 def _publication(
-    files: Files, date: str, kept: Kept, stage: Stage, counts: CuratedCounts
+    files: Files, date: str, kept: Kept, stage: Stage, counts: CuratedCounts, order_ids: Bounds = UNSET
 ) -> Publication[CuratedManifest]:
     job = kept.job
     manifest = CuratedManifest(
@@ -208,9 +211,11 @@ def _publication(
         as_of=job.as_of,
         because=job.because[stage],
         superseded=kept.superseded,
+        order_ids=order_ids,
         counts=counts,
     )
-    staged: dict[str, str | None] = {name: files.stage(name) for name in stage.files_at(date)}
+    names = [*stage.files_at(date), *([stage.keys_at(date)] if stage.keys else [])]
+    staged: dict[str, str | None] = {name: files.stage(name) for name in names}
     publication = Publication(stage.manifest_at(date), manifest, staged)
     publication.measure()
     return publication

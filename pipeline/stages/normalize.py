@@ -16,7 +16,17 @@ from pipeline.contract import NORMALIZED_STAGE, ORDERS, raw_name
 from pipeline.engine import Engine, EngineError
 from pipeline.errors import NotLanded
 from pipeline.events import emit
-from pipeline.lake import STALE, NormalizedManifest, Outcome, Publication, Run, normalized_id, why_incomplete
+from pipeline.lake import (
+    STALE,
+    Keys,
+    NormalizedManifest,
+    Outcome,
+    Publication,
+    Run,
+    may_hold,
+    normalized_id,
+    why_incomplete,
+)
 from pipeline.observe.rotten import disown_rotten
 from pipeline.prefetching import prefetched
 from pipeline.sources.raw import Shape, fields_of
@@ -111,7 +121,7 @@ class _Build:
         """For each date being built, the dates that share an order_id with its new or its published rows."""
         built = {date: self.run.lake.files.stage(ORDERS.at(date)) for date in self.publications}
         shared: dict[str, set[str]] = {date: set() for date in built}
-        others = {}
+        others = []
         for date in self.run.lake.partitions("normalized"):
             manifest = self.run.lake.normalized(date)
             for neighbour in manifest.neighbours if manifest is not None else ():
@@ -120,15 +130,22 @@ class _Build:
                 if neighbour in shared:
                     shared[neighbour].add(date)
             if date not in built and self.run.lake.whole(manifest):
-                others[date] = self.run.lake.files.fetch(ORDERS.at(date))
-        for row in self._sharing(built, others).to_pylist():
+                others.append(date)
+        near = may_hold(self.run.lake, NORMALIZED_STAGE, others, self._keys())
+        for row in self._sharing(built, near).to_pylist():
             shared[str(row["date"])].add(str(row["neighbour"]))
         return shared
 
-    def _sharing(self, built: dict[str, str], others: dict[str, str]) -> pa.Table:
+    def _keys(self) -> Keys:
+        """The orders that are being published."""
+        bounds = {date: publication.manifest.order_ids for date, publication in self.publications.items()}
+        files = self.run.lake.files
+        return Keys.all(Keys.staged(files, NORMALIZED_STAGE, date, found) for date, found in bounds.items())
+
+    def _sharing(self, built: dict[str, str], others: list[str]) -> pa.Table:
         """The rows of shared_order.sql. Partitions that cannot be read fail and are left out."""
         try:
-            self.engine.register_files(ORDERS, [*built.values(), *others.values()])
+            self.engine.register_files(ORDERS, [*built.values(), *self.run.lake.paths(ORDERS, others)])
             self.engine.register_files(ORDERS, built.values(), "built_orders")
             return self.engine.query("shared_order")
         except EngineError:
@@ -136,7 +153,7 @@ class _Build:
             if not unreadable:
                 raise
             self.outcome.failed |= unreadable
-            return self._sharing(built, {date: path for date, path in others.items() if date not in unreadable})
+            return self._sharing(built, [date for date in others if date not in unreadable])
 
     def _changes_versions(self, date: str) -> bool:
         files = self.run.lake.files

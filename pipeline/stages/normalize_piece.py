@@ -12,7 +12,7 @@ import pyarrow as pa
 from msgspec import convert
 from msgspec.structs import replace
 
-from pipeline.contract import DISCARDED, ITEMS, LOGIC_VERSION, NORMALIZED_STAGE, ORDERS, Table, raw_name
+from pipeline.contract import DISCARDED, ITEMS, LOGIC_VERSION, NORMALIZED_STAGE, ORDERS, raw_name
 from pipeline.engine import Engine, Normalized, by_date, normalized, split_lines
 from pipeline.errors import CorruptPartition
 from pipeline.fields import FieldMap
@@ -24,6 +24,7 @@ from pipeline.lake import (
     RawManifest,
     corrupt,
     is_raw,
+    stage_keys,
     write_table,
 )
 from pipeline.stages.staging import failed, one_by_one
@@ -124,16 +125,15 @@ def _write(
 ) -> Publication[NormalizedManifest]:
     """Stage one date's files. Without rows, orders and items are files of 0 rows, and there is no quarantine file."""
     orders, items, discarded = rows
-    parts: dict[Table, pa.Table | None] = {
-        ORDERS: orders or ORDERS.schema.empty_table(),
-        ITEMS: items or ITEMS.schema.empty_table(),
-        DISCARDED: discarded,
-    }
+    orders = orders or ORDERS.schema.empty_table()
+    parts = {ORDERS: orders, ITEMS: items or ITEMS.schema.empty_table(), DISCARDED: discarded}
     publication = Publication(NORMALIZED_STAGE.manifest_at(date), manifest)
     for table, part in parts.items():
         name = table.at(date)
         publication.staged[name] = files.stage(name) if part is not None else None
         if part is not None:
             write_table(table, part, files.stage(name))
+    manifest.order_ids = stage_keys(files, NORMALIZED_STAGE, date, orders["order_id"])
+    publication.staged[NORMALIZED_STAGE.keys_at(date)] = files.stage(NORMALIZED_STAGE.keys_at(date))
     publication.measure()
     return publication

@@ -29,6 +29,7 @@ UNDATED = "__HIVE_DEFAULT_PARTITION__"
 OF_A_DATE = (
     *("raw/date={}/orders_raw.json", "raw/date={}/_raw.json"),
     *("normalized/date={}/orders.parquet", "normalized/date={}/items.parquet", "normalized/date={}/_normalized.json"),
+    *("normalized/date={}/_orders.keys", "curated/date={}/_fact_order.keys"),
     "quarantine/date={}/orders.parquet",
     *("curated/date={}/fact_order.parquet", "curated/date={}/_fact_order.json"),
     *("curated/date={}/order_items.parquet", "curated/date={}/_order_items.json"),

@@ -1,0 +1,123 @@
+"""Key files: the orders of a table of one date as hashes. They rule a partition out without opening its table.
+
+A key file has the 64-bit hashes of the table's order_ids, sorted, in little-endian order. Two dates can share an order
+only if they share a hash. A date without a sound key file may hold any order.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from msgspec import UNSET
+
+from pipeline.contract import Stage
+from pipeline.lake.files import Files
+from pipeline.lake.lake import Lake
+from pipeline.lake.manifests import Bounds
+
+KEY = np.dtype("<u8")
+# the hash of an id is the polynomial of its bytes at BASE, modulo 2^64. BASE is odd, so it has an inverse
+BASE = 0x9E3779B97F4A7C15
+IDS_AT_ONCE = 1024
+# a longer order_id would make a manifest too large
+LONGEST_BOUND = 200
+
+
+def _powers(base: int, count: int) -> np.ndarray:
+    powers = np.full(count, base, np.uint64)
+    powers[:1] = 1
+    return np.cumprod(powers)
+
+
+KNOWN = 1 << 16
+UP, DOWN = _powers(BASE, KNOWN), _powers(pow(BASE, -1, 1 << 64), KNOWN)
+
+
+def _hashes(ids: pa.ChunkedArray) -> np.ndarray:
+    texts = ids.combine_chunks().cast(pa.large_binary())
+    ends = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset :][: len(texts) + 1]
+    data = np.frombuffer(texts.buffers()[2] or b"", np.uint8)[ends[0] : ends[-1]]
+    ends = ends - ends[0]
+    size = len(data) + 1
+    up, down = (UP, DOWN) if size <= KNOWN else (_powers(BASE, size), _powers(int(DOWN[1]), size))
+    sums = np.zeros(size, np.uint64)
+    np.cumsum(up[: len(data)] * data, out=sums[1:])
+    hashes: np.ndarray = np.diff(sums[ends]) * down[ends[:-1]]
+    return hashes.astype(KEY)
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The hashes of the orders of one or several dates, sorted, and their smallest and largest order_id."""
+
+    bounds: Bounds
+    hashes: np.ndarray
+
+    @classmethod
+    def of(cls, ids: pa.ChunkedArray) -> "Keys":
+        """The keys of sorted order_ids."""
+        pieces = [_hashes(ids.slice(start, IDS_AT_ONCE)) for start in range(0, len(ids), IDS_AT_ONCE)]
+        ends = [ids[0].as_py(), ids[-1].as_py()] if len(ids) else []
+        bounds = UNSET if any(len(end) > LONGEST_BOUND for end in ends) else ends
+        return cls(bounds, np.unique(np.concatenate([np.zeros(0, KEY), *pieces])))
+
+    @classmethod
+    def staged(cls, files: Files, stage: Stage, date: str, bounds: Bounds) -> "Keys":
+        """The keys that stage_keys() has written. Raises OSError."""
+        return cls(bounds, np.fromfile(files.stage(stage.keys_at(date)), KEY))
+
+    @classmethod
+    def all(cls, parts: Iterable["Keys"]) -> "Keys":
+        """The orders of all parts."""
+        filled = [part for part in parts if len(part.hashes)]
+        hashes = np.unique(np.concatenate([np.zeros(0, KEY), *(part.hashes for part in filled)]))
+        if any(part.bounds is UNSET for part in filled):
+            return cls(UNSET, hashes)
+        ends = [bound for part in filled for bound in part.bounds or ()]
+        return cls([min(ends), max(ends)] if ends else [], hashes)
+
+    def may_meet(self, found: Bounds) -> bool:
+        """Whether one of the orders may lie within the bounds `found`."""
+        if self.bounds is UNSET or found is UNSET:
+            return True
+        return bool(self.bounds and found) and self.bounds[0] <= found[1] and found[0] <= self.bounds[1]
+
+    def may_share(self, hashes: np.ndarray) -> bool:
+        """Whether one of the orders has one of these sorted hashes."""
+        few, many = sorted((self.hashes, hashes), key=len)
+        if not len(few):
+            return False
+        places = np.searchsorted(many, few)
+        return bool((many[np.minimum(places, len(many) - 1)] == few).any())
+
+
+def stage_keys(files: Files, stage: Stage, date: str, ids: pa.ChunkedArray) -> Bounds:
+    """Write the key file of a table's sorted order_ids to its staging path, and return their bounds. Raises OSError."""
+    keys = Keys.of(ids)
+    keys.hashes.tofile(files.stage(stage.keys_at(date)))
+    return keys.bounds
+
+
+def may_hold(lake: Lake, stage: Stage, dates: Iterable[str], orders: Keys) -> list[str]:
+    """The dates, of these, that may hold one of the orders in their table of the stage."""
+    found = []
+    for date in dates:
+        manifest = lake.made(stage, date)
+        if manifest is None or manifest.id is None or orders.may_meet(manifest.order_ids):
+            hashes = _published(lake, stage, date)
+            if hashes is None or orders.may_share(hashes):
+                found.append(date)
+    return found
+
+
+def _published(lake: Lake, stage: Stage, date: str) -> np.ndarray | None:
+    """The content of the key file of a date. None if the file is missing or not as published."""
+    name, manifest = stage.keys_at(date), lake.made(stage, date)
+    try:
+        content = lake.files.bytes_of(name)
+    except OSError:
+        return None
+    is_sound = manifest is not None and manifest.hash_of(name) == hashlib.sha256(content).hexdigest()
+    return np.frombuffer(content, KEY) if is_sound else None
