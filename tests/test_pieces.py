@@ -3,7 +3,7 @@
 import datetime as dt
 import pickle
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -31,15 +31,9 @@ AFTER = [
 def elsewhere(pickled: bytes, scratch: str) -> dict[str, Any]:
     """What a process that knows nothing but the piece makes of it."""
     piece = pickle.loads(pickled)
-    with (
-        Engine(memory_limit="1GB", threads=1, temp_directory=scratch) as engine,
-        ThreadPoolExecutor(1) as writers,
-    ):
-        if isinstance(piece, normalize_piece.Piece):
-            made: dict[str, Future[Any]] = normalize_piece.stage(engine, normalize_piece.read(piece), writers)
-        else:
-            made = curate_piece.stage(engine, piece, writers)
-        return {date: future.result() for date, future in made.items()}
+    stage = normalize_piece.stage if isinstance(piece, normalize_piece.Piece) else curate_piece.stage
+    with Engine(memory_limit="1GB", threads=1, temp_directory=scratch) as engine:
+        return dict(stage(engine, piece))
 
 
 @pytest.fixture
@@ -48,14 +42,10 @@ def other_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[l
     staged: list[str] = []
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
 
-        def stage(_: Engine, piece: Any, __: ThreadPoolExecutor) -> dict[str, Future[Any]]:
-            piece = getattr(piece, "piece", piece)
+        def stage(_: Engine, piece: Any) -> dict[str, Any]:
             made = pool.submit(elsewhere, pickle.dumps(piece), str(tmp_path / "scratch")).result()
-            futures: dict[str, Future[Any]] = {date: Future() for date in made}
-            for date, future in futures.items():
-                future.set_result(made[date])
             staged.extend(made)
-            return futures
+            return made
 
         monkeypatch.setattr(normalize, "stage", stage)
         monkeypatch.setattr(curate, "stage", stage)

@@ -3,7 +3,8 @@
 import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from copy import copy
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -22,6 +23,8 @@ MACROS = (
 )
 
 ROWS_PER_SCAN = 8192
+# more would need more memory
+MOST_SIDE_BY_SIDE = 4
 
 EngineError = duckdb.Error
 OutOfMemory = duckdb.OutOfMemoryException
@@ -32,7 +35,7 @@ OpenEngine = Callable[[], "Engine"]
 
 
 class Engine:
-    """One in-memory DuckDB connection. It reads Arrow tables and Parquet files.
+    """A connection to a DuckDB in memory. It reads Arrow tables and Parquet files.
 
     Results keep the order of the input rows (DuckDB's preserve_insertion_order) unless the SQL sorts them.
     """
@@ -43,7 +46,6 @@ class Engine:
         for name, value in {
             "memory_limit": memory_limit,
             "temp_directory": temp_directory,
-            "TimeZone": "UTC",
             "preserve_insertion_order": True,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
@@ -51,7 +53,33 @@ class Engine:
             self._connection.execute(f"SET {name} = ?", [value])
         if threads:
             self._connection.execute("SET threads = ?", [threads])
+        self._begin()
+
+    def _begin(self) -> None:
+        # other settings are those of all connections
+        self._connection.execute("SET TimeZone = 'UTC'")
         self._macros: set[str] = set()
+
+    @contextmanager
+    def side_by_side(self) -> Iterator[list["Engine"]]:
+        """Engines for threads that work side by side, each on its share of this engine's threads.
+
+        Each has its own relations. They share this engine's memory; do not use this engine meanwhile.
+        """
+        (threads,) = self._connection.execute("SELECT current_setting('threads')").fetchone() or (1,)
+        count = min(threads, MOST_SIDE_BY_SIDE)
+        self._connection.execute("SET threads = ?", [threads // count])
+        try:
+            with ExitStack() as stack:
+                yield [stack.enter_context(self._beside()) for _ in range(count)]
+        finally:
+            self._connection.execute("SET threads = ?", [threads])
+
+    def _beside(self) -> "Engine":
+        other = copy(self)
+        other._connection = self._connection.cursor()
+        other._begin()
+        return other
 
     def __enter__(self) -> "Engine":
         return self

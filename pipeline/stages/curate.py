@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 import pyarrow as pa
 
@@ -116,8 +115,8 @@ class _Build:
     def stage(self) -> None:
         """Write every file to the staging folder. Dates that fail are noted in the outcome."""
         self._find_losers()
-        pieces, work = self._pieces(), partial(stage, self.engine)
-        self.publications = staged("curating dates", len(self.because), pieces, work, self.outcome)
+        pieces = self._pieces()
+        self.publications = staged("curating dates", len(self.because), pieces, stage, self.engine, self.outcome)
 
     def unstage_held_back(self) -> None:
         """Fail the staged dates that held_back() names, if this pass found an unreadable normalized partition."""

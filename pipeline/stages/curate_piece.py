@@ -4,8 +4,8 @@ A piece can be pickled, and staging it takes no lock. So any process that reache
 while another process holds the lock and publishes.
 """
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -27,7 +27,7 @@ from pipeline.lake import (
     stage_keys,
     write_table,
 )
-from pipeline.stages.staging import one_by_one
+from pipeline.stages.staging import Staged, one_by_one
 
 Made = list[Publication[CuratedManifest]]
 
@@ -111,19 +111,19 @@ class Rows(NamedTuple):
     amounts: dict[str, str]
 
 
-def stage(engine: Engine, piece: Piece, writers: ThreadPoolExecutor) -> dict[str, Future[Made]]:
-    """The publications of each date. A future is done when the files of its date are in the staging folder."""
-    files = piece.files
+def stage(engine: Engine, piece: Piece) -> Staged[Made]:
+    """The publications of each date, whose files are in the staging folder; or why there are none."""
+    return one_by_one(piece.jobs, partial(_contents, engine, piece.files), partial(_write, piece.files))
 
-    def together(jobs: dict[str, Job]) -> dict[str, Future[Made]]:
-        for date, job in jobs.items():
-            _refuse_other_bytes(files, date, job.upstream)
-        kept = {date: Kept.of(files, date, job) for date, job in jobs.items()}
-        of_facts = {date: of_date for date, of_date in kept.items() if FACT_ORDER_STAGE in of_date.job.because}
-        rows = _rows(engine, files, of_facts)
-        return {date: writers.submit(_write, files, date, of_date, rows.get(date)) for date, of_date in kept.items()}
 
-    return one_by_one(piece.jobs, together)
+def _contents(engine: Engine, files: Files, jobs: dict[str, Job]) -> dict[str, tuple[Kept, Rows | None]]:
+    """What each date keeps, and the rows of fact_order; None if fact_order is not made."""
+    for date, job in jobs.items():
+        _refuse_other_bytes(files, date, job.upstream)
+    kept = {date: Kept.of(files, date, job) for date, job in jobs.items()}
+    of_facts = {date: of_date for date, of_date in kept.items() if FACT_ORDER_STAGE in of_date.job.because}
+    rows = _rows(engine, files, of_facts)
+    return {date: (of_date, rows.get(date)) for date, of_date in kept.items()}
 
 
 def _refuse_other_bytes(files: Files, date: str, manifest: NormalizedManifest) -> None:
@@ -170,8 +170,9 @@ def _only(rows: pa.Table, kept: dict[str, Kept]) -> pa.Table:
     return pa.concat_tables([rows.slice(0, 0), *(kept[date].only(part) for date, part in parts.items())])
 
 
-def _write(files: Files, date: str, kept: Kept, rows: Rows | None) -> Made:
-    """Stage the tables of a date, and return their publications. `rows` is None if fact_order is not made."""
+def _write(files: Files, date: str, content: tuple[Kept, Rows | None]) -> Made:
+    """Stage the tables of a date, and return their publications."""
+    kept, rows = content
     made = []
     if rows is not None:
         write_table(FACT_ORDER, rows.facts, files.stage(FACT_ORDER.at(date)))

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import groupby
 
 import pyarrow as pa
@@ -28,10 +27,9 @@ from pipeline.lake import (
     why_incomplete,
 )
 from pipeline.observe.rotten import disown_rotten
-from pipeline.prefetching import prefetched
 from pipeline.sources.raw import Shape, fields_of
 from pipeline.stages.fit import unfit
-from pipeline.stages.normalize_piece import Due, Piece, logic_of, read, stage
+from pipeline.stages.normalize_piece import Due, Piece, logic_of, stage
 from pipeline.stages.staging import cut, staged
 
 PIECE_BYTES = 24 << 20
@@ -77,8 +75,8 @@ class _Build:
 
     def stage(self, because: dict[str, str]) -> None:
         """Write every date's files to the staging folder. Dates that fail are noted in the outcome."""
-        raw = prefetched(map(read, self._pieces(because)))
-        self.publications = staged("normalizing dates", len(because), raw, partial(stage, self.engine), self.outcome)
+        pieces = self._pieces(because)
+        self.publications = staged("normalizing dates", len(because), pieces, stage, self.engine, self.outcome)
 
     def _pieces(self, because: dict[str, str]) -> Iterator[Piece]:
         """Pieces of about PIECE_BYTES, so that the memory is bounded. All dates of a piece have the same field map."""
@@ -131,7 +129,7 @@ class _Build:
                     shared[neighbour].add(date)
             if date not in built and self.run.lake.whole(manifest):
                 others.append(date)
-        near = may_hold(self.run.lake, NORMALIZED_STAGE, others, self._keys())
+        near = may_hold(self.run.lake, NORMALIZED_STAGE, others, self._keys()) if others else []
         for row in self._sharing(built, near).to_pylist():
             shared[str(row["date"])].add(str(row["neighbour"]))
         return shared

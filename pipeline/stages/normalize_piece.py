@@ -4,8 +4,9 @@ A piece can be pickled, and staging it takes no lock. So any process that reache
 while another process holds the lock and publishes.
 """
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -27,9 +28,7 @@ from pipeline.lake import (
     stage_keys,
     write_table,
 )
-from pipeline.stages.staging import failed, one_by_one
-
-Staged = dict[str, Future[Publication[NormalizedManifest]]]
+from pipeline.stages.staging import Staged, one_by_one
 
 
 @dataclass(frozen=True)
@@ -52,29 +51,18 @@ class Piece:
     dates: dict[str, Due]
 
 
+class Rows(NamedTuple):
+    """What a date is published as. `discarded` is None if no record is discarded."""
+
+    orders: pa.Table
+    items: pa.Table
+    discarded: pa.Table | None
+    counts: NormalizedCounts
+
+
 def logic_of(fields: FieldMap | None) -> int | str:
     """The version of the normalizing logic: LOGIC_VERSION, with the digest of the field map if there is one."""
     return LOGIC_VERSION if fields is None else f"{LOGIC_VERSION}-{fields.digest}"
-
-
-@dataclass(frozen=True)
-class Raw:
-    """The raw files of a piece, by date, and the errors of files that could not be read, by date."""
-
-    piece: Piece
-    data: dict[str, bytes]
-    failed: dict[str, Exception]
-
-
-def read(piece: Piece) -> Raw:
-    """Read the raw files of a piece. A file whose bytes do not match its manifest fails."""
-    raw = Raw(piece, {}, {})
-    for date, due in piece.dates.items():
-        try:
-            raw.data[date] = _read(piece.files, date, due.raw)
-        except (OSError, CorruptPartition) as error:
-            raw.failed[date] = error
-    return raw
 
 
 def _read(files: Files, date: str, manifest: RawManifest) -> bytes:
@@ -84,25 +72,32 @@ def _read(files: Files, date: str, manifest: RawManifest) -> bytes:
     return data
 
 
-def stage(engine: Engine, raw: Raw, writers: ThreadPoolExecutor) -> Staged:
-    """The publication of each date. A future is done when the files of its date are in the staging folder."""
+def stage(engine: Engine, piece: Piece) -> Staged[Publication[NormalizedManifest]]:
+    """The publication of each date, whose files are in the staging folder; or why there is none."""
+    data: dict[str, bytes] = {}
+    unread: dict[str, Exception] = {}
+    for date, due in piece.dates.items():
+        try:
+            data[date] = _read(piece.files, date, due.raw)
+        except (OSError, CorruptPartition) as error:
+            unread[date] = error
+    if not data:
+        return unread
+    return one_by_one(data, partial(_rows, engine, piece), partial(_write, piece)) | unread
 
-    def together(data: dict[str, bytes]) -> Staged:
-        rows = _normalized(engine, raw.piece, data)
-        tables = (by_date(rows.orders), by_date(rows.items), by_date(rows.discarded))
-        return {
-            date: writers.submit(
-                _write,
-                raw.piece.files,
-                date,
-                [table.get(date) for table in tables],
-                replace(raw.piece.dates[date].manifest, counts=convert(rows.counts.get(date, {}), NormalizedCounts)),
-            )
-            for date in data
-        }
 
-    unread: Staged = {date: failed(error) for date, error in raw.failed.items()}
-    return (one_by_one(raw.data, together) if raw.data else {}) | unread
+def _rows(engine: Engine, piece: Piece, data: dict[str, bytes]) -> dict[str, Rows]:
+    made = _normalized(engine, piece, data)
+    orders, items, discarded = map(by_date, (made.orders, made.items, made.discarded))
+    return {
+        date: Rows(
+            orders.get(date, ORDERS.schema.empty_table()),
+            items.get(date, ITEMS.schema.empty_table()),
+            discarded.get(date),
+            convert(made.counts.get(date, {}), NormalizedCounts),
+        )
+        for date in data
+    }
 
 
 def _normalized(engine: Engine, piece: Piece, data: dict[str, bytes]) -> Normalized:
@@ -120,20 +115,17 @@ def _normalized(engine: Engine, piece: Piece, data: dict[str, bytes]) -> Normali
     )
 
 
-def _write(
-    files: Files, date: str, rows: list[pa.Table | None], manifest: NormalizedManifest
-) -> Publication[NormalizedManifest]:
-    """Stage one date's files. Without rows, orders and items are files of 0 rows, and there is no quarantine file."""
-    orders, items, discarded = rows
-    orders = orders or ORDERS.schema.empty_table()
-    parts = {ORDERS: orders, ITEMS: items or ITEMS.schema.empty_table(), DISCARDED: discarded}
+def _write(piece: Piece, date: str, rows: Rows) -> Publication[NormalizedManifest]:
+    """Stage one date's files. Without discarded records there is no quarantine file."""
+    files = piece.files
+    manifest = replace(piece.dates[date].manifest, counts=rows.counts)
     publication = Publication(NORMALIZED_STAGE.manifest_at(date), manifest)
-    for table, part in parts.items():
+    for table, part in {ORDERS: rows.orders, ITEMS: rows.items, DISCARDED: rows.discarded}.items():
         name = table.at(date)
         publication.staged[name] = files.stage(name) if part is not None else None
         if part is not None:
             write_table(table, part, files.stage(name))
-    manifest.order_ids = stage_keys(files, NORMALIZED_STAGE, date, orders["order_id"])
+    manifest.order_ids = stage_keys(files, NORMALIZED_STAGE, date, rows.orders["order_id"])
     publication.staged[NORMALIZED_STAGE.keys_at(date)] = files.stage(NORMALIZED_STAGE.keys_at(date))
     publication.measure()
     return publication

@@ -1,47 +1,69 @@
-"""Stages many dates in pieces, for normalizing and curating. A piece is written while the next one is computed."""
+"""Stages many dates in pieces, for normalizing and curating. Pieces are staged side by side."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from queue import SimpleQueue
+from typing import TypeVar
 
-from pipeline.engine import BAD_DATE
+from pipeline.engine import BAD_DATE, Engine
 from pipeline.errors import CorruptPartition
 from pipeline.lake import Outcome
 from pipeline.progress import progress
 
-WRITERS = 2
-Piece = TypeVar("Piece", contravariant=True)
-Result = TypeVar("Result")
+Piece = TypeVar("Piece")
 Content = TypeVar("Content")
+Rows = TypeVar("Rows")
+Result = TypeVar("Result")
+# errors of a date; the other dates continue
+AT_FAULT = (*BAD_DATE, CorruptPartition)
 
-
-class StagePiece(Protocol[Piece, Result]):
-    """Stages one piece. Returns a future by date, which is done when the files of the date are written."""
-
-    def __call__(self, piece: Piece, writers: ThreadPoolExecutor) -> Mapping[str, Future[Result]]: ...
+# by date: what was staged, or the error of a date that cannot be read or written
+Staged = Mapping[str, Result | Exception]
 
 
 def staged(
-    what: str, total: int, pieces: Iterable[Piece], work: StagePiece[Piece, Result], outcome: Outcome
+    what: str,
+    total: int,
+    pieces: Iterable[Piece],
+    work: Callable[[Engine, Piece], Staged[Result]],
+    engine: Engine,
+    outcome: Outcome,
 ) -> dict[str, Result]:
-    """The results of all pieces, by date. A date that cannot be read or written fails; the other dates do not."""
+    """The results of all pieces, by date, in the order of the pieces. Dates with an error are noted in the outcome."""
     done: dict[str, Result] = {}
+    free: SimpleQueue[Engine] = SimpleQueue()
 
-    def finish(pending: Mapping[str, Future[Result]]) -> None:
-        for date, future in pending.items():
-            try:
-                done[date] = future.result()
-            except (*BAD_DATE, CorruptPartition) as error:
-                outcome.fail(date, error)
+    def stage(piece: Piece) -> Staged[Result]:
+        own = free.get()
+        try:
+            return work(own, piece)
+        finally:
+            free.put(own)
 
-    with ThreadPoolExecutor(WRITERS) as writers, progress(what, total) as advance:
-        pending: Mapping[str, Future[Result]] = {}
+    def finish(pending: Future[Staged[Result]]) -> None:
+        made = pending.result()
+        for date, result in made.items():
+            if isinstance(result, Exception):
+                outcome.fail(date, result)
+            else:
+                done[date] = result
+        advance(len(made))
+
+    with (
+        engine.side_by_side() as engines,
+        progress(what, total) as advance,
+        ThreadPoolExecutor(len(engines)) as pool,
+    ):
+        for own in engines:
+            free.put(own)
+        pending: deque[Future[Staged[Result]]] = deque()
         for piece in pieces:
-            made = work(piece, writers)
-            finish(pending)
-            pending = made
-            advance(len(made))
-        finish(pending)
+            pending.append(pool.submit(stage, piece))
+            if len(pending) > len(engines):
+                finish(pending.popleft())
+        for last in pending:
+            finish(last)
     return done
 
 
@@ -61,19 +83,25 @@ def cut(dates: Iterable[str], bytes_of: Callable[[str], int], limit: int) -> Ite
 
 def one_by_one(
     dates: Mapping[str, Content],
-    stage: Callable[[dict[str, Content]], dict[str, Future[Result]]],
-) -> dict[str, Future[Result]]:
-    """Stage the dates together. If that fails, stage each date alone, so that only the dates at fault fail."""
+    compute: Callable[[dict[str, Content]], Mapping[str, Rows]],
+    write: Callable[[str, Rows], Result],
+) -> dict[str, Result | Exception]:
+    """Compute the dates together, then write one after the other. A date that cannot be written gets its error.
+
+    If computing them together fails, each date is computed alone, so that only the dates at fault get an error.
+    """
     try:
-        return stage(dict(dates))
-    except (*BAD_DATE, CorruptPartition) as error:
+        computed = compute(dict(dates))
+    except AT_FAULT as error:
         if len(dates) == 1:
-            return dict.fromkeys(dates, failed(error))
-        return {name: future for date in dates for name, future in one_by_one({date: dates[date]}, stage).items()}
+            return dict.fromkeys(dates, error)
+        alone = [one_by_one({date: content}, compute, write) for date, content in dates.items()]
+        return {date: result for made in alone for date, result in made.items()}
+    return {date: _written(write, date, rows) for date, rows in computed.items()}
 
 
-def failed(error: Exception) -> Future[Result]:
-    """The future of a date whose work could not start."""
-    future: Future[Result] = Future()
-    future.set_exception(error)
-    return future
+def _written(write: Callable[[str, Rows], Result], date: str, rows: Rows) -> Result | Exception:
+    try:
+        return write(date, rows)
+    except AT_FAULT as error:
+        return error
