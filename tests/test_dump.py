@@ -4,6 +4,7 @@ import codecs
 import datetime as dt
 import gzip
 import json
+import os
 import subprocess
 import sys
 
@@ -23,6 +24,7 @@ from pipeline.engine.exact_json import NotJson, NotText, rewrite
 from pipeline.errors import UnreadableDump
 from pipeline.sources import array_scan
 from pipeline.sources.dump import file as dump_module
+from pipeline.sources.dump import spool
 from pipeline.sources.dump.file import Dump
 from pipeline.sources.raw import Shape
 
@@ -301,12 +303,19 @@ def test_memory_does_not_grow_with_an_ndjson_dump(tmp_path):
 # The spool of a dump is not synced: a power cut may cut it, or leave zeros in it
 
 
+@pytest.fixture
+def other_process(monkeypatch):
+    """From its call on, the spool is that of another process: this one does not know that it has written it."""
+    return lambda: monkeypatch.setattr(spool, "_written", {})
+
+
 @pytest.mark.parametrize("damage", ["cut", "zeros"])
-def test_a_spool_that_lost_records_is_made_anew_before_a_date_is_landed_from_it(lake, caplog, damage):
+def test_a_spool_that_lost_records_is_made_anew_before_a_date_is_landed_from_it(lake, caplog, damage, other_process):
     feed = [order(f"o_{n}", created_at=f"2025-01-{15 + n % 2}T10:00:00Z") for n in range(20)]
     assert lake.run_date(FetchOrders, dt.date(2025, 1, 15), feed, dt.datetime(2025, 2, 1))
-    (records,) = lake.root.glob(".spool/*/records")
+    (records,) = lake.root.glob(".spool/*/2025-01-16")
     whole = records.read_bytes()
+    other_process()
     records.write_bytes(whole[: len(whole) // 3] + (b"" if damage == "cut" else bytes(len(whole) - len(whole) // 3)))
     assert lake.run_date(FetchOrders, dt.date(2025, 1, 16), None, dt.datetime(2025, 2, 1)), lake.errors
     assert lake.raw()["2025-01-16"] == feed[1::2]
@@ -314,13 +323,16 @@ def test_a_spool_that_lost_records_is_made_anew_before_a_date_is_landed_from_it(
     assert len([message for message in caplog.messages if "event=dump_read" in message]) == 2
 
 
-def test_a_date_does_not_fail_as_shrunk_because_the_spool_lost_its_orders(lake):
+def test_a_date_does_not_fail_as_shrunk_because_the_spool_lost_its_orders(lake, other_process):
     feed = [order(f"o_{n}", created_at=f"2025-01-{15 + n % 2}T10:00:00Z") for n in range(20)]
     later = dt.datetime(2025, 2, 1, 1)
     assert lake.run(feed, dt.datetime(2025, 2, 1))
     assert lake.run_date(FetchOrders, dt.date(2025, 1, 16), [*feed, order("o_20")], later, force=True)
-    (records,) = lake.root.glob(".spool/*/records")
-    records.write_bytes(bytes(records.stat().st_size))
+    other_process()
+    for records in lake.root.glob(".spool/*/2025-*"):
+        size = records.stat().st_size
+        records.unlink()  # it may be the raw file, too
+        records.write_bytes(bytes(size))
     assert lake.run_date(FetchOrders, dt.date(2025, 1, 15), None, later, force=True), lake.errors
     assert len(lake.raw()["2025-01-15"]) == 11
 
@@ -334,3 +346,17 @@ def test_a_place_of_the_records_that_the_dump_does_not_have_is_refused(lake: Lak
     lake.dump.write_bytes(b'{"data":[%s]}' % order("o_1"))
     assert lake.run(None, EXTRACTED_AT), lake.errors
     assert list(lake.raw()) == ["2025-01-15"]
+
+
+def test_a_raw_file_is_the_file_of_its_date_in_the_spool_and_is_copied_where_there_are_no_hard_links(lake, monkeypatch):
+    feed = [order("o_1"), order("o_2", created_at="2025-01-16")]
+    assert lake.run_date(FetchOrders, dt.date(2025, 1, 15), feed, EXTRACTED_AT)
+    raw, (spooled,) = lake.root / "raw/date=2025-01-15/orders_raw.json", lake.root.glob(".spool/*/2025-01-15")
+    assert raw.samefile(spooled)
+
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert lake.run_date(FetchOrders, dt.date(2025, 1, 16), None, EXTRACTED_AT)
+    assert lake.raw() == {"2025-01-15": feed[:1], "2025-01-16": feed[1:]}

@@ -2,13 +2,16 @@
 
 import importlib
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from copy import copy
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -32,6 +35,8 @@ OutOfMemory = duckdb.OutOfMemoryException
 BAD_DATE = (OSError, ValueError, MemoryError, EngineError, pa.ArrowException)
 
 OpenEngine = Callable[[], "Engine"]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Engine:
@@ -60,12 +65,34 @@ class Engine:
         self._connection.execute("SET TimeZone = 'UTC'")
         self._macros: set[str] = set()
 
-    @contextmanager
-    def side_by_side(self) -> Iterator[list["Engine"]]:
-        """Engines for threads that work side by side, each on its share of this engine's threads.
+    def map(self, work: Callable[["Engine", Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """The results of `work` for the items, in their order.
 
-        Each has its own relations. They share this engine's memory; do not use this engine meanwhile.
+        Several are made side by side, in threads. Each thread has an engine of its own, with its share of DuckDB's
+        threads, with other relations, and with the same memory.
         """
+        free: SimpleQueue[Engine] = SimpleQueue()
+
+        def make(item: Item) -> Result:
+            own = free.get()
+            try:
+                return work(own, item)
+            finally:
+                free.put(own)
+
+        with self._side_by_side() as engines, ThreadPoolExecutor(len(engines)) as pool:
+            for own in engines:
+                free.put(own)
+            pending: deque[Future[Result]] = deque()
+            for item in items:
+                pending.append(pool.submit(make, item))
+                if len(pending) > len(engines):
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+
+    @contextmanager
+    def _side_by_side(self) -> Iterator[list["Engine"]]:
         (threads,) = self._connection.execute("SELECT current_setting('threads')").fetchone() or (1,)
         count = min(threads, MOST_SIDE_BY_SIDE)
         self._connection.execute("SET threads = ?", [threads // count])

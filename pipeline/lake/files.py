@@ -52,6 +52,15 @@ class Files:
         shutil.copyfile(path, self.stage(name))
         return self.stage(name)
 
+    def stage_link(self, name: str, path: str) -> None:
+        """Make a file of this machine the staged file: a second name of it, or a copy where there are no hard links."""
+        with suppress(FileNotFoundError):
+            os.remove(self.stage(name))
+        try:
+            os.link(path, self.stage(name))
+        except OSError:
+            shutil.copyfile(path, self.stage(name))
+
     def put(self, name: str, staged: str | None) -> None:
         """Publish the staged file under its name; if `staged` is None, delete the file. Durable after sync_folders."""
         if staged is None:

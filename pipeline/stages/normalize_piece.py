@@ -15,7 +15,6 @@ from msgspec.structs import replace
 
 from pipeline.contract import DISCARDED, ITEMS, LOGIC_VERSION, NORMALIZED_STAGE, ORDERS, raw_name
 from pipeline.engine import Engine, Normalized, by_date, normalized, split_lines
-from pipeline.errors import CorruptPartition
 from pipeline.fields import FieldMap
 from pipeline.lake import (
     Files,
@@ -74,20 +73,12 @@ def _read(files: Files, date: str, manifest: RawManifest) -> bytes:
 
 def stage(engine: Engine, piece: Piece) -> Staged[Publication[NormalizedManifest]]:
     """The publication of each date, whose files are in the staging folder; or why there is none."""
-    data: dict[str, bytes] = {}
-    unread: dict[str, Exception] = {}
-    for date, due in piece.dates.items():
-        try:
-            data[date] = _read(piece.files, date, due.raw)
-        except (OSError, CorruptPartition) as error:
-            unread[date] = error
-    if not data:
-        return unread
-    return one_by_one(data, partial(_rows, engine, piece), partial(_write, piece)) | unread
+    return one_by_one(piece.dates, partial(_rows, engine, piece), partial(_write, piece))
 
 
-def _rows(engine: Engine, piece: Piece, data: dict[str, bytes]) -> dict[str, Rows]:
-    made = _normalized(engine, piece, data)
+def _rows(engine: Engine, piece: Piece, dates: dict[str, Due]) -> dict[str, Rows]:
+    """The rows by date. Raises CorruptPartition if the bytes of a raw file do not match its manifest."""
+    made = _normalized(engine, piece, {date: _read(piece.files, date, due.raw) for date, due in dates.items()})
     orders, items, discarded = map(by_date, (made.orders, made.items, made.discarded))
     return {
         date: Rows(
@@ -96,7 +87,7 @@ def _rows(engine: Engine, piece: Piece, data: dict[str, bytes]) -> dict[str, Row
             discarded.get(date),
             convert(made.counts.get(date, {}), NormalizedCounts),
         )
-        for date in data
+        for date in dates
     }
 
 

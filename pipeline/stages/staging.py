@@ -1,9 +1,6 @@
 """Stages many dates in pieces, for normalizing and curating. Pieces are staged side by side."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from queue import SimpleQueue
 from typing import TypeVar
 
 from pipeline.engine import BAD_DATE, Engine
@@ -32,38 +29,14 @@ def staged(
 ) -> dict[str, Result]:
     """The results of all pieces, by date, in the order of the pieces. Dates with an error are noted in the outcome."""
     done: dict[str, Result] = {}
-    free: SimpleQueue[Engine] = SimpleQueue()
-
-    def stage(piece: Piece) -> Staged[Result]:
-        own = free.get()
-        try:
-            return work(own, piece)
-        finally:
-            free.put(own)
-
-    def finish(pending: Future[Staged[Result]]) -> None:
-        made = pending.result()
-        for date, result in made.items():
-            if isinstance(result, Exception):
-                outcome.fail(date, result)
-            else:
-                done[date] = result
-        advance(len(made))
-
-    with (
-        engine.side_by_side() as engines,
-        progress(what, total) as advance,
-        ThreadPoolExecutor(len(engines)) as pool,
-    ):
-        for own in engines:
-            free.put(own)
-        pending: deque[Future[Staged[Result]]] = deque()
-        for piece in pieces:
-            pending.append(pool.submit(stage, piece))
-            if len(pending) > len(engines):
-                finish(pending.popleft())
-        for last in pending:
-            finish(last)
+    with progress(what, total) as advance:
+        for made in engine.map(work, pieces):
+            for date, result in made.items():
+                if isinstance(result, Exception):
+                    outcome.fail(date, result)
+                else:
+                    done[date] = result
+            advance(len(made))
     return done
 
 

@@ -1,9 +1,8 @@
 """The inventory of a dump: what a reading of the dump found for each date."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
@@ -16,22 +15,14 @@ INVENTORY = "raw/_inventory.json"
 
 @dataclass
 class Part:
-    """One date of a dump: the number of its records, the id of their bytes, and their segments of the spool.
+    """One date of a dump: the number of its records, and the id of their bytes.
 
-    A segment is an offset and a length in bytes. `plain_by` is the logic version that found no record that DuckDB would
-    misread; None if it found one.
+    `plain_by` is the logic version that found no record that DuckDB would misread; None if it found one.
     """
 
     count: int = 0
     id: str = EMPTY_ID
-    segments: list[tuple[int, int]] = field(default_factory=list)
     plain_by: int | None = None
-
-    def read(self, spool: BinaryIO) -> Iterator[bytes]:
-        """The date's records, in the dump's order, in pieces."""
-        for offset, length in self.segments:
-            spool.seek(offset)
-            yield spool.read(length)
 
 
 @dataclass
@@ -69,12 +60,8 @@ class Inventory:
         return self.parts.get(date, Part())
 
     def as_json(self) -> dict[str, Any]:
-        """The fields for a JSON file. dataclasses.asdict is too slow here, because it copies every segment."""
+        """The fields for a JSON file."""
         return vars(self) | {"parts": {date: vars(part) for date, part in self.parts.items()}}
-
-    def without_segments(self) -> "Inventory":
-        """The inventory that does not need the spool. It is kept in raw, so an unchanged dump is not opened again."""
-        return replace(self, parts={date: replace(part, segments=[]) for date, part in self.parts.items()})
 
     def dates(self) -> list[str]:
         return sorted(date for date in self.parts if date != UNDATED)

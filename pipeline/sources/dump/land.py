@@ -1,12 +1,11 @@
 """Lands the orders of a dump verbatim: one raw partition per date."""
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from pipeline.contract import RAW_STAGE, UNDATED, raw_name
+from pipeline.contract import RAW_STAGE, UNDATED
 from pipeline.dates import fold_dates
 from pipeline.engine import Engine
 from pipeline.errors import CorruptPartition, RunFailed, UnfitMap
@@ -29,18 +28,15 @@ from pipeline.sources.dump.file import Dump
 from pipeline.sources.dump.inventory import INVENTORY, Inventory, known_inventory
 from pipeline.sources.dump.spool import (
     SpoolDamaged,
-    copy_part,
-    open_records,
+    all_records,
     part_bytes,
     peek,
     read_dump,
-    refuse_damaged,
+    stage_part,
 )
 from pipeline.sources.dump.undated import is_taken_in, take_in
 from pipeline.sources.raw import confirm, digest_of, has_better, is_intact, keep, publication
-from pipeline.sources.vanished import blocks, has_shrunk, landed_order_ids, order_ids, shrunk
-
-COPIERS = 2
+from pipeline.sources.vanished import has_shrunk, landed_order_ids, order_ids, shrunk
 
 
 def up_to_date_inventory(run: Run, dump: Dump, *, writes: bool = True) -> Inventory:
@@ -84,12 +80,12 @@ def _read(run: Run, dump: Dump) -> Inventory:
     If the undated records cannot be merged, a failure is noted. It does not stop the dates.
     """
     spooled = read_dump(run, dump)
-    if known_inventory(run.lake, dump, run.intent) != spooled.without_segments() or not is_taken_in(run.lake, spooled):
+    if known_inventory(run.lake, dump, run.intent) != spooled or not is_taken_in(run.lake, spooled):
         try:
             spooled = _take_in(run, dump, spooled)
         except (CorruptPartition, OSError) as error:
             note_failure(run, RAW_STAGE, UNDATED, error)
-        run.lake.files.write(INVENTORY, spooled.without_segments().as_json())
+        run.lake.files.write(INVENTORY, spooled.as_json())
         _judge_landed(run, dump, spooled)
     return spooled
 
@@ -197,11 +193,10 @@ class _Landing:
         """
         stay = [] if self.run.intent.allow_shrink else self._refuse_shrunk(inventory)
         dates = [date for date in self.because if date not in {*stay, *self.outcome.failed}]
-        with ThreadPoolExecutor(COPIERS) as pool:
-            return stay, list(pool.map(lambda date: self._publication(date, inventory), dates))
+        return stay, [self._publication(date, inventory) for date in dates]
 
     def _publication(self, date: str, inventory: Inventory) -> Publication[RawManifest]:
-        copy_part(self.run.lake, self.dump, inventory.part(date), self.run.lake.files.stage(raw_name(date)))
+        stage_part(self.run.lake, self.dump, date, inventory.part(date))
         return publication(self.run, date, _answer(self.dump, inventory, date), self.because[date])
 
     def _refuse_shrunk(self, inventory: Inventory) -> list[str]:
@@ -216,8 +211,6 @@ class _Landing:
         with self.run.open_engine() as engine:
             landed = {date: landed_order_ids(self.run.lake, engine, date) for date in sorted(known)}
             gone = self._gone(engine, inventory, landed)
-        if gone:
-            refuse_damaged(self.run.lake, self.dump, inventory)
         absent = [date for date in landed if _is_open_and_absent(self.run, date, inventory)]
         stay = [date for date in absent if date in gone or not landed[date]]
         _warn_of_absent(stay)
@@ -230,13 +223,12 @@ class _Landing:
         """The landed order_ids that are nowhere in the dump, for each date that lacks too many."""
         gone, fields = {}, self.dump.shape.fields
         for date, before in landed.items():
-            now = order_ids(engine, [part_bytes(self.run.lake, self.dump, inventory.part(date))], fields)
+            now = order_ids(engine, [part_bytes(self.run.lake, self.dump, date, inventory.part(date))], fields)
             if has_shrunk(before - now, before, self.run.intent):
                 gone[date] = before - now
-        with open_records(self.run.lake, self.dump) as spool:
-            for block in blocks(spool) if gone else ():
-                elsewhere = order_ids(engine, [block], fields)
-                gone = {date: vanished - elsewhere for date, vanished in gone.items()}
+        for records in all_records(self.run.lake, self.dump, inventory) if gone else ():
+            elsewhere = order_ids(engine, [records], fields)
+            gone = {date: vanished - elsewhere for date, vanished in gone.items()}
         return {
             date: vanished for date, vanished in gone.items() if has_shrunk(vanished, landed[date], self.run.intent)
         }

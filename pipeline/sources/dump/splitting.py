@@ -2,9 +2,11 @@
 
 import hashlib
 import logging
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,8 +26,7 @@ from pipeline.engine import (
 )
 from pipeline.errors import UnreadableDump
 from pipeline.events import emit
-from pipeline.lake import AS_OF_FORMAT, Intent, Run, raw_id, shown
-from pipeline.prefetching import prefetched
+from pipeline.lake import AS_OF_FORMAT, Intent, Run, Spool, raw_id, shown
 from pipeline.progress import progress
 from pipeline.sources.dump.file import Dump
 from pipeline.sources.dump.inventory import Inventory, Part, moment_of_dump
@@ -33,15 +34,15 @@ from pipeline.sources.dump.inventory import Inventory, Part, moment_of_dump
 UNDATED_DAY = np.iinfo(np.int32).max
 
 
-def split_by_date(dump: Dump, path: str, run: Run, is_believed: bool) -> Inventory:
-    """Write the dump's records to the file at `path`, sorted by date in each buffer; returns the dump's inventory.
+def split_by_date(dump: Dump, spool: Spool | None, run: Run, is_believed: bool) -> Inventory:
+    """Write the dump's records to the spool, a file a date; returns the dump's inventory. None: write nothing.
 
     `is_believed` says whether the dump's mtime counts as the time when the dump was written. A copied or unpacked file
     may have an mtime that is too early. If more than half of the dated records are in the future of the mtime, the dump
     is read once more as if it were written now. Raises UnreadableDump and SourceUnreadable.
     """
     answer = moment_of_dump(dump, run.intent) if is_believed else run.intent.as_of
-    splitter = _read_into(dump, path, answer, run.open_engine)
+    splitter = _read_into(dump, spool, answer, run.open_engine)
     if answer < run.intent.as_of and 2 * splitter.future > splitter.dated:
         is_believed = False
         emit(
@@ -53,23 +54,44 @@ def split_by_date(dump: Dump, path: str, run: Run, is_believed: bool) -> Invento
             "the dump counts as written now",
             advice="touch the dump after it is written, copied or unpacked",
         )
-        splitter = _read_into(dump, path, run.intent.as_of, run.open_engine)
+        splitter = _read_into(dump, spool, run.intent.as_of, run.open_engine)
     return splitter.inventory(run.intent, is_believed=is_believed)
 
 
-def _read_into(dump: Dump, path: str, answer: datetime, open_engine: OpenEngine) -> "_Splitter":
-    splitter = _Splitter(dump, answer)
-    with open(path, "wb") as spool, open_engine() as engine:
-        splitter.read(engine, spool)
+def _read_into(dump: Dump, spool: Spool | None, answer: datetime, open_engine: OpenEngine) -> "_Splitter":
+    if spool is not None:
+        spool.begin()
+    splitter = _Splitter(dump, answer, spool)
+    with open_engine() as engine:
+        splitter.read(engine)
     return splitter
 
 
-class _Splitter:
-    """Sorts buffers of lines by date, and keeps the part of each date: count, id and segments."""
+@dataclass(frozen=True)
+class _Judged:
+    """The lines of a buffer, sorted by day, with arrays that have one element per line.
 
-    def __init__(self, dump: Dump, answers_as_of: datetime) -> None:
+    Days are counted from 1970-01-01. The day of a line without a usable date is UNDATED_DAY. `is_later` says whether
+    the updated_at of a line is in the future, and `is_misread` whether bind_lines has rewritten it. `dated` counts the
+    lines with a valid created_at, and `future` those whose created_at is in the future. `size` is in bytes.
+    """
+
+    lines: pa.LargeBinaryArray
+    days: np.ndarray
+    is_later: np.ndarray
+    is_misread: np.ndarray
+    dated: int
+    future: int
+    size: int
+
+
+class _Splitter:
+    """Sorts buffers of lines by date, and keeps the part of each date: count and id."""
+
+    def __init__(self, dump: Dump, answers_as_of: datetime, spool: Spool | None) -> None:
         fields = dump.shape.fields
         self._dump, self._answers_as_of, self._fit = dump, answers_as_of, Fit(fields)
+        self._spool = spool
         self._times = fields.only("created_at", "updated_at") if fields is not None else None
         self._parts: dict[str, Part] = {}
         self._digests: dict[str, Any] = {}
@@ -77,78 +99,73 @@ class _Splitter:
         # the number of records with a valid created_at, and of those whose created_at is in the future
         self.dated = self.future = 0
 
-    def read(self, engine: Engine, spool: BinaryIO) -> None:
-        """Judge every line and append it to the spool; a buffer is appended while the next one is judged."""
-        buffers = ((split_lines(buffer), is_array) for buffer, is_array in self._dump.records())
+    def read(self, engine: Engine) -> None:
+        """Judge every line and append it to the spool; a buffer is appended while the next ones are judged."""
         with ThreadPoolExecutor(1) as writer, progress("reading MB of dump", self._dump.size >> 20) as advance:
             pending: Future[None] | None = None
-            for lines, is_array in prefetched(buffers):
-                judged = self._judge(engine, lines, array_in=self._dump.path if is_array else None)
+            for judged in engine.map(self._judge, self._buffers(engine)):
                 if pending is not None:
                     pending.result()
-                pending = writer.submit(self._append, spool, lines, *judged, keep_blank=is_array)
-                advance(lines.buffer.size >> 20)
+                pending = writer.submit(self._append, judged)
+                advance(judged.size >> 20)
             if pending is not None:
                 pending.result()
 
-    def _append(
-        self,
-        spool: BinaryIO,
-        lines: Lines,
-        days: np.ndarray,
-        future: np.ndarray,
-        exact: np.ndarray,
-        *,
-        keep_blank: bool,
-    ) -> None:
-        """Append one buffer's lines to the spool, sorted by date."""
+    def _buffers(self, engine: Engine) -> Iterator[tuple[Lines, bool]]:
+        """The lines of each buffer, and whether they are elements of an array."""
+        for buffer, is_array in self._dump.records():
+            lines = split_lines(buffer)
+            self._fit.look(engine, lines, self._answers_as_of)
+            yield lines, is_array
+
+    def _judge(self, engine: Engine, buffer: tuple[Lines, bool]) -> _Judged:
+        """Judge the lines. In an array, a line that is not JSON raises UnreadableDump."""
+        lines, is_array = buffer
+        at = same_instant(self._answers_as_of, lines.size)
+        misread = bind_lines(engine, lines, answers_as_of=at, fields=self._times)
+        if is_array:
+            _refuse_syntax_errors(engine, lines, self._dump.path)
+        landing = engine.query("landing")
+        positions = landing["position"].to_numpy()
+        days = np.full(lines.size, UNDATED_DAY, np.int32)
+        is_later, is_misread = np.zeros((2, lines.size), bool)
+        limit = np.datetime64(self._answers_as_of + FUTURE_TOLERANCE, "us")
+        days[positions] = landing["date"].cast(pa.int32()).fill_null(UNDATED_DAY).to_numpy()
+        is_later[positions] = landing["updated_at"].to_numpy() > limit
+        is_misread[misread] = True
         order = np.argsort(days, kind="stable")
-        if not keep_blank:
+        if not is_array:
             order = order[~_blank(lines, order, days)]
-        data = lines.array().take(pa.array(order))
-        ends = np.frombuffer(data.buffers()[1], np.int64)
-        content = memoryview(data.buffers()[2] or b"")
-        found, firsts = np.unique(days[order], return_index=True)
-        lasts = [*firsts[1:], len(order)] if len(order) else []
+        return _Judged(
+            lines.array().take(pa.array(order)),
+            days[order],
+            is_later[order],
+            is_misread[order],
+            dated=lines.size - landing["created_at"].null_count,
+            future=int((landing["created_at"].to_numpy() > limit).sum()),
+            size=lines.buffer.size,
+        )
+
+    def _append(self, judged: _Judged) -> None:
+        """Append one buffer's lines to the spool."""
+        ends = np.frombuffer(judged.lines.buffers()[1], np.int64)
+        content = memoryview(judged.lines.buffers()[2] or b"")
+        found, firsts = np.unique(judged.days, return_index=True)
+        lasts = [*firsts[1:], len(judged.days)] if len(judged.days) else []
         for day, first, last in zip(found, firsts, lasts, strict=True):
             date = UNDATED if day == UNDATED_DAY else str(np.datetime64(int(day), "D"))
             part = self._parts.setdefault(date, Part(plain_by=LOGIC_VERSION))
-            start, end = int(ends[first]), int(ends[last])
-            part.segments.append((spool.tell() + start, end - start))
+            records = content[int(ends[first]) : int(ends[last])]
             part.count += int(last - first)
-            if exact[order[first:last]].any():
+            if judged.is_misread[first:last].any():
                 part.plain_by = None
-            self._digests.setdefault(date, hashlib.sha256()).update(content[start:end])
-            self._future_updates[date] = self._future_updates.get(date, 0) + int(future[order[first:last]].sum())
-        spool.write(content)
-
-    def _judge(self, engine: Engine, lines: Lines, *, array_in: str | None) -> tuple[np.ndarray, ...]:
-        """Judge the lines. Returns three arrays with one element per line.
-
-        They are: the day of the line, whether its updated_at is in the future, and whether bind_lines has rewritten it.
-        Days are counted from 1970-01-01. The day of a line without a usable date is UNDATED_DAY. If the dump is an
-        array, `array_in` is its path, and a line that is not JSON raises UnreadableDump.
-        """
-        self._fit.look(engine, lines, self._answers_as_of)
-        rewritten = bind_lines(
-            engine,
-            lines,
-            answers_as_of=same_instant(self._answers_as_of, lines.size),
-            fields=self._times,
-        )
-        if array_in is not None:
-            _refuse_syntax_errors(engine, lines, array_in)
-        landing = engine.query("landing")
-        days = np.full(lines.size, UNDATED_DAY, np.int32)
-        has_future_update, exact = np.zeros((2, lines.size), bool)
-        exact[rewritten] = True
-        limit = np.datetime64(self._answers_as_of + FUTURE_TOLERANCE, "us")
-        positions = landing["position"].to_numpy()
-        days[positions] = landing["date"].cast(pa.int32()).fill_null(UNDATED_DAY).to_numpy()
-        self.dated += lines.size - landing["created_at"].null_count
-        self.future += int((landing["created_at"].to_numpy() > limit).sum())
-        has_future_update[positions] = landing["updated_at"].to_numpy() > limit
-        return days, has_future_update, exact
+            self._digests.setdefault(date, hashlib.sha256()).update(records)
+            self._future_updates[date] = self._future_updates.get(date, 0) + int(judged.is_later[first:last].sum())
+            if self._spool is not None:
+                with open(self._spool.path(date), "ab") as file:
+                    file.write(records)
+        self.dated += judged.dated
+        self.future += judged.future
 
     def inventory(self, intent: Intent, *, is_believed: bool) -> Inventory:
         for date, part in self._parts.items():

@@ -1,20 +1,24 @@
-"""The spool of a dump: a file with its records by date, from which dates are published, and its inventory."""
+"""The spool of a dump: a file with the records of each date, which becomes the raw file of the date; an inventory."""
 
 import hashlib
 import json
 import os
-from typing import BinaryIO
+from collections.abc import Iterator
 
 import msgspec
 
+from pipeline.contract import raw_name
 from pipeline.errors import StorageUnusable
 from pipeline.events import emit
-from pipeline.lake import DUMP_SPOOLS, Lake, Run, Spool, is_id_of
+from pipeline.lake import DUMP_SPOOLS, Lake, Run, Spool, file_hash, is_id_of
 from pipeline.sources.dump.file import Dump
 from pipeline.sources.dump.inventory import Inventory, Part, known_inventory, read_inventory
 from pipeline.sources.dump.splitting import split_by_date
 
-RECORDS, INVENTORY = "records", "inventory.json"
+INVENTORY = "inventory.json"
+SCAN_BYTES = 64 << 20
+# the inventories that this process has written, by path: their inode and mtime
+_written: dict[str, tuple[int, int]] = {}
 
 
 class SpoolDamaged(StorageUnusable):
@@ -25,11 +29,6 @@ def _spool(lake: Lake, dump: Dump) -> Spool:
     """The spool of a dump. Another dump, or other content at the same path, has another spool."""
     key = json.dumps(dump.key, sort_keys=True)
     return lake.work.spool(DUMP_SPOOLS, hashlib.sha256(key.encode()).hexdigest()[:16])
-
-
-def open_records(lake: Lake, dump: Dump) -> BinaryIO:
-    """The file with the records of all dates, for Part.read. Raises OSError."""
-    return open(_spool(lake, dump).path(RECORDS), "rb")
 
 
 def read_dump(run: Run, dump: Dump) -> Inventory:
@@ -50,7 +49,7 @@ def peek(run: Run, dump: Dump) -> Inventory:
     known = known_inventory(run.lake, dump, run.intent)
     if known is not None:
         return known
-    return split_by_date(dump, os.devnull, run, _was_believed(run, dump))
+    return split_by_date(dump, None, run, _was_believed(run, dump))
 
 
 def split(run: Run, dump: Dump) -> Inventory:
@@ -59,11 +58,12 @@ def split(run: Run, dump: Dump) -> Inventory:
     Raises UnreadableDump and SourceUnreadable; then there is no new spool.
     """
     staged = Spool(run.lake.work.scratch("spool"))
-    staged.begin()
-    inventory = split_by_date(dump, staged.path(RECORDS), run, _was_believed(run, dump))
+    inventory = split_by_date(dump, staged, run, _was_believed(run, dump))
     staged.put(INVENTORY, json.dumps(inventory.as_json()))
     run.lake.work.remove(DUMP_SPOOLS)
-    staged.move_to(_spool(run.lake, dump))
+    spool = _spool(run.lake, dump)
+    staged.move_to(spool)
+    _written[spool.path(INVENTORY)] = _version(spool)
     records = sum(part.count for part in inventory.parts.values())
     emit("dump_read", dump=dump.path, records=records, dates=len(inventory.dates()))
     return inventory
@@ -75,31 +75,54 @@ def _was_believed(run: Run, dump: Dump) -> bool:
     return inventory is None or inventory.is_believed or inventory.dump != dump.key
 
 
-def copy_part(lake: Lake, dump: Dump, part: Part, target: str) -> None:
-    """Write one date's records to a file, as the dump has them. Raises SpoolDamaged."""
-    digest = hashlib.sha256()
-    with open_records(lake, dump) as spool, open(target, "wb") as file:
-        for piece in part.read(spool):
-            digest.update(piece)
-            file.write(piece)
-    _compare(lake, dump, part, digest.hexdigest())
+def _version(spool: Spool) -> tuple[int, int]:
+    stat = os.stat(spool.path(INVENTORY))
+    return stat.st_ino, stat.st_mtime_ns
 
 
-def part_bytes(lake: Lake, dump: Dump, part: Part) -> bytes:
+def stage_part(lake: Lake, dump: Dump, date: str, part: Part) -> None:
+    """Make the file of a date in the spool the staged raw file of the date. Raises SpoolDamaged.
+
+    If this process has written the file, and has not staged it before, its bytes are not compared: nothing can have
+    changed them.
+    """
+    spool = _spool(lake, dump)
+    path = spool.path(date)
+    if not part.count:
+        lake.files.stage_bytes(raw_name(date), b"")
+        return
+    try:
+        is_new = _written.get(spool.path(INVENTORY)) == _version(spool) and os.stat(path).st_nlink == 1
+        digest = None if is_new else file_hash(path)
+    except FileNotFoundError:
+        digest = ""
+    if digest is not None and not is_id_of(part.id, digest):
+        raise _damaged(path)
+    lake.files.stage_link(raw_name(date), path)
+
+
+def part_bytes(lake: Lake, dump: Dump, date: str, part: Part) -> bytes:
     """One date's records, as the dump has them. Raises SpoolDamaged."""
-    with open_records(lake, dump) as spool:
-        data = b"".join(part.read(spool))
-    _compare(lake, dump, part, hashlib.sha256(data).hexdigest())
+    spool = _spool(lake, dump)
+    try:
+        data = spool.read(date) if part.count else b""
+    except FileNotFoundError:
+        data = b""
+    if not is_id_of(part.id, hashlib.sha256(data).hexdigest()):
+        raise _damaged(spool.path(date))
     return data
 
 
-def refuse_damaged(lake: Lake, dump: Dump, inventory: Inventory) -> None:
-    """Raises SpoolDamaged unless every record is in the spool as it was written."""
-    for part in inventory.parts.values():
-        part_bytes(lake, dump, part)
+def all_records(lake: Lake, dump: Dump, inventory: Inventory) -> Iterator[bytes]:
+    """The records of all dates and those without a date, in buffers of whole lines. Raises SpoolDamaged."""
+    held: list[bytes] = []
+    for date, part in inventory.parts.items():
+        held.append(part_bytes(lake, dump, date, part))
+        if sum(map(len, held)) >= SCAN_BYTES:
+            yield b"".join(held)
+            held = []
+    yield b"".join(held)
 
 
-def _compare(lake: Lake, dump: Dump, part: Part, digest: str) -> None:
-    if not is_id_of(part.id, digest):
-        name = _spool(lake, dump).path(RECORDS)
-        raise SpoolDamaged(f"{name}: its bytes differ from those that were written; check the disk and run again")
+def _damaged(path: str) -> SpoolDamaged:
+    return SpoolDamaged(f"{path}: its bytes differ from those that were written; check the disk and run again")

@@ -56,7 +56,7 @@ def take_in(run: Run, dump: Dump, inventory: Inventory) -> None:
     if is_taken_in(run.lake, inventory) and run.lake.raw(UNDATED) is None:
         return
     manifest, part = run.lake.landed(UNDATED), inventory.part(UNDATED)
-    landed, arriving = landed_records(run.lake), split(part_bytes(run.lake, dump, part))
+    landed, arriving = landed_records(run.lake), split(part_bytes(run.lake, dump, UNDATED, part))
     before, known = landed.records, _taken_in(run.lake.raw(UNDATED))
     adds_nothing = part.id in known and not run.intent.force and not landed.is_lost
     with run.open_engine() as engine:
@@ -189,7 +189,7 @@ def _dated(lake: Lake, dump: Dump, inventory: Inventory, lines: list[bytes], eng
         date = str(row["date"])
         if date in inventory.parts:
             if date not in of_date:
-                of_date[date] = set(split(part_bytes(lake, dump, inventory.part(date))))
+                of_date[date] = set(split(part_bytes(lake, dump, date, inventory.part(date))))
             found[row["position"]] = lines[row["position"]] in of_date[date]
     return found
 
