@@ -118,7 +118,7 @@ def test_two_tables_that_share_an_order_are_never_ruled_out(mine, theirs):
 def test_the_keys_of_several_tables_are_those_of_all_their_orders(tables):
     together = sorted({id_ for table in tables for id_ in table}, key=str.encode)
     found, expected = Keys.all(map(keys_of, tables)), keys_of(together)
-    assert (found.bounds, found.hashes.tolist()) == (expected.bounds, expected.hashes.tolist())
+    assert (found.bounds, sorted({*found.hashes.tolist()})) == (expected.bounds, expected.hashes.tolist())
 
 
 @pytest.mark.parametrize(

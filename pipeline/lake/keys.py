@@ -35,8 +35,8 @@ KNOWN = 1 << 16
 UP, DOWN = _powers(BASE, KNOWN), _powers(pow(BASE, -1, 1 << 64), KNOWN)
 
 
-def _hashes(ids: pa.ChunkedArray) -> np.ndarray:
-    texts = ids.combine_chunks().cast(pa.large_binary())
+def _hashes(ids: pa.Array) -> np.ndarray:
+    texts = ids.cast(pa.large_binary())
     ends = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset :][: len(texts) + 1]
     data = np.frombuffer(texts.buffers()[2] or b"", np.uint8)[ends[0] : ends[-1]]
     ends = ends - ends[0]
@@ -56,12 +56,13 @@ class Keys:
     hashes: np.ndarray
 
     @classmethod
-    def of(cls, ids: pa.ChunkedArray) -> "Keys":
-        """The keys of sorted order_ids."""
+    def of(cls, ids: pa.Array | pa.ChunkedArray) -> "Keys":
+        """The keys of sorted and different order_ids."""
+        ids = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
         pieces = [_hashes(ids.slice(start, IDS_AT_ONCE)) for start in range(0, len(ids), IDS_AT_ONCE)]
         ends = [ids[0].as_py(), ids[-1].as_py()] if len(ids) else []
         bounds = UNSET if any(len(end) > LONGEST_BOUND for end in ends) else ends
-        return cls(bounds, np.unique(np.concatenate([np.zeros(0, KEY), *pieces])))
+        return cls(bounds, np.sort(np.concatenate([np.zeros(0, KEY), *pieces])))
 
     @classmethod
     def staged(cls, files: Files, stage: Stage, date: str, bounds: Bounds) -> "Keys":
@@ -72,7 +73,7 @@ class Keys:
     def all(cls, parts: Iterable["Keys"]) -> "Keys":
         """The orders of all parts."""
         filled = [part for part in parts if len(part.hashes)]
-        hashes = np.unique(np.concatenate([np.zeros(0, KEY), *(part.hashes for part in filled)]))
+        hashes = np.sort(np.concatenate([np.zeros(0, KEY), *(part.hashes for part in filled)]))
         if any(part.bounds is UNSET for part in filled):
             return cls(UNSET, hashes)
         ends = [bound for part in filled for bound in part.bounds or ()]
@@ -93,8 +94,8 @@ class Keys:
         return bool((many[np.minimum(places, len(many) - 1)] == few).any())
 
 
-def stage_keys(files: Files, stage: Stage, date: str, ids: pa.ChunkedArray) -> Bounds:
-    """Write the key file of a table's sorted order_ids to its staging path, and return their bounds. Raises OSError."""
+def stage_keys(files: Files, stage: Stage, date: str, ids: pa.Array | pa.ChunkedArray) -> Bounds:
+    """Stage the key file of sorted and different order_ids. Returns their bounds. Raises OSError."""
     keys = Keys.of(ids)
     keys.hashes.tofile(files.stage(stage.keys_at(date)))
     return keys.bounds

@@ -13,7 +13,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from msgspec import UNSET
 
-from pipeline.contract import FACT_ORDER, FACT_ORDER_STAGE, ITEMS, ORDER_ITEMS, ORDER_ITEMS_STAGE, ORDERS, Stage, Table
+from pipeline.contract import (
+    FACT_ORDER,
+    FACT_ORDER_STAGE,
+    ITEMS,
+    NORMALIZED_STAGE,
+    ORDER_ITEMS,
+    ORDER_ITEMS_STAGE,
+    ORDERS,
+    Stage,
+    Table,
+)
 from pipeline.engine import Engine, amounts_by_date, by_date, fact_order
 from pipeline.lake import (
     Bounds,
@@ -178,12 +188,22 @@ def _write(files: Files, date: str, content: tuple[Kept, Rows | None]) -> Made:
         write_table(FACT_ORDER, rows.facts, files.stage(FACT_ORDER.at(date)))
         counts = kept.counts(rows.facts.num_rows)
         counts.amounts, counts.resurfaced = rows.amounts, _resurfaced(files, date, kept)
-        order_ids = stage_keys(files, FACT_ORDER_STAGE, date, rows.facts["order_id"])
+        order_ids = _stage_keys(files, date, kept, rows.facts)
         made.append(_publication(files, date, kept, FACT_ORDER_STAGE, counts, order_ids))
     if ORDER_ITEMS_STAGE in kept.job.because:
         lines = _write_items(files, date, kept, rows.items if rows is not None else None)
         made.append(_publication(files, date, kept, ORDER_ITEMS_STAGE, kept.counts(lines)))
     return made
+
+
+def _stage_keys(files: Files, date: str, kept: Kept, facts: pa.Table) -> Bounds:
+    """Stage the key file of fact_order. If no order is left out, it is a copy of the one of the normalized orders."""
+    name, upstream = NORMALIZED_STAGE.keys_at(date), kept.job.upstream
+    published = upstream.hash_of(name)
+    if kept.is_complete and published is not None and has_hash(files.fetch(name), published):
+        files.stage_copy(FACT_ORDER_STAGE.keys_at(date), files.fetch(name))
+        return upstream.order_ids
+    return stage_keys(files, FACT_ORDER_STAGE, date, facts["order_id"].unique())
 
 
 def _write_items(files: Files, date: str, kept: Kept, items: pa.Table | None) -> int:
