@@ -634,3 +634,20 @@ def test_the_script_tells_of_a_luigi_cfg_that_cannot_be_parsed_in_one_line_too(s
 def test_the_version_is_that_of_the_package_under_both_names(script, shell):
     expected = f"orders-lake {version('orders-lake')}\n"
     assert (script("--version").out, shell("--version", bare=True).out) == (expected, expected)
+
+
+def test_what_is_to_run_at_the_end_of_a_command_runs_and_its_exit_code_stays():
+    code = "import atexit, sys; atexit.register(print, 'at the end'); sys.argv = ['p', 'ran']; "
+    words = [sys.executable, "-c", code + "from pipeline.__main__ import script; script()"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "at the end\n")
+    assert "ran: no such command" in done.stderr
+
+
+def test_a_run_by_its_own_command_does_not_wait_for_pandas(lake):
+    lake.offer(SENT)
+    words = [sys.executable, "-X", "importtime", "-m", "pipeline", "run", *lake.options(), "--run-as-of", "2025-01-20"]
+    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "pyarrow.lib" in done.stderr
+    assert "pandas.core" not in done.stderr
