@@ -19,6 +19,7 @@ from pipeline.events import emit
 from pipeline.lake.work import STAGING
 
 FSYNC_THREADS = 8
+HASHED_BYTES = 1 << 16
 Value = TypeVar("Value")
 # the paths that a WARNING has named in this process
 _warned: set[str] = set()
@@ -197,8 +198,12 @@ def _refuse(constant: str) -> None:
 
 def file_hash(path: str) -> str:
     """The sha256 of a file. Raises OSError."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    # hashlib.file_digest makes a buffer of 256 KiB first, which takes longer than to hash a small file
+    with open(path, "rb", buffering=0) as file:
+        while content := file.read(HASHED_BYTES):
+            digest.update(content)
+    return digest.hexdigest()
 
 
 def has_hash(path: str, published: str | None) -> bool:
