@@ -71,6 +71,7 @@ class ShopMachine(RuleBasedStateMachine):
         self.now = START
         self.harm = Harm(self.lake.root)
         self.foreign: dict[str, bytes] = {}
+        self.times_back = 0
         self.was_harmed = False  # since a run over all dates has succeeded
 
     @initialize(count=st.sampled_from([3, 9, 15]), pagination=st.sampled_from(PAGINATIONS), pick=picks)
@@ -123,7 +124,8 @@ class ShopMachine(RuleBasedStateMachine):
     @rule(kind=kinds, hours=hours_back)
     def the_clock_has_gone_back(self, kind, hours):
         self.now += dt.timedelta(minutes=1)
-        as_of = max(START, self.now - dt.timedelta(hours=hours)) + dt.timedelta(milliseconds=len(self.shop.states))
+        self.times_back += 1  # no two runs have the same as_of, which would make them one run
+        as_of = max(START, self.now - dt.timedelta(hours=hours)) + dt.timedelta(milliseconds=self.times_back)
         self.run_all(as_of, kind, None, 0)
 
     @rule(kind=kinds, answers=st.integers(0, 12), minutes=minutes)
