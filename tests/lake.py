@@ -220,10 +220,9 @@ class LakeUnderTest:
         for layer, name in (("normalized", "normalized"), ("curated", "fact_order")):
             manifest = self.manifest(name, date)
             del manifest["order_ids"]
-            for listed in (manifest["files"], manifest["hashes"]):
-                for key_file in [file for file in listed if file.endswith(".keys")]:
-                    del listed[key_file]
-                    (self.root / key_file).unlink(missing_ok=True)
+            for key_file in [file for file in manifest["hashes"] if file.endswith(".keys")]:
+                del manifest["hashes"][key_file]
+                (self.root / key_file).unlink()
             (self.root / layer / f"date={date}" / f"_{name}.json").write_text(json.dumps(manifest))
 
     def summary(self, as_of: dt.datetime) -> dict[str, Any]:

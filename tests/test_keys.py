@@ -25,7 +25,7 @@ from pipeline.observe.counts import touched
 AS_OF = dt.datetime(2025, 1, 20, 12)
 LATER = AS_OF + dt.timedelta(hours=1)
 OTHER = "2025-01-15"
-HARMS = ["nothing", "zeros", "of another table", "not known"]
+HARMS = ["nothing", "zeros", "lost", "of another table", "not known"]
 # o_1 and o_3 on the other date; a new order lies before, between or after them
 SENT = [order("o_1", created_at=OTHER), order("o_3", created_at=OTHER)]
 ids = st.lists(st.text(max_size=8), max_size=20).map(lambda found: sorted({*found}, key=str.encode))
@@ -98,7 +98,9 @@ def places(lake: LakeUnderTest, order_id: str) -> list[str]:
 
 def harm(lake: LakeUnderTest, name: str, how: str) -> None:
     """Do something to the key file of this name."""
-    if how == "zeros":
+    if how == "lost":
+        (lake.root / name).unlink()
+    elif how == "zeros":
         (lake.root / name).write_bytes(bytes(16))
     elif how == "of another table":
         (lake.root / name).write_bytes(keys_of(["o_7", "o_8"]).hashes.tobytes())

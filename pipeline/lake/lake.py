@@ -52,7 +52,9 @@ class Publication(Generic[AnyManifest]):
         """
         for name, path in self.staged.items():
             if path is not None:
-                self.sizes[name] = os.stat(path).st_size
+                # `files` of a manifest has what a warehouse loads, so no key file
+                if not name.endswith(KEY_SUFFIX):
+                    self.sizes[name] = os.stat(path).st_size
                 if name.endswith((".parquet", KEY_SUFFIX)):
                     # the id of a raw partition is the hash of its file
                     self.hashes[name] = file_hash(path)
