@@ -19,7 +19,7 @@ PIP_INSTALL = python -m pip install --quiet --quiet --disable-pip-version-check 
 # hundreds of processes would each compile the package
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-all prove check test-pythons bench bench-api house docs clean $(PYTHON_VERSIONS:%=test-%)
+.PHONY: help run test test-all prove check test-pythons bench bench-peers bench-api house docs clean $(PYTHON_VERSIONS:%=test-%)
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ test-pythons: $(PYTHON_VERSIONS:%=test-%)  ## the tests on Python 3.11, 3.12 and
 
 bench: $(STAMP)  ## set up, then the benchmarks (many minutes)
 	$(IN_VENV)/python benchmarks/bench.py $(ARGS)
+
+bench-peers: $(STAMP)  ## set up, then the pipeline beside other tools on the same dump; writes benchmarks/RESULTS.md
+	$(IN_VENV)/python benchmarks/bench_peers.py $(ARGS)
 
 bench-api: $(STAMP)  ## set up, then the benchmarks of the REST source (minutes)
 	$(IN_VENV)/python benchmarks/bench_api.py $(ARGS)

@@ -6,6 +6,7 @@ A ratio is the median of the ratios of all rounds. Dumps are made first and are 
 
 import argparse
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -37,10 +38,11 @@ class BenchFailed(Exception):
 
 @dataclass
 class Measured:
-    """The runs of one command: wall seconds and peak resident bytes of each process."""
+    """The runs of one command: wall seconds, CPU seconds and peak resident bytes of each process."""
 
     what: str
     seconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
     peak_bytes: list[int] = field(default_factory=list)
 
     def ratios(self, other: "Measured") -> list[float]:
@@ -86,8 +88,10 @@ class Workshop:
         warm(path)
         return path
 
-    def check(self, command: list[str], name: str, env: dict[str, str] | None = None) -> tuple[float, int]:
-        """Run a command; returns wall seconds and peak resident bytes. Its output goes to NAME.log."""
+    def check(
+        self, command: list[str], name: str, env: dict[str, str] | None = None
+    ) -> tuple[float, resource.struct_rusage]:
+        """Run a command; returns wall seconds and what it used. Its output goes to NAME.log."""
         log = self.folder / f"{name.replace(',', '').replace(' ', '_')}.log"
         os.sync()  # otherwise this run would wait for the writes of earlier runs
         with log.open("wb") as output:
@@ -101,15 +105,16 @@ class Workshop:
         if process.returncode != 0:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
             raise BenchFailed(f"{' '.join(command)} ended with {process.returncode}; the end of {log}:\n{tail}")
-        return seconds, usage.ru_maxrss * 1024
+        return seconds, usage
 
     def measure(self, measured: Measured, command: list[str], config: Path | None = None) -> None:
         """Run a command and add its figures."""
         env = {"LUIGI_CONFIG_PATH": str(config)} if config else None
-        seconds, peak_bytes = self.check(command, measured.what, env)
+        seconds, usage = self.check(command, measured.what, env)
         measured.seconds.append(seconds)
-        measured.peak_bytes.append(peak_bytes)
-        self.console.print(f"  {measured.what}: {seconds:.2f} s, {peak_bytes / MIB:,.0f} MiB", style="dim")
+        measured.cpu_seconds.append(usage.ru_utime + usage.ru_stime)
+        measured.peak_bytes.append(usage.ru_maxrss * 1024)
+        self.console.print(f"  {measured.what}: {seconds:.2f} s, {usage.ru_maxrss / 1024:,.0f} MiB", style="dim")
 
     def config(self, name: str, *, dump: Path, out: Path, fsync: bool = False) -> Path:
         """A luigi.cfg that makes the pipeline read `dump` and write below `out`."""
