@@ -8,10 +8,12 @@ rows of all are compared. The figures are printed and written to benchmarks/RESU
 import argparse
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,25 +42,35 @@ that take turns, in {rounds} rounds. The page cache is warm, fsync is off, and t
 
 @dataclass(frozen=True)
 class Peer:
-    """Another tool: its script, its packages, and what its output lacks beside the pipeline's."""
+    """Another tool: its script, its packages, and what its output lacks beside the pipeline's.
+
+    `is_elsewhere`: it works in a process of its own, so its CPU time and its memory are not known.
+    """
 
     name: str
     script: str
     packages: tuple[str, ...]
     lacks: str
+    is_elsewhere: bool = False
 
 
 NO_CHECKS = "checks of the input, ties, manifests, order in files, safety against kills"
+NO_LAYERS = f"the raw and the normalized layer, {NO_CHECKS}"
 PEERS = (
     Peer("plain DuckDB", "plain_three_layers.py", ("duckdb==2.0.0",), NO_CHECKS),
     Peer("Polars", "peers/polars_three_layers.py", ("polars==2.1.0",), NO_CHECKS),
     Peer("pandas", "peers/pandas_three_layers.py", ("pandas==3.1.1", "pyarrow==26.0.1"), NO_CHECKS),
 )
+# these run once
+SLOW = (
+    Peer("Spark, local[2]", "peers/spark_three_layers.py", ("pyspark==4.3.0",), NO_CHECKS, is_elsewhere=True),
+    Peer("dlt, merge", "peers/dlt_merge.py", ("dlt[duckdb]==1.31.0", "duckdb==2.0.1"), NO_LAYERS),
+)
 
 
 def python_of(shop: Workshop, peer: Peer) -> str:
     """The Python of the peer's venv, which is made if it is missing."""
-    venv = shop.folder / "venvs" / "-".join([peer.name.replace(" ", "_"), *peer.packages])
+    venv = shop.folder / "venvs" / re.sub(r"[^a-z0-9.=]+", "-", " ".join(peer.packages))
     python = venv / "bin" / "python"
     if not python.exists():
         shop.check([sys.executable, "-m", "venv", str(venv)], "venv")
@@ -66,21 +78,23 @@ def python_of(shop: Workshop, peer: Peer) -> str:
     return str(python)
 
 
-def measured_in_turns(shop: Workshop, *, orders: int, dates: int, runs: int) -> dict[str, Measured]:
+def measured_in_turns(
+    shop: Workshop, *, orders: int, dates: int, runs: int, slow: Sequence[Peer]
+) -> dict[str, Measured]:
     """The pipeline and each peer on one dump. The outputs of the last round are compared with the pipeline's."""
     shop.console.print(f"[bold]{orders:,} orders, {dates:,} dates")
     dump = shop.dump(orders, dates)
-    pythons = {peer.name: python_of(shop, peer) for peer in PEERS}
+    pythons = {peer.name: python_of(shop, peer) for peer in (*PEERS, *slow)}
     measured = {name: Measured(name) for name in (OURS, *pythons)}
     for turn in range(runs):
         out = shop.fresh(f"round_{turn}")
         out.mkdir()
         config = shop.config("ours", dump=dump, out=out / OURS)
         shop.measure(measured[OURS], PIPELINE, config)
-        for peer in PEERS:
+        for peer in (*PEERS, *(slow if turn == runs - 1 else ())):
             command = [pythons[peer.name], str(HERE / peer.script), str(dump), str(out / peer.name)]
             shop.measure(measured[peer.name], command)
-    for peer in PEERS:
+    for peer in (*PEERS, *slow):
         shop.same(f"{OURS} / {peer.name}", out / OURS / "output", out / peer.name)
     for turn in range(runs):
         shop.fresh(f"round_{turn}")
@@ -89,15 +103,16 @@ def measured_in_turns(shop: Workshop, *, orders: int, dates: int, runs: int) -> 
 
 def table(measured: dict[str, Measured]) -> str:
     """A Markdown table with a row for the pipeline and each peer."""
-    lacks = {peer.name: f"{', '.join(peer.packages)}; lacks {peer.lacks}" for peer in PEERS}
-    rows = [
-        "| what | wall s: median (min–max) | CPU s | peak MiB | time by the pipeline's | |",
-        "|---|---|---|---|---|---|",
-    ]
+    lacks = {peer.name: f"{', '.join(peer.packages)}; lacks {peer.lacks}" for peer in (*PEERS, *SLOW)}
+    elsewhere = {peer.name for peer in SLOW if peer.is_elsewhere}
+    ours = measured[OURS]
+    rows = [HEAD, "|---|---|---|---|---|---|"]
     for name, row in measured.items():
         seconds = f"{median(row.seconds):.1f} ({min(row.seconds):.1f}–{max(row.seconds):.1f})"
-        ratio = f"{median(row.ratios(measured[OURS])):.2f}"
-        figures = f"{seconds} | {median(row.cpu_seconds):.1f} | {max(row.peak_bytes) / MIB:,.0f} | {ratio}"
+        is_slow = len(row.seconds) < len(ours.seconds)
+        ratio = f"{row.seconds[0] / median(ours.seconds) if is_slow else median(row.ratios(ours)):.2f}"
+        used = f"{median(row.cpu_seconds):.1f} | {max(row.peak_bytes) / MIB:,.0f}"
+        figures = f"{seconds} | {'– | –' if name in elsewhere else used} | {ratio}"
         rows.append(f"| {name} | {figures} | {lacks.get(name, '')} |")
     return "\n".join(rows)
 
@@ -121,6 +136,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--orders", type=int, default=1_000_000)
     parser.add_argument("--dates", type=int, default=365)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--slow", action="store_true", help="also Spark, which needs Java, and dlt; each once")
     parser.add_argument("--work", type=Path, help="folder that keeps dumps, venvs and logs for the next time")
     return parser.parse_args()
 
@@ -133,7 +149,7 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="bench_") as temporary:
             shop = Workshop((chosen.work or Path(temporary)).resolve(), console)
-            measured = measured_in_turns(shop, **size, runs=chosen.runs)
+            measured = measured_in_turns(shop, **size, runs=chosen.runs, slow=SLOW if chosen.slow else ())
     except BenchFailed as failure:
         console.print(f"bench: {failure}", style="bold red", markup=False)
         return 1
