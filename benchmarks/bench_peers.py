@@ -29,8 +29,10 @@ PAGE = """\
 # Results
 
 `make bench-peers` writes this page. All tools read one NDJSON dump, whose orders are in random order of their dates,
-and write the same raw, normalized and curated rows, a file for each table and date. The figures are of whole processes
-that take turns, in {rounds} rounds. The page cache is warm, fsync is off, and the pipeline writes no report.
+and write a file or more for each table and date. Their normalized and curated rows are equal to the pipeline's; what
+a tool does not write, the last column says. The figures are of whole processes that take turns, in {rounds} rounds;
+Spark and dlt run once. The page cache is warm, fsync is off, and the pipeline writes no report. DuckDB and Spark have
+two threads in the scripts.
 
 {machine}.
 
@@ -53,6 +55,11 @@ class Peer:
     lacks: str
     is_elsewhere: bool = False
 
+    @property
+    def folder(self) -> str:
+        """The name of the folder that the script writes to."""
+        return Path(self.script).stem
+
 
 NO_CHECKS = "checks of the input, ties, manifests, order in files, safety against kills"
 NO_LAYERS = f"the raw and the normalized layer, {NO_CHECKS}"
@@ -72,9 +79,11 @@ def python_of(shop: Workshop, peer: Peer) -> str:
     """The Python of the peer's venv, which is made if it is missing."""
     venv = shop.folder / "venvs" / re.sub(r"[^a-z0-9.=]+", "-", " ".join(peer.packages))
     python = venv / "bin" / "python"
-    if not python.exists():
-        shop.check([sys.executable, "-m", "venv", str(venv)], "venv")
-        shop.check([str(python), "-m", "pip", "install", "--quiet", *peer.packages], "pip")
+    if not venv.exists():
+        part = shop.fresh("venvs/part")
+        shop.check([sys.executable, "-m", "venv", str(part)], "venv")
+        shop.check([str(part / "bin" / "python"), "-m", "pip", "install", "--quiet", *peer.packages], "pip")
+        part.rename(venv)
     return str(python)
 
 
@@ -92,10 +101,10 @@ def measured_in_turns(
         config = shop.config("ours", dump=dump, out=out / OURS)
         shop.measure(measured[OURS], PIPELINE, config)
         for peer in (*PEERS, *(slow if turn == runs - 1 else ())):
-            command = [pythons[peer.name], str(HERE / peer.script), str(dump), str(out / peer.name)]
+            command = [pythons[peer.name], str(HERE / peer.script), str(dump), str(out / peer.folder)]
             shop.measure(measured[peer.name], command)
     for peer in (*PEERS, *slow):
-        shop.same(f"{OURS} / {peer.name}", out / OURS / "output", out / peer.name)
+        shop.same(f"{OURS} / {peer.name}", out / OURS / "output", out / peer.folder)
     for turn in range(runs):
         shop.fresh(f"round_{turn}")
     return measured

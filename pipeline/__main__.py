@@ -5,7 +5,6 @@ import atexit
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.metadata import version
@@ -23,6 +22,8 @@ from pipeline.tasks.start import started_at
 COMMANDS = ("run", "plan", "report", "quarantine", "doctor", "drop", "erase", "views")
 # the name of the package and of its script
 PACKAGE = "orders-lake"
+# Python's own exit code if the output cannot be written
+UNWRITTEN = 120
 EPILOG = """\
 Times are ISO 8601: 2025-01-15, 2025-01-15T00:00:00Z, 2025-01-15T01:00:00+01:00. A time without an offset is in UTC.
 Settings come from luigi.cfg in this folder, then from the file that LUIGI_CONFIG_PATH names. An environment variable
@@ -125,9 +126,14 @@ def script() -> NoReturn:
     if isinstance(code, str):
         print(code, file=sys.stderr)
     atexit._run_exitfuncs()
-    with suppress(OSError):
-        sys.stdout.flush()
-        sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except BrokenPipeError:
+            pass
+        except OSError:
+            code = UNWRITTEN
     os._exit(code if isinstance(code, int) else int(code is not None))
 
 

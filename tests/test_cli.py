@@ -651,3 +651,11 @@ def test_a_run_by_its_own_command_does_not_wait_for_pandas(lake):
     assert done.returncode == 0, done.stderr[-2000:]
     assert "pyarrow.lib" in done.stderr
     assert "pandas.core" not in done.stderr
+
+
+def test_a_command_whose_stdout_is_closed_ends_well_and_one_whose_output_cannot_be_written_does_not():
+    words = [sys.executable, "-m", "pipeline", "--version"]
+    assert subprocess.run(words, cwd=REPOSITORY, preexec_fn=lambda: os.close(1), check=False).returncode == 0
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with open("/dev/full", "wb") as full:
+        assert subprocess.run(words, cwd=REPOSITORY, env=buffered, stdout=full, check=False).returncode == 120

@@ -1,7 +1,7 @@
 """Key files: the orders of a table of one date as hashes. They rule a partition out without opening its table.
 
 A key file has the 64-bit hashes of the table's order_ids, sorted, in little-endian order. Two dates can share an order
-only if they share a hash. A date without a sound key file may hold any order.
+only if they share a hash. A date without a sound key file may hold any order within its bounds.
 """
 
 import hashlib
@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import UNSET
 
 from pipeline.contract import Stage
 from pipeline.lake.files import Files
 from pipeline.lake.lake import Lake
-from pipeline.lake.manifests import Bounds
+from pipeline.lake.manifests import Bounds, CuratedManifest, NormalizedCounts, NormalizedManifest
 
 KEY = np.dtype("<u8")
 # the hash of an id is the polynomial of its bytes at BASE, modulo 2^64. BASE is odd, so it has an inverse
@@ -57,10 +58,10 @@ class Keys:
 
     @classmethod
     def of(cls, ids: pa.Array | pa.ChunkedArray) -> "Keys":
-        """The keys of sorted and different order_ids."""
-        ids = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
-        pieces = [_hashes(ids.slice(start, IDS_AT_ONCE)) for start in range(0, len(ids), IDS_AT_ONCE)]
-        ends = [ids[0].as_py(), ids[-1].as_py()] if len(ids) else []
+        """The keys of order_ids, which differ. A null has no key."""
+        known = (ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids).drop_null()
+        pieces = [_hashes(known.slice(start, IDS_AT_ONCE)) for start in range(0, len(known), IDS_AT_ONCE)]
+        ends = [end.as_py() for end in pc.min_max(known).values()] if len(known) else []
         bounds = UNSET if any(len(end) > LONGEST_BOUND for end in ends) else ends
         return cls(bounds, np.sort(np.concatenate([np.zeros(0, KEY), *pieces])))
 
@@ -83,7 +84,7 @@ class Keys:
         """Whether one of the orders may lie within the bounds `found`."""
         if self.bounds is UNSET or found is UNSET:
             return True
-        return bool(self.bounds and found) and self.bounds[0] <= found[1] and found[0] <= self.bounds[1]
+        return bool(self.bounds and found) and self.bounds[0] <= found[-1] and found[0] <= self.bounds[-1]
 
     def may_share(self, hashes: np.ndarray) -> bool:
         """Whether one of the orders has one of these sorted hashes."""
@@ -95,30 +96,37 @@ class Keys:
 
 
 def stage_keys(files: Files, stage: Stage, date: str, ids: pa.Array | pa.ChunkedArray) -> Bounds:
-    """Stage the key file of sorted and different order_ids. Returns their bounds. Raises OSError."""
+    """Stage the key file of order_ids, which differ. Returns their bounds. Raises OSError."""
     keys = Keys.of(ids)
-    keys.hashes.tofile(files.stage(stage.keys_at(date)))
+    # not numpy's tofile(), which does not notice a full disk
+    files.stage_bytes(stage.keys_at(date), keys.hashes.tobytes())
     return keys.bounds
 
 
 def may_hold(lake: Lake, stage: Stage, dates: Iterable[str], orders: Keys) -> list[str]:
     """The dates, of these, that may hold one of the orders in their table of the stage."""
-    found = []
-    for date in dates:
-        manifest = lake.made(stage, date)
-        if manifest is None or manifest.id is None or orders.may_meet(manifest.order_ids):
-            hashes = _published(lake, stage, date)
-            if hashes is None or orders.may_share(hashes):
-                found.append(date)
-    return found
+    return [date for date in dates if _may_hold(lake, stage, date, orders)]
 
 
-def _published(lake: Lake, stage: Stage, date: str) -> np.ndarray | None:
-    """The content of the key file of a date. None if the file is missing or not as published."""
-    name, manifest = stage.keys_at(date), lake.made(stage, date)
+def _may_hold(lake: Lake, stage: Stage, date: str, orders: Keys) -> bool:
+    manifest = lake.made(stage, date)
+    if manifest is None or manifest.id is None:
+        return True
+    if not orders.may_meet(manifest.order_ids):
+        return False
+    hashes = _published(lake, stage, date, manifest)
+    return hashes is None or orders.may_share(hashes)
+
+
+def _published(
+    lake: Lake, stage: Stage, date: str, manifest: NormalizedManifest | CuratedManifest
+) -> np.ndarray | None:
+    """The content of the key file of a date. None if the file is missing, or not as published, or lacks orders."""
+    name, counts = stage.keys_at(date), manifest.counts
     try:
         content = lake.files.bytes_of(name)
     except OSError:
         return None
-    is_sound = manifest is not None and manifest.hash_of(name) == hashlib.sha256(content).hexdigest()
-    return np.frombuffer(content, KEY) if is_sound else None
+    orders = counts.normalized if isinstance(counts, NormalizedCounts) else counts.kept
+    is_sound = manifest.hash_of(name) == hashlib.sha256(content).hexdigest()
+    return np.frombuffer(content, KEY) if is_sound and len(content) == orders * KEY.itemsize else None

@@ -115,8 +115,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     """The fields of every manifest. If id is null, a run was killed, and the other fields may not match the files.
 
     `as_of` is the stamp of the run that wrote the manifest, `because` the reason for that build. `files` has the size
-    in bytes of each file by its name in the lake, but of the key file. `hashes` has the sha256 of each Parquet file and
-    of the key file. Earlier versions have not written hashes.
+    in bytes of each file by its name in the lake, except that of the key file. `hashes` has the sha256 of each Parquet
+    file and of the key file. Earlier versions have not written hashes.
     """
 
     id: str | None

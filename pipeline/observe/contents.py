@@ -74,7 +74,9 @@ def damaged_dimensions(lake: Lake) -> list[Damage]:
 
 def _damage(lake: Lake, stage: Stage, date: str) -> Damage | None:
     manifest = lake.manifest(stage, date)
-    names = sorted({*manifest.files, *(manifest.hashes or ())}) if manifest is not None else ()
+    # a key file comes last, so that it does not hide a damaged table
+    listed = {*manifest.files, *(manifest.hashes or ())} if manifest is not None else set()
+    names = sorted(listed, key=lambda name: (name.endswith(KEY_SUFFIX), name))
     texts = ((name, _damage_of(lake, name, date, manifest)) for name in names)
     return next((Damage(name, text) for name, text in texts if text is not None), None)
 

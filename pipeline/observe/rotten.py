@@ -2,20 +2,23 @@
 
 from collections.abc import Iterable
 
-from pipeline.contract import CURATED_STAGES, Stage
+from pipeline.contract import CURATED_STAGES, KEY_SUFFIX, Stage
 from pipeline.errors import CorruptPartition
 from pipeline.lake import STALE, Lake
 from pipeline.observe.contents import damaged
 
 
 def disown_rotten(lake: Lake, stage: Stage, dates: Iterable[str]) -> dict[str, CorruptPartition]:
-    """Disown the damaged partitions of a stage. Returns the error of each, by date.
+    """Disown the partitions of a stage with a damaged table. Returns the error of each, by date.
 
     It reads all files of these dates, so call it only after a scan over them has failed. Call it under the lake's lock.
     """
     whole = [(stage, date) for date in dates if lake.is_whole(stage, date)]
     found = {}
-    for (_, date), (_, text) in sorted(damaged(lake, whole).items(), key=lambda item: item[0][1]):
+    rotten = {date: damage for (_, date), damage in damaged(lake, whole).items()}
+    for date, (name, text) in sorted(rotten.items()):
+        if name.endswith(KEY_SUFFIX):
+            continue
         lake.disown(stage.manifest_at(date))
         found[date] = CorruptPartition(
             f"{stage.layer}/date={date}: {text}; it counts as lost, and the next run of date={date} rebuilds it"

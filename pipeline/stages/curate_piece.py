@@ -17,7 +17,6 @@ from pipeline.contract import (
     FACT_ORDER,
     FACT_ORDER_STAGE,
     ITEMS,
-    NORMALIZED_STAGE,
     ORDER_ITEMS,
     ORDER_ITEMS_STAGE,
     ORDERS,
@@ -114,8 +113,9 @@ class Kept:
 
 
 class Rows(NamedTuple):
-    """What a date's fact_order is made of: its rows, its order lines, and the sums of its amounts by currency."""
+    """What a date's fact_order is made of: its orders, its rows, its order lines, and its amounts by currency."""
 
+    order_ids: pa.ChunkedArray
     facts: pa.Table
     items: pa.Table
     amounts: dict[str, str]
@@ -159,8 +159,16 @@ def _rows(engine: Engine, files: Files, kept: dict[str, Kept]) -> dict[str, Rows
     _refuse_other_rows(ITEMS, lines, {date: count.lines for date, count in counts.items()})
     headers, lines = _only(headers, kept), _only(lines, kept)
     facts, items, amounts = by_date(fact_order(headers, lines)), by_date(lines), amounts_by_date(headers)
-    no_facts, no_items = FACT_ORDER.schema.empty_table(), ORDER_ITEMS.schema.empty_table()
-    return {date: Rows(facts.get(date, no_facts), items.get(date, no_items), amounts.get(date, {})) for date in kept}
+    orders, no_facts, no_items = by_date(headers), FACT_ORDER.schema.empty_table(), ORDER_ITEMS.schema.empty_table()
+    return {
+        date: Rows(
+            orders.get(date, no_facts)["order_id"],
+            facts.get(date, no_facts),
+            items.get(date, no_items),
+            amounts.get(date, {}),
+        )
+        for date in kept
+    }
 
 
 def _refuse_other_rows(table: Table, rows: pa.Table, published: dict[str, int]) -> None:
@@ -188,22 +196,12 @@ def _write(files: Files, date: str, content: tuple[Kept, Rows | None]) -> Made:
         write_table(FACT_ORDER, rows.facts, files.stage(FACT_ORDER.at(date)))
         counts = kept.counts(rows.facts.num_rows)
         counts.amounts, counts.resurfaced = rows.amounts, _resurfaced(files, date, kept)
-        order_ids = _stage_keys(files, date, kept, rows.facts)
+        order_ids = stage_keys(files, FACT_ORDER_STAGE, date, rows.order_ids)
         made.append(_publication(files, date, kept, FACT_ORDER_STAGE, counts, order_ids))
     if ORDER_ITEMS_STAGE in kept.job.because:
         lines = _write_items(files, date, kept, rows.items if rows is not None else None)
         made.append(_publication(files, date, kept, ORDER_ITEMS_STAGE, kept.counts(lines)))
     return made
-
-
-def _stage_keys(files: Files, date: str, kept: Kept, facts: pa.Table) -> Bounds:
-    """Stage the key file of fact_order. If no order is left out, it is a copy of the one of the normalized orders."""
-    name, upstream = NORMALIZED_STAGE.keys_at(date), kept.job.upstream
-    published = upstream.hash_of(name)
-    if kept.is_complete and published is not None and has_hash(files.fetch(name), published):
-        files.stage_copy(FACT_ORDER_STAGE.keys_at(date), files.fetch(name))
-        return upstream.order_ids
-    return stage_keys(files, FACT_ORDER_STAGE, date, facts["order_id"].unique())
 
 
 def _write_items(files: Files, date: str, kept: Kept, items: pa.Table | None) -> int:

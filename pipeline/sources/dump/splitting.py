@@ -1,4 +1,4 @@
-"""Splits a dump by date into one file, in one pass, and makes its inventory."""
+"""Splits a dump into a file for each date, in one pass, and makes its inventory."""
 
 import hashlib
 import logging
