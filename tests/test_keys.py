@@ -1,6 +1,8 @@
 """Key files: a run opens the tables of those other dates only that may hold one of its orders."""
 
 import datetime as dt
+import errno
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +17,7 @@ from msgspec import UNSET
 from pipeline import WriteFactOrder
 from pipeline.contract import FACT_ORDER
 from pipeline.engine.connection import Engine
+from pipeline.lake.files import Files
 from pipeline.lake.keys import LONGEST_BOUND, Keys
 from pipeline.lake.lake import Lake
 from pipeline.lake.parquet import write_table
@@ -25,7 +28,7 @@ from pipeline.observe.counts import touched
 AS_OF = dt.datetime(2025, 1, 20, 12)
 LATER = AS_OF + dt.timedelta(hours=1)
 OTHER = "2025-01-15"
-HARMS = ["nothing", "zeros", "lost", "of another table", "not known"]
+HARMS = ["nothing", "zeros", "lost", "of another table", "cut and published so", "not known"]
 # o_1 and o_3 on the other date; a new order lies before, between or after them
 SENT = [order("o_1", created_at=OTHER), order("o_3", created_at=OTHER)]
 ids = st.lists(st.text(max_size=8), max_size=20).map(lambda found: sorted({*found}, key=str.encode))
@@ -104,16 +107,37 @@ def harm(lake: LakeUnderTest, name: str, how: str) -> None:
         (lake.root / name).write_bytes(bytes(16))
     elif how == "of another table":
         (lake.root / name).write_bytes(keys_of(["o_7", "o_8"]).hashes.tobytes())
+    elif how == "cut and published so":  # as by a disk that was full
+        (lake.root / name).write_bytes(b"")
+        lake.believe(name)
     elif how == "not known":
         lake.forget_keys(OTHER)
 
 
-@given(ids, ids)
-def test_two_tables_that_share_an_order_are_never_ruled_out(mine, theirs):
-    mine, theirs = keys_of(mine), keys_of(theirs)
-    if set(mine.hashes.tolist()) & set(theirs.hashes.tolist()):
-        assert mine.may_meet(theirs.bounds)
-    assert mine.may_share(theirs.hashes) == bool({*mine.hashes.tolist()} & {*theirs.hashes.tolist()})
+@given(ids, ids, ids)
+def test_two_tables_that_share_an_order_are_never_ruled_out(mine, theirs, common):
+    mine, theirs = sorted({*mine, *common}), sorted({*theirs, *common})
+    keys, others = keys_of(mine), keys_of(theirs)
+    shares = bool({*mine} & {*theirs})
+    assert keys.may_meet(others.bounds) or not shares
+    assert keys.may_share(others.hashes) == shares
+
+
+def test_a_lost_key_file_does_not_stop_its_date(lake):
+    assert lake.run(SENT, AS_OF)
+    (lake.root / f"normalized/date={OTHER}/_orders.keys").unlink()
+    (lake.root / f"curated/date={OTHER}/fact_order.parquet").unlink()
+    assert lake.run(None, LATER), lake.errors
+    assert places(lake, "o_1") == [OTHER]
+
+
+def test_a_full_disk_is_noticed_when_a_key_file_is_written(lake, monkeypatch):
+    def refuse(files, name, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Files, "stage_bytes", refuse)
+    assert not lake.run(SENT, AS_OF)
+    assert "No space left on device" in lake.errors[0]
 
 
 @given(st.lists(ids, min_size=1, max_size=3))

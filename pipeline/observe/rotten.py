@@ -15,10 +15,8 @@ def disown_rotten(lake: Lake, stage: Stage, dates: Iterable[str]) -> dict[str, C
     """
     whole = [(stage, date) for date in dates if lake.is_whole(stage, date)]
     found = {}
-    rotten = {date: damage for (_, date), damage in damaged(lake, whole).items()}
-    for date, (name, text) in sorted(rotten.items()):
-        if name.endswith(KEY_SUFFIX):
-            continue
+    tables = {date: found for (_, date), found in damaged(lake, whole).items() if not found.name.endswith(KEY_SUFFIX)}
+    for date, (_, text) in sorted(tables.items()):
         lake.disown(stage.manifest_at(date))
         found[date] = CorruptPartition(
             f"{stage.layer}/date={date}: {text}; it counts as lost, and the next run of date={date} rebuilds it"
