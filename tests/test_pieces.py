@@ -2,6 +2,7 @@
 
 import datetime as dt
 import pickle
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -14,7 +15,7 @@ from feeds import order
 from lake import LakeUnderTest
 
 from pipeline.engine import Engine
-from pipeline.stages import curate, curate_piece, normalize, normalize_piece
+from pipeline.stages import curate, curate_piece, normalize, normalize_piece, staging
 
 AS_OF = dt.datetime(2025, 1, 20)
 BEFORE = [order("o_1"), order("o_2"), order("o_3", created_at="2025-01-16"), b"{bad"]
@@ -67,3 +68,19 @@ def test_dates_that_another_process_has_staged_are_published_to_the_same_bytes(
     counts = [lake.manifest("fact_order", "2025-01-15")["counts"] for lake in (distributed, alone)]
     assert counts[0] == counts[1]
     assert counts[0]["kept"] == 1
+
+
+def test_a_large_piece_is_staged_alone_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    beside, alone = LakeUnderTest(tmp_path / "beside"), LakeUnderTest(tmp_path / "alone")
+    assert beside.run(BEFORE, AS_OF)
+    threads: list[str] = []
+
+    def stage(engine: Engine, piece: Any) -> dict[str, Any]:
+        threads.append(threading.current_thread().name)
+        return dict(normalize_piece.stage(engine, piece))
+
+    monkeypatch.setattr(staging, "LARGE_BYTES", 0)
+    monkeypatch.setattr(normalize, "stage", stage)
+    assert alone.run(BEFORE, AS_OF)
+    assert {*threads} == {threading.main_thread().name}
+    assert alone.files() == beside.files()

@@ -63,6 +63,11 @@ class Piece:
     files: Files
     jobs: dict[str, Job]
 
+    @property
+    def size(self) -> int:
+        """The bytes of the normalized files."""
+        return sum(sum(job.upstream.files.values()) for job in self.jobs.values())
+
 
 @dataclass(frozen=True)
 class Kept:

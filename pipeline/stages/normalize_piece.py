@@ -49,6 +49,11 @@ class Piece:
     fields: FieldMap | None
     dates: dict[str, Due]
 
+    @property
+    def size(self) -> int:
+        """The bytes of the raw files."""
+        return sum(sum(due.raw.files.values()) for due in self.dates.values())
+
 
 class Rows(NamedTuple):
     """What a date is published as. `discarded` is None if no record is discarded."""

@@ -1,19 +1,32 @@
-"""Stages many dates in pieces, for normalizing and curating. Pieces are staged side by side."""
+"""Stages many dates in pieces, for normalizing and curating. Pieces are staged side by side, but large ones alone."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TypeVar
+from functools import partial
+from itertools import groupby
+from typing import Protocol, TypeVar
 
 from pipeline.engine import BAD_DATE, Engine
 from pipeline.errors import CorruptPartition
 from pipeline.lake import Outcome
 from pipeline.progress import progress
 
-Piece = TypeVar("Piece")
 Content = TypeVar("Content")
 Rows = TypeVar("Rows")
 Result = TypeVar("Result")
+# a piece has more bytes than it was to have only if its last date is large
+LARGE_BYTES = 64 << 20
 # errors of a date; the other dates continue
 AT_FAULT = (*BAD_DATE, CorruptPartition)
+
+
+class Sized(Protocol):
+    """A piece of dates. `size` is about the bytes of the files that it is made from."""
+
+    @property
+    def size(self) -> int: ...
+
+
+Piece = TypeVar("Piece", bound=Sized)
 
 # by date: what was staged, or the error of a date that cannot be read or written
 Staged = Mapping[str, Result | Exception]
@@ -30,7 +43,7 @@ def staged(
     """The results of all pieces, by date, in the order of the pieces. Dates with an error are noted in the outcome."""
     done: dict[str, Result] = {}
     with progress(what, total) as advance:
-        for made in engine.map(work, pieces):
+        for made in _each(engine, work, pieces):
             for date, result in made.items():
                 if isinstance(result, Exception):
                     outcome.fail(date, result)
@@ -38,6 +51,15 @@ def staged(
                     done[date] = result
             advance(len(made))
     return done
+
+
+def _each(
+    engine: Engine, work: Callable[[Engine, Piece], Staged[Result]], pieces: Iterable[Piece]
+) -> Iterator[Staged[Result]]:
+    """Stage the pieces side by side, but a large piece alone: it needs much memory."""
+    for is_large, alike in groupby(pieces, key=lambda piece: piece.size > LARGE_BYTES):
+        stage = partial(map, partial(work, engine)) if is_large else partial(engine.map, work)
+        yield from stage(alike)
 
 
 def cut(dates: Iterable[str], bytes_of: Callable[[str], int], limit: int) -> Iterator[list[str]]:
