@@ -23,11 +23,11 @@ def fact_order(headers: pa.Table, lines: pa.Table) -> pa.Table:
     has_lines = np.ones(len(known), bool)
     if not known.equals(ordered):
         has_lines = np.asarray(pc.is_in(known, value_set=ordered))
-    if not known.filter(pa.array(has_lines)).equals(ordered):
-        raise CorruptPartition(
-            "normalized items.parquet: its order_ids do not match orders.parquet; "
-            "expected the same order_ids in the same sequence; delete the file and run again to rebuild it"
-        )
+        if not known.filter(pa.array(has_lines)).equals(ordered):
+            raise CorruptPartition(
+                "normalized items.parquet: its order_ids do not match orders.parquet; "
+                "expected the same order_ids in the same sequence; delete the file and run again to rebuild it"
+            )
     size = np.ones(len(has_lines), np.int64)
     size[has_lines] = np.diff(starts, append=len(ids))
     order = pa.array(np.repeat(np.arange(len(size)), size))

@@ -60,7 +60,7 @@ class Files:
         try:
             os.link(path, self.stage(name))
         except OSError:
-            shutil.copyfile(path, self.stage(name))
+            self.stage_copy(name, path)
 
     def put(self, name: str, staged: str | None) -> None:
         """Publish the staged file under its name; if `staged` is None, delete the file. Durable after sync_folders."""

@@ -44,9 +44,14 @@ class Damage(NamedTuple):
     name: str
     text: str
 
+    @property
+    def is_of_table(self) -> bool:
+        """Whether it is a file with records, not a key file."""
+        return not self.name.endswith(KEY_SUFFIX)
+
 
 def damaged(lake: Lake, published: Sequence[Published]) -> dict[Published, Damage]:
-    """The first damaged file of each stage and date. Reads all files of `published`."""
+    """The first damaged file of each stage and date; a key file only if no table is damaged. Reads all the files."""
     found = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool, progress("reading files", len(published)) as advance:
         for what, fault in zip(published, pool.map(lambda what: _damage(lake, *what), published), strict=True):
@@ -74,7 +79,6 @@ def damaged_dimensions(lake: Lake) -> list[Damage]:
 
 def _damage(lake: Lake, stage: Stage, date: str) -> Damage | None:
     manifest = lake.manifest(stage, date)
-    # a key file comes last, so that it does not hide a damaged table
     listed = {*manifest.files, *(manifest.hashes or ())} if manifest is not None else set()
     names = sorted(listed, key=lambda name: (name.endswith(KEY_SUFFIX), name))
     texts = ((name, _damage_of(lake, name, date, manifest)) for name in names)

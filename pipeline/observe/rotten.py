@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pipeline.contract import CURATED_STAGES, KEY_SUFFIX, Stage
+from pipeline.contract import CURATED_STAGES, Stage
 from pipeline.errors import CorruptPartition
 from pipeline.lake import STALE, Lake
 from pipeline.observe.contents import damaged
@@ -15,7 +15,7 @@ def disown_rotten(lake: Lake, stage: Stage, dates: Iterable[str]) -> dict[str, C
     """
     whole = [(stage, date) for date in dates if lake.is_whole(stage, date)]
     found = {}
-    tables = {date: found for (_, date), found in damaged(lake, whole).items() if not found.name.endswith(KEY_SUFFIX)}
+    tables = {date: damage for (_, date), damage in damaged(lake, whole).items() if damage.is_of_table}
     for date, (_, text) in sorted(tables.items()):
         lake.disown(stage.manifest_at(date))
         found[date] = CorruptPartition(

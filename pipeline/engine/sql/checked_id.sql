@@ -1,4 +1,3 @@
--- checked_id: one row per order_id of checked_order, sorted
+-- checked_id: one row per order_id of checked_order
 SELECT DISTINCT order_id
 FROM checked_order
-ORDER BY order_id

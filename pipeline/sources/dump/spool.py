@@ -14,9 +14,9 @@ from pipeline.lake import DUMP_SPOOLS, Lake, Run, Spool, file_hash, is_id_of
 from pipeline.sources.dump.file import Dump
 from pipeline.sources.dump.inventory import Inventory, Part, known_inventory, read_inventory
 from pipeline.sources.dump.splitting import split_by_date
+from pipeline.sources.vanished import blocks
 
 INVENTORY = "inventory.json"
-SCAN_BYTES = 64 << 20
 # the inventories that this process has written, by path: their inode and mtime
 _written: dict[str, tuple[int, int]] = {}
 
@@ -81,24 +81,23 @@ def _version(spool: Spool) -> tuple[int, int]:
 
 
 def stage_part(lake: Lake, dump: Dump, date: str, part: Part) -> None:
-    """Make the file of a date in the spool the staged raw file of the date. Raises SpoolDamaged.
-
-    If this process has written the file, and has not staged it before, its bytes are not compared: nothing can have
-    changed them.
-    """
+    """Make the file of a date in the spool the staged raw file of the date. Raises SpoolDamaged."""
     spool = _spool(lake, dump)
-    path = spool.path(date)
     if not part.count:
         lake.files.stage_bytes(raw_name(date), b"")
         return
+    if not _is_untouched(spool, date):
+        _compare(spool, date, part, _digest(spool, date))
+    lake.files.stage_link(raw_name(date), spool.path(date))
+
+
+def _is_untouched(spool: Spool, date: str) -> bool:
+    """Whether this process has written the file and has not staged it before: nothing can have changed its bytes."""
     try:
-        is_new = _written.get(spool.path(INVENTORY)) == _version(spool) and os.stat(path).st_nlink == 1
-        digest = None if is_new else file_hash(path)
+        is_own = _written.get(spool.path(INVENTORY)) == _version(spool)
+        return is_own and os.stat(spool.path(date)).st_nlink == 1
     except FileNotFoundError:
-        digest = ""
-    if digest is not None and not is_id_of(part.id, digest):
-        raise _damaged(path)
-    lake.files.stage_link(raw_name(date), path)
+        return False
 
 
 def part_bytes(lake: Lake, dump: Dump, date: str, part: Part) -> bytes:
@@ -108,21 +107,28 @@ def part_bytes(lake: Lake, dump: Dump, date: str, part: Part) -> bytes:
         data = spool.read(date) if part.count else b""
     except FileNotFoundError:
         data = b""
-    if not is_id_of(part.id, hashlib.sha256(data).hexdigest()):
-        raise _damaged(spool.path(date))
+    _compare(spool, date, part, hashlib.sha256(data).hexdigest())
     return data
 
 
 def all_records(lake: Lake, dump: Dump, inventory: Inventory) -> Iterator[bytes]:
     """The records of all dates and those without a date, in buffers of whole lines. Raises SpoolDamaged."""
-    held: list[bytes] = []
+    spool = _spool(lake, dump)
     for date, part in inventory.parts.items():
-        held.append(part_bytes(lake, dump, date, part))
-        if sum(map(len, held)) >= SCAN_BYTES:
-            yield b"".join(held)
-            held = []
-    yield b"".join(held)
+        _compare(spool, date, part, _digest(spool, date))
+        with open(spool.path(date), "rb") as file:
+            yield from blocks(file)
 
 
-def _damaged(path: str) -> SpoolDamaged:
-    return SpoolDamaged(f"{path}: its bytes differ from those that were written; check the disk and run again")
+def _digest(spool: Spool, date: str) -> str:
+    """The sha256 of the file of a date; empty if the file is missing."""
+    try:
+        return file_hash(spool.path(date))
+    except FileNotFoundError:
+        return ""
+
+
+def _compare(spool: Spool, date: str, part: Part, digest: str) -> None:
+    if not is_id_of(part.id, digest):
+        name = spool.path(date)
+        raise SpoolDamaged(f"{name}: its bytes differ from those that were written; check the disk and run again")
