@@ -93,17 +93,15 @@ def test_a_power_cut_after_a_kill_takes_nothing_that_the_next_run_does_not_bring
 ) -> None:
     opened, draw, found, killed = stage(scene), random.Random(f"{seed} power {scene}"), Findings(), 0
     for operation in moments(opened, None if every else CUTS_OF_POWER, draw):
-        for number, cut in enumerate(CUTS if every else [draw.choice(CUTS)]):
-            if number:
-                opened.before.restore()
-            ended = opened.play(KILL, operation.number)
-            if ended["status"] == -9:
-                cut_power(opened.log, opened.graves, opened.trial.shop.folder, cut, draw)
-                killed += 1
-            where = opened.moment(f"power cut ({cut} lost)", operation)
-            opened.look_at_partitions(found, where)
-            opened.other_date(found, where, draw)
-            opened.heal(found, where, is_done=ended["status"] == 0)
+        cut = draw.choice(CUTS)
+        ended = opened.play(KILL, operation.number)
+        if ended["status"] == -9:
+            cut_power(opened.log, opened.graves, opened.trial.shop.folder, cut, draw)
+            killed += 1
+        where = opened.moment(f"power cut ({cut} lost)", operation)
+        opened.look_at_partitions(found, where)
+        opened.other_date(found, where, draw)
+        opened.heal(found, where, is_done=ended["status"] == 0)
     tally("power cuts", killed, **found.counts)
     found.raise_any()
     assert killed
