@@ -15,8 +15,9 @@ from datetime import timedelta
 from pathlib import Path
 from statistics import median
 
-from bench import MIB, ROOT, START, Goal, Measured, Workshop
+from bench import Goal
 from rich.console import Console
+from workshop import MIB, ROOT, START, Measured, Workshop
 
 DATES = 30
 LOOP = Path(__file__).resolve().parent / "plain_api_loop.py"

@@ -1,4 +1,4 @@
-"""`make bench-peers`: the pipeline beside other tools that write the same three layers of one dump.
+"""`make bench-peers`: the pipeline beside other tools that write the same three layers of one dump, and its growth.
 
 Every figure is of a whole process, with its start and imports. The tools take turns. Each peer has a venv of its own
 with pinned packages. Each run writes to a new folder: after a deletion, ext4 searches for free inodes for long. The
@@ -8,19 +8,19 @@ rows of all are compared. The figures are printed and written to benchmarks/RESU
 import argparse
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from bench import HERE, MIB, PIPELINE, ROOT, BenchFailed, Measured, Workshop
+import growth
 from rich.console import Console
+from workshop import HERE, MIB, PIPELINE, ROOT, BenchFailed, Measured, Workshop, warm
 
 OURS = "pipeline"
 RESULTS = HERE / "RESULTS.md"
@@ -28,18 +28,40 @@ HEAD = "| what | wall s: median (min–max) | CPU s | peak MiB | times the pipel
 PAGE = """\
 # Results
 
-`make bench-peers` writes this page. All tools read one NDJSON dump, whose orders are in random order of their dates,
-and write a file or more for each table and date. Their normalized and curated rows are equal to the pipeline's; what
-a tool does not write, the last column says. The figures are of whole processes that take turns, in {rounds} rounds;
-Spark and dlt run once. The page cache is warm, fsync is off, and the pipeline writes no report. DuckDB and Spark have
-two threads in the scripts.
+`make bench-peers` writes this page. The figures are of whole processes, which take turns. The page cache is warm,
+fsync is off, and the pipeline writes no report. DuckDB and Spark have two threads in the scripts.
 
 {machine}.
+"""
+PEERS_PART = """
+## Other tools: {orders:,} orders, {dates:,} dates
 
-## {orders:,} orders, {dates:,} dates
+All tools read one NDJSON dump, whose orders are in random order of their dates, and write a file or more for each
+table and date. Their normalized and curated rows are equal to the pipeline's; what a tool does not write, the last
+column says. There are {rounds} rounds; Spark and dlt run once.
 
 {table}
 """
+TPCH_PART = """
+## TPC-H, scale factor 1: 1,500,000 orders, 2,406 dates, 6,001,215 lines
+
+The dump is made by benchmarks/tpch.py. There are {rounds} rounds. Both have all orders and lines, and equal rows.
+
+{table}
+"""
+GROWTH_PART = """
+## Growth
+
+![Seconds by orders and by dates](growth.svg)
+
+Seconds. A first load, and the plain DuckDB script, run once for each size; the other figures are medians of {rounds}.
+The new date has as many orders as the others.
+
+{table}
+"""
+TPCH = "tpchgen-cli==4.0.0"
+# clauses 4.2.5.1 and 4.2.3 of TPC-H 3.0.1
+TPCH_TOTALS = ("normalized orders      1,500,000 rows, equal", "curated    order_items 6,001,215 rows, equal")
 
 
 @dataclass(frozen=True)
@@ -75,39 +97,44 @@ SLOW = (
 )
 
 
-def python_of(shop: Workshop, peer: Peer) -> str:
-    """The Python of the peer's venv, which is made if it is missing."""
-    venv = shop.folder / "venvs" / re.sub(r"[^a-z0-9.=]+", "-", " ".join(peer.packages))
-    python = venv / "bin" / "python"
-    if not venv.exists():
-        part = shop.fresh("venvs/part")
-        shop.check([sys.executable, "-m", "venv", str(part)], "venv")
-        shop.check([str(part / "bin" / "python"), "-m", "pip", "install", "--quiet", *peer.packages], "pip")
-        part.rename(venv)
-    return str(python)
-
-
 def measured_in_turns(
-    shop: Workshop, *, orders: int, dates: int, runs: int, slow: Sequence[Peer]
-) -> dict[str, Measured]:
-    """The pipeline and each peer on one dump. The outputs of the last round are compared with the pipeline's."""
-    shop.console.print(f"[bold]{orders:,} orders, {dates:,} dates")
-    dump = shop.dump(orders, dates)
-    pythons = {peer.name: python_of(shop, peer) for peer in (*PEERS, *slow)}
+    shop: Workshop, dump: Path, *, runs: int, peers: Sequence[Peer], slow: Sequence[Peer] = ()
+) -> tuple[dict[str, Measured], list[str]]:
+    """The pipeline and each peer on one dump. The outputs of the last round are compared with the pipeline's.
+
+    Returns also a line for each table that was compared.
+    """
+    pythons = {peer.name: str(shop.venv(peer.packages) / "python") for peer in (*peers, *slow)}
     measured = {name: Measured(name) for name in (OURS, *pythons)}
     for turn in range(runs):
         out = shop.fresh(f"round_{turn}")
         out.mkdir()
         config = shop.config("ours", dump=dump, out=out / OURS)
         shop.measure(measured[OURS], PIPELINE, config)
-        for peer in (*PEERS, *(slow if turn == runs - 1 else ())):
+        for peer in (*peers, *(slow if turn == runs - 1 else ())):
             command = [pythons[peer.name], str(HERE / peer.script), str(dump), str(out / peer.folder)]
             shop.measure(measured[peer.name], command)
-    for peer in (*PEERS, *slow):
-        shop.same(f"{OURS} / {peer.name}", out / OURS / "output", out / peer.folder)
+    lines = []
+    for peer in (*peers, *slow):
+        lines += shop.same(f"{OURS} / {peer.name}", out / OURS / "output", out / peer.folder)
     for turn in range(runs):
         shop.fresh(f"round_{turn}")
-    return measured
+    return measured, lines
+
+
+def tpch_dump(shop: Workshop) -> Path:
+    """The dump of TPC-H at scale factor 1. It is made if it is missing."""
+    path = shop.folder / "tpch_1.json"
+    if not path.exists():
+        shop.console.print("TPC-H at scale factor 1", style="bold")
+        tables, part = shop.fresh("tpch_1"), path.with_suffix(".part")
+        command = [str(shop.venv([TPCH]) / "tpchgen-cli"), "parquet", "--scale-factor", "1"]
+        shop.check([*command, "--tables", "orders,lineitem", "--output-dir", str(tables)], "tpchgen")
+        shop.check([sys.executable, str(HERE / "tpch.py"), str(tables), str(part)], "tpch")
+        shop.fresh(tables.name)
+        part.replace(path)
+    warm(path)
+    return path
 
 
 def table(measured: dict[str, Measured]) -> str:
@@ -150,21 +177,36 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def parts(shop: Workshop, chosen: argparse.Namespace) -> Iterator[str]:
+    """Measures one part of the page after the other, and returns its text."""
+    size, rounds = {"orders": chosen.orders, "dates": chosen.dates}, {"rounds": chosen.runs}
+    slow = SLOW if chosen.slow else ()
+    measured, _ = measured_in_turns(shop, shop.dump(**size), runs=chosen.runs, peers=PEERS, slow=slow)
+    yield PEERS_PART.format(table=table(measured), **size, **rounds)
+    measured, lines = measured_in_turns(shop, tpch_dump(shop), runs=chosen.runs, peers=PEERS[:1])
+    if not set(TPCH_TOTALS) <= set(lines):
+        raise BenchFailed(f"TPC-H: expected {TPCH_TOTALS}, found {lines}")
+    yield TPCH_PART.format(table=table(measured), **rounds)
+    grown = growth.measured_sizes(shop, runs=chosen.runs)
+    growth.draw(grown)
+    yield GROWTH_PART.format(table=growth.table(grown), **rounds)
+
+
 def main() -> int:
     """The exit code: 1 if a command failed or outputs differ, else 0."""
     chosen = options()
     console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=120)
-    size = {"orders": chosen.orders, "dates": chosen.dates}
+    page = PAGE.format(machine=machine())
     try:
         with tempfile.TemporaryDirectory(prefix="bench_") as temporary:
             shop = Workshop((chosen.work or Path(temporary)).resolve(), console)
-            measured = measured_in_turns(shop, **size, runs=chosen.runs, slow=SLOW if chosen.slow else ())
+            for part in parts(shop, chosen):
+                console.print(part, markup=False)
+                page += part
+                RESULTS.write_text(page, encoding="utf-8")
     except BenchFailed as failure:
         console.print(f"bench: {failure}", style="bold red", markup=False)
         return 1
-    rounds = len(measured[OURS].seconds)
-    RESULTS.write_text(PAGE.format(rounds=rounds, machine=machine(), table=table(measured), **size), encoding="utf-8")
-    console.print(table(measured), markup=False)
     return 0
 
 

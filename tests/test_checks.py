@@ -19,7 +19,7 @@ from pipeline.contract import FACT_ORDER, ITEMS
 from pipeline.engine import facts as facts_module
 from pipeline.engine.connection import Engine, check_names
 from pipeline.lake.lake import Lake
-from pipeline.lake.parquet import write_table
+from pipeline.lake.parquet import parquet_of
 from pipeline.lake.run import Intent
 from pipeline.observe.checks import run_checks
 from pipeline.observe.counts import touched
@@ -42,7 +42,7 @@ def doctor(lake: LakeUnderTest, date: str, table: str, change: Callable[[Rows], 
     path = lake.root / f"curated/date={date}/{table}.parquet"
     found = pq.read_table(path, partitioning=None)
     contract = FACT_ORDER if table == "fact_order" else ITEMS
-    write_table(contract, pa.Table.from_pylist(change(found.to_pylist()), contract.schema), str(path))
+    path.write_bytes(parquet_of(contract, pa.Table.from_pylist(change(found.to_pylist()), contract.schema)))
 
 
 def checked(lake: LakeUnderTest, **counts: int) -> dict[str, list[str]]:

@@ -34,7 +34,7 @@ from pipeline.commands.doctor.settings import settings
 from pipeline.contract import FACT_ORDER
 from pipeline.engine.connection import Engine, check_names
 from pipeline.lake.lake import Lake
-from pipeline.lake.parquet import write_table
+from pipeline.lake.parquet import parquet_of
 from pipeline.observe.diagnosis import Diagnosis, show
 from pipeline.tasks.base import open_engine
 
@@ -158,7 +158,7 @@ def moved_without_leaving(root: Path) -> None:
     source, target = (f"curated/date=2025-01-{day}/fact_order.parquet" for day in (17, 16))
     rows = [row | {"date": dt.date(2025, 1, 16)} for row in pq.read_table(root / source).to_pylist()]
     rows = pq.read_table(root / target, partitioning=None).to_pylist() + rows
-    write_table(FACT_ORDER, pa.Table.from_pylist(rows, FACT_ORDER.schema), str(root / target))
+    (root / target).write_bytes(parquet_of(FACT_ORDER, pa.Table.from_pylist(rows, FACT_ORDER.schema)))
     believed(root, target)
 
 

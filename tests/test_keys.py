@@ -20,7 +20,7 @@ from pipeline.engine.connection import Engine
 from pipeline.lake.files import Files
 from pipeline.lake.keys import LONGEST_BOUND, Keys
 from pipeline.lake.lake import Lake
-from pipeline.lake.parquet import write_table
+from pipeline.lake.parquet import parquet_of
 from pipeline.lake.run import Intent
 from pipeline.observe.checks import run_checks
 from pipeline.observe.counts import touched
@@ -86,7 +86,8 @@ def test_the_checks_find_an_order_on_two_dates_whatever_has_become_of_the_key_fi
     harm(lake, f"curated/date={OTHER}/_fact_order.keys", how)
     path = lake.root / "curated/date=2025-01-16/fact_order.parquet"
     rows = pq.read_table(path, partitioning=None).to_pylist()
-    write_table(FACT_ORDER, pa.Table.from_pylist([row | {"order_id": "o_1"} for row in rows], FACT_ORDER.schema), path)
+    changed = pa.Table.from_pylist([row | {"order_id": "o_1"} for row in rows], FACT_ORDER.schema)
+    path.write_bytes(parquet_of(FACT_ORDER, changed))
     storage = Lake(lake.root, fsync=False)
     with Engine(memory_limit="1GB", threads=1, temp_directory="") as engine:
         found = run_checks(storage, engine, touched(storage, Intent(LATER)))

@@ -20,7 +20,7 @@ from pipeline.lake.completeness import (
     why_still_open,
 )
 from pipeline.lake.files import Files, file_hash, has_hash, json_object, sync_path
-from pipeline.lake.keys import Keys, may_hold, stage_keys
+from pipeline.lake.keys import Keys, may_hold
 from pipeline.lake.lake import Lake, Publication
 from pipeline.lake.manifests import (
     EMPTY_ID,
@@ -45,7 +45,7 @@ from pipeline.lake.manifests import (
     raw_id,
 )
 from pipeline.lake.outcome import Outcome, by_text, corrupt, error_text, forget_failed_try, note_failure
-from pipeline.lake.parquet import write_table
+from pipeline.lake.parquet import parquet_of
 from pipeline.lake.run import AS_OF_FORMAT, Intent, Run, run_name
 from pipeline.lake.work import ASKING, DUMP_SPOOLS, PUBLISHING, STAGING, WINDOW_SPOOLS, Spool
 
@@ -100,12 +100,12 @@ __all__ = [
     "newest_settled",
     "normalized_id",
     "note_failure",
+    "parquet_of",
     "raw_id",
     "run_name",
     "settled",
     "settled_at",
     "shown",
-    "stage_keys",
     "sync_path",
     "why_dropped",
     "why_failed",
@@ -113,5 +113,4 @@ __all__ = [
     "why_open",
     "why_outdated",
     "why_still_open",
-    "write_table",
 ]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+import pyarrow as pa
 
 from pipeline.events import emit
 from pipeline.lake.work import STAGING
@@ -42,7 +43,7 @@ class Files:
         """The path on this machine to which a file is written before it is published under `name`."""
         return f"{self.root}/{STAGING}/{name.replace('/', '~')}"
 
-    def stage_bytes(self, name: str, content: bytes) -> str:
+    def stage_bytes(self, name: str, content: bytes | pa.Buffer) -> str:
         """Write a file to its staging path, and return that path."""
         with open(self.stage(name), "wb") as file:
             file.write(content)

@@ -65,9 +65,14 @@ class Keys:
         bounds = UNSET if any(len(end) > LONGEST_BOUND for end in ends) else ends
         return cls(bounds, np.sort(np.concatenate([np.zeros(0, KEY), *pieces])))
 
+    @property
+    def content(self) -> bytes:
+        """The content of the key file."""
+        return self.hashes.tobytes()
+
     @classmethod
     def staged(cls, files: Files, stage: Stage, date: str, bounds: Bounds) -> "Keys":
-        """The keys that stage_keys() has written. Raises OSError."""
+        """The keys in a staged key file. Raises OSError."""
         return cls(bounds, np.fromfile(files.stage(stage.keys_at(date)), KEY))
 
     @classmethod
@@ -93,14 +98,6 @@ class Keys:
             return False
         places = np.searchsorted(many, few)
         return bool((many[np.minimum(places, len(many) - 1)] == few).any())
-
-
-def stage_keys(files: Files, stage: Stage, date: str, ids: pa.Array | pa.ChunkedArray) -> Bounds:
-    """Stage the key file of order_ids, which differ. Returns their bounds. Raises OSError."""
-    keys = Keys.of(ids)
-    # not numpy's tofile(), which does not notice a full disk
-    files.stage_bytes(stage.keys_at(date), keys.hashes.tobytes())
-    return keys.bounds
 
 
 def may_hold(lake: Lake, stage: Stage, dates: Iterable[str], orders: Keys) -> list[str]:

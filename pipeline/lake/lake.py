@@ -1,11 +1,14 @@
 """The lake: its partitions, the manifests that commit their files, and the atomic publication of both."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Generic
+
+import pyarrow as pa
 
 from pipeline.contract import (
     DIMENSIONS_MANIFEST,
@@ -45,19 +48,27 @@ class Publication(Generic[AnyManifest]):
     sizes: dict[str, int] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
 
-    def measure(self) -> None:
-        """Note the size of each staged file, and the hash of each file but raw. Raises OSError.
+    def stage(self, files: Files, name: str, content: bytes | pa.Buffer) -> None:
+        """Stage a file with this content, and note its size and hash. Raises OSError."""
+        self.staged[name] = files.stage_bytes(name, content)
+        self._note(name, len(content), lambda: hashlib.sha256(content).hexdigest())
 
-        publish() does it for a publication that is not measured yet. Writers do it, because hashes take time.
+    def measure(self) -> None:
+        """Note the size and hash of each staged file that stage() has not written. Raises OSError.
+
+        publish() does it. Writers of many files do it before, because hashes take time.
         """
         for name, path in self.staged.items():
-            if path is not None:
-                # `files` of a manifest has what a warehouse loads, so no key file
-                if not name.endswith(KEY_SUFFIX):
-                    self.sizes[name] = os.stat(path).st_size
-                if name.endswith((".parquet", KEY_SUFFIX)):
-                    # the id of a raw partition is the hash of its file
-                    self.hashes[name] = file_hash(path)
+            if path is not None and name not in self.sizes and name not in self.hashes:
+                self._note(name, os.stat(path).st_size, partial(file_hash, path))
+
+    def _note(self, name: str, size: int, hash_of: Callable[[], str]) -> None:
+        # `files` of a manifest has what a warehouse loads, so no key file
+        if not name.endswith(KEY_SUFFIX):
+            self.sizes[name] = size
+        # the id of a raw partition is the hash of its file
+        if name.endswith((".parquet", KEY_SUFFIX)):
+            self.hashes[name] = hash_of()
 
 
 @dataclass(frozen=True)
@@ -179,7 +190,7 @@ class Lake:
                     failed[publication.name] = error
             return done
 
-        each(lambda publication: None if publication.sizes else publication.measure())
+        each(lambda publication: publication.measure())
         revoked = each(lambda publication: self._revoke(publication.name))
         self.files.sync_folders([publication.name for publication in revoked])
         self.files.sync([path for p in publications for path in p.staged.values() if path and os.path.exists(path)])

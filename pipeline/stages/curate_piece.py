@@ -25,16 +25,15 @@ from pipeline.contract import (
 )
 from pipeline.engine import Engine, amounts_by_date, by_date, fact_order
 from pipeline.lake import (
-    Bounds,
     CuratedCounts,
     CuratedManifest,
     Files,
+    Keys,
     NormalizedManifest,
     Publication,
     corrupt,
     has_hash,
-    stage_keys,
-    write_table,
+    parquet_of,
 )
 from pipeline.stages.staging import Staged, one_by_one
 
@@ -198,51 +197,49 @@ def _write(files: Files, date: str, content: tuple[Kept, Rows | None]) -> Made:
     kept, rows = content
     made = []
     if rows is not None:
-        write_table(FACT_ORDER, rows.facts, files.stage(FACT_ORDER.at(date)))
-        counts = kept.counts(rows.facts.num_rows)
-        counts.amounts, counts.resurfaced = rows.amounts, _resurfaced(files, date, kept)
-        order_ids = stage_keys(files, FACT_ORDER_STAGE, date, rows.order_ids)
-        made.append(_publication(files, date, kept, FACT_ORDER_STAGE, counts, order_ids))
+        made.append(_write_facts(files, date, kept, rows))
     if ORDER_ITEMS_STAGE in kept.job.because:
-        lines = _write_items(files, date, kept, rows.items if rows is not None else None)
-        made.append(_publication(files, date, kept, ORDER_ITEMS_STAGE, kept.counts(lines)))
+        made.append(_write_items(files, date, kept, rows.items if rows is not None else None))
     return made
 
 
-def _write_items(files: Files, date: str, kept: Kept, items: pa.Table | None) -> int:
-    """Stage order_items of a date. Returns its number of rows.
+def _write_facts(files: Files, date: str, kept: Kept, rows: Rows) -> Publication[CuratedManifest]:
+    """Stage fact_order of a date, and its key file."""
+    counts = kept.counts(rows.facts.num_rows)
+    counts.amounts, counts.resurfaced = rows.amounts, _resurfaced(files, date, kept)
+    publication = _publication(date, kept, FACT_ORDER_STAGE, counts)
+    publication.stage(files, FACT_ORDER.at(date), parquet_of(FACT_ORDER, rows.facts))
+    keys = Keys.of(rows.order_ids)
+    publication.stage(files, FACT_ORDER_STAGE.keys_at(date), keys.content)
+    publication.manifest.order_ids = keys.bounds
+    return publication
 
-    If no order is left out, the curated file has the bytes of the normalized one, so that file is copied. It is read
+
+def _write_items(files: Files, date: str, kept: Kept, items: pa.Table | None) -> Publication[CuratedManifest]:
+    """Stage order_items of a date.
+
+    If no order is left out, the curated file has the bytes of the normalized one. The rows of that file are read
     first, here or for fact_order, so that an unreadable file is not copied.
     """
-    source = files.fetch(ITEMS.at(date))
+    source = ITEMS.at(date)
     if items is None:
-        items = kept.only(pq.read_table(source, partitioning=None))
-    if kept.is_complete:
-        files.stage_copy(ORDER_ITEMS.at(date), source)
-        return kept.job.upstream.counts.lines
-    write_table(ORDER_ITEMS, items, files.stage(ORDER_ITEMS.at(date)))
-    return int(items.num_rows)
+        items = kept.only(pq.read_table(files.fetch(source), partitioning=None))
+    publication = _publication(date, kept, ORDER_ITEMS_STAGE, kept.counts(items.num_rows))
+    content = files.bytes_of(source) if kept.is_complete else parquet_of(ORDER_ITEMS, items)
+    publication.stage(files, ORDER_ITEMS.at(date), content)
+    return publication
 
 
-def _publication(
-    files: Files, date: str, kept: Kept, stage: Stage, counts: CuratedCounts, order_ids: Bounds = UNSET
-) -> Publication[CuratedManifest]:
-    job = kept.job
+def _publication(date: str, kept: Kept, stage: Stage, counts: CuratedCounts) -> Publication[CuratedManifest]:
     manifest = CuratedManifest(
-        id=job.upstream.id,
-        made_from=str(job.upstream.id),
-        as_of=job.as_of,
-        because=job.because[stage],
+        id=kept.job.upstream.id,
+        made_from=str(kept.job.upstream.id),
+        as_of=kept.job.as_of,
+        because=kept.job.because[stage],
         superseded=kept.superseded,
-        order_ids=order_ids,
         counts=counts,
     )
-    names = [*stage.files_at(date), *([stage.keys_at(date)] if stage.keys else [])]
-    staged: dict[str, str | None] = {name: files.stage(name) for name in names}
-    publication = Publication(stage.manifest_at(date), manifest, staged)
-    publication.measure()
-    return publication
+    return Publication(stage.manifest_at(date), manifest)
 
 
 def _resurfaced(files: Files, date: str, kept: Kept) -> int:

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from msgspec.structs import replace
 
 from pipeline.contract import DIM_USER, DIMENSIONS_MANIFEST, DISCARDED, quarantine_of
-from pipeline.lake import DimensionCounts, DimensionsManifest, Lake, Publication, write_table
+from pipeline.lake import DimensionCounts, DimensionsManifest, Lake, Publication, parquet_of
 from pipeline.stages.user import names_user
 from pipeline.warehouse.database import delete_user, rebuilt
 
@@ -53,6 +53,8 @@ def _publication(lake: Lake, kept: dict[str, pa.Table]) -> Publication[Dimension
     manifest = replace(before, files=files, counts=before.counts | {DIM_USER.name: counts})
     publication = Publication(DIMENSIONS_MANIFEST, manifest)
     for name, rows in kept.items():
-        write_table(DIM_USER if name == DIMENSION else DISCARDED, rows, lake.files.stage(name))
-        publication.staged[name] = lake.files.stage(name) if rows.num_rows or name == DIMENSION else None
+        if rows.num_rows or name == DIMENSION:
+            publication.stage(lake.files, name, parquet_of(DIM_USER if name == DIMENSION else DISCARDED, rows))
+        else:
+            publication.staged[name] = None
     return publication

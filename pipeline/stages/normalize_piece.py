@@ -18,14 +18,14 @@ from pipeline.engine import Engine, Normalized, by_date, normalized, split_lines
 from pipeline.fields import FieldMap
 from pipeline.lake import (
     Files,
+    Keys,
     NormalizedCounts,
     NormalizedManifest,
     Publication,
     RawManifest,
     corrupt,
     is_raw,
-    stage_keys,
-    write_table,
+    parquet_of,
 )
 from pipeline.stages.staging import Staged, one_by_one
 
@@ -113,15 +113,13 @@ def _normalized(engine: Engine, piece: Piece, data: dict[str, bytes]) -> Normali
 
 def _write(piece: Piece, date: str, rows: Rows) -> Publication[NormalizedManifest]:
     """Stage one date's files. Without discarded records there is no quarantine file."""
-    files = piece.files
-    manifest = replace(piece.dates[date].manifest, counts=rows.counts)
+    keys = Keys.of(rows.orders["order_id"])
+    manifest = replace(piece.dates[date].manifest, counts=rows.counts, order_ids=keys.bounds)
     publication = Publication(NORMALIZED_STAGE.manifest_at(date), manifest)
     for table, part in {ORDERS: rows.orders, ITEMS: rows.items, DISCARDED: rows.discarded}.items():
-        name = table.at(date)
-        publication.staged[name] = files.stage(name) if part is not None else None
-        if part is not None:
-            write_table(table, part, files.stage(name))
-    manifest.order_ids = stage_keys(files, NORMALIZED_STAGE, date, rows.orders["order_id"])
-    publication.staged[NORMALIZED_STAGE.keys_at(date)] = files.stage(NORMALIZED_STAGE.keys_at(date))
-    publication.measure()
+        if part is None:
+            publication.staged[table.at(date)] = None
+        else:
+            publication.stage(piece.files, table.at(date), parquet_of(table, part))
+    publication.stage(piece.files, NORMALIZED_STAGE.keys_at(date), keys.content)
     return publication

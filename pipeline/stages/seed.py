@@ -17,7 +17,7 @@ from pipeline.contract import DIM_PRODUCT, DIM_USER, DIMENSIONS_MANIFEST, DISCAR
 from pipeline.engine import OpenEngine
 from pipeline.errors import CorruptPartition, UnreadableDimension
 from pipeline.events import emit
-from pipeline.lake import DimensionCounts, DimensionsManifest, Lake, Publication, Run, has_hash, write_table
+from pipeline.lake import DimensionCounts, DimensionsManifest, Lake, Publication, Run, has_hash, parquet_of
 from pipeline.warehouse.database import is_empty, rebuilt, upsert
 
 SETTINGS = {DIM_USER: "users_csv", DIM_PRODUCT: "products_csv"}
@@ -150,13 +150,11 @@ def is_in_csv(source: Csv, user_id: str) -> bool:
 def _stage(
     lake: Lake, publication: Publication[DimensionsManifest], table: Table, rows: pa.Table, discarded: pa.Table
 ) -> None:
-    name, quarantine = table.at(), quarantine_of(table)
-    write_table(table, rows, lake.files.stage(name))
-    publication.staged[name] = lake.files.stage(name)
-    publication.staged[quarantine] = None
+    publication.stage(lake.files, table.at(), parquet_of(table, rows))
     if discarded.num_rows:
-        write_table(DISCARDED, discarded, lake.files.stage(quarantine))
-        publication.staged[quarantine] = lake.files.stage(quarantine)
+        publication.stage(lake.files, quarantine_of(table), parquet_of(DISCARDED, discarded))
+    else:
+        publication.staged[quarantine_of(table)] = None
     publication.manifest.counts[table.name] = DimensionCounts(rows.num_rows, discarded.num_rows)
 
 

@@ -27,7 +27,7 @@ from pipeline.sources.dump.undated_records import (
     moment_of,
     segments_of,
     split,
-    write_quarantine,
+    stage_quarantine,
 )
 from pipeline.sources.raw import as_answered
 
@@ -123,7 +123,7 @@ def staged(run: Run, engine: Engine, now: Undated, template: RawManifest, becaus
     The new manifest has the answers_as_of, the taken_in and the made_from of `template`, and no other of its values.
     """
     run.lake.files.stage_bytes(RAW, now.content)
-    reasons = write_quarantine(engine, now, run.lake.files.stage(QUARANTINE))
+    reasons = stage_quarantine(run.lake, engine, now)
     digest = hashlib.sha256(now.content).hexdigest()
     counts = RawCounts(len(now.lines), dict(Counter(reasons)))
     manifest = RawManifest(

@@ -18,7 +18,7 @@ from pipeline.engine import Engine, normalized, split_lines
 from pipeline.errors import CorruptPartition
 from pipeline.events import emit
 from pipeline.fields import FieldMap, map_of, texts_of
-from pipeline.lake import AS_OF_FORMAT, Lake, RawManifest, Segment, moment, write_table
+from pipeline.lake import AS_OF_FORMAT, Lake, RawManifest, Segment, moment, parquet_of
 
 RAW, QUARANTINE = raw_name(UNDATED), DISCARDED.at(UNDATED)
 BATCH_LINES = 1 << 17
@@ -143,8 +143,8 @@ def _quarantined(lake: Lake) -> list[bytes] | None:
     return records
 
 
-def write_quarantine(engine: Engine, now: Undated, target: str) -> list[str]:
-    """Write each record with the reason to discard it; returns the reasons. Without records it writes no file."""
+def stage_quarantine(lake: Lake, engine: Engine, now: Undated) -> list[str]:
+    """Stage each record with the reason to discard it; returns the reasons. Without records it stages no file."""
     reasons: list[str] = []
     for fields, group in groupby(now.origins, key=lambda origin: origin.fields):
         end = len(reasons) + len(list(group))
@@ -153,7 +153,7 @@ def write_quarantine(engine: Engine, now: Undated, target: str) -> list[str]:
             reasons += _reasons(engine, Undated(now.lines[batch], now.origins[batch]), fields)
     if reasons:
         columns = {"position": list(range(len(reasons))), "reason": reasons, "record": now.lines}
-        write_table(DISCARDED, pa.table(columns, schema=DISCARDED.schema), target)
+        lake.files.stage_bytes(QUARANTINE, parquet_of(DISCARDED, pa.table(columns, schema=DISCARDED.schema)))
     return reasons
 
 
