@@ -142,6 +142,12 @@ def test_a_full_disk_is_noticed_when_a_key_file_is_written(lake, monkeypatch):
 
 
 @given(st.lists(ids, min_size=1, max_size=3))
+def test_the_keys_of_several_tables_tell_whether_two_of_them_share_an_order(tables):
+    shares = len({id_ for table in tables for id_ in table}) < sum(map(len, tables))
+    assert Keys.all(map(keys_of, tables)).may_repeat == shares
+
+
+@given(st.lists(ids, min_size=1, max_size=3))
 def test_the_keys_of_several_tables_are_those_of_all_their_orders(tables):
     together = sorted({id_ for table in tables for id_ in table}, key=str.encode)
     found, expected = Keys.all(map(keys_of, tables)), keys_of(together)

@@ -68,8 +68,12 @@ class Files:
         if staged is None:
             self.remove(name)
             return
-        os.makedirs(os.path.dirname(self.fetch(name)), exist_ok=True)
-        os.replace(staged, self.fetch(name))
+        try:
+            os.replace(staged, self.fetch(name))
+        except FileNotFoundError:
+            # the first file of its folder
+            os.makedirs(os.path.dirname(self.fetch(name)), exist_ok=True)
+            os.replace(staged, self.fetch(name))
 
     def read(self, name: str) -> dict[str, Any] | None:
         """The object in a JSON file; None if the file is absent or cannot be read."""

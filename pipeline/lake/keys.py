@@ -85,6 +85,11 @@ class Keys:
         ends = [bound for part in filled for bound in part.bounds or ()]
         return cls([min(ends), max(ends)] if ends else [], hashes)
 
+    @property
+    def may_repeat(self) -> bool:
+        """Whether two of the dates may share an order."""
+        return bool((self.hashes[1:] == self.hashes[:-1]).any())
+
     def may_meet(self, found: Bounds) -> bool:
         """Whether one of the orders may lie within the bounds `found`."""
         if self.bounds is UNSET or found is UNSET:

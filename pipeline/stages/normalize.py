@@ -129,9 +129,11 @@ class _Build:
                     shared[neighbour].add(date)
             if date not in built and self.run.lake.whole(manifest):
                 others.append(date)
-        near = may_hold(self.run.lake, NORMALIZED_STAGE, others, self._keys()) if others else []
-        for row in self._sharing(built, near).to_pylist():
-            shared[str(row["date"])].add(str(row["neighbour"]))
+        keys = self._keys()
+        near = may_hold(self.run.lake, NORMALIZED_STAGE, others, keys)
+        if near or keys.may_repeat:
+            for row in self._sharing(built, near).to_pylist():
+                shared[str(row["date"])].add(str(row["neighbour"]))
         return shared
 
     def _keys(self) -> Keys:
