@@ -105,6 +105,18 @@ def test_a_publication_can_delete_a_file(lake):
     assert lake.files.read(MANIFEST) == {"id": "none", "files": {}}
 
 
+def test_each_folder_above_a_file_is_durable_before_a_manifest_promises_the_file(lake, monkeypatch):
+    synced: dict[str, bool] = {}
+    monkeypatch.setattr(
+        "pipeline.lake.files.sync_path", lambda path: synced.setdefault(path.rstrip("/"), published(lake) is None)
+    )
+    name = "quarantine/date=2025-01-15/orders.parquet"
+    with lake.work.locked():
+        assert lake.publish([publication(lake, b"one", name)]) == {}
+    above = [lake.root, lake.root / "quarantine", lake.root / "quarantine/date=2025-01-15"]
+    assert [str(folder) for folder in above if not synced.get(str(folder))] == []
+
+
 def test_partitions_are_the_dates_present_in_a_layer(lake):
     assert lake.partitions("raw") == []
     for name in ("date=2025-01-16", "date=2025-01-15", "date=__HIVE_DEFAULT_PARTITION__", "other"):

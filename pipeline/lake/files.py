@@ -173,10 +173,16 @@ class Files:
             emit("foreign", level=logging.WARNING, path=self.fetch(name), reason=reason)
 
     def sync_folders(self, names: Collection[str]) -> None:
-        """Make put() and remove() of these names durable: sync the folder of each name, and its parent folder."""
-        folders = {os.path.dirname(self.fetch(name)) for name in names}
-        folders |= {os.path.dirname(folder) for folder in folders}
-        self.sync([folder for folder in sorted(folders) if os.path.isdir(folder)])
+        """Make put() and remove() of these names durable: sync each folder above a name, up to the root.
+
+        The folder of a layer may be new: a power cut takes a new folder that its own folder does not know durably.
+        """
+        folders: set[str] = set()
+        above = {os.path.dirname(name) for name in names}
+        while above - folders:
+            folders |= above
+            above = {os.path.dirname(folder) for folder in above}
+        self.sync([path for path in map(self.fetch, sorted(folders)) if os.path.isdir(path)])
 
     def sync(self, paths: Collection[str]) -> None:
         """Make the content of these paths durable, if [storage] fsync is on."""
