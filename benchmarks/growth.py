@@ -57,8 +57,13 @@ def _panel(grown: Grown, axis: str, sizes: tuple[tuple[int, int], ...]) -> alt.L
         alt.Y("seconds:Q", scale=alt.Scale(type="log"), axis=alt.Axis(format="~g")),
         alt.Color("what:N", title=None, sort=list(NAMES.values()), legend=alt.Legend(orient="top", columns=2)),
     )
-    labels = base.mark_text(dy=-9, fontSize=10).encode(alt.Text("label:N"))
-    return base.mark_line(point=True) + labels
+    above, below = (
+        base.transform_filter(alt.FieldOneOfPredicate("what", [NAMES[what] for what in lines]))
+        .mark_text(dy=shift, fontSize=10)
+        .encode(alt.Text("label:N"))
+        for lines, shift in (((LAKE, NEW_DATE), -9), ((PLAIN, NOTHING), 11))
+    )
+    return base.mark_line(point=True) + above + below
 
 
 def _points(grown: Grown, axis: str, sizes: tuple[tuple[int, int], ...]) -> Iterator[dict[str, object]]:
