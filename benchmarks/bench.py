@@ -70,11 +70,16 @@ def published(root: Path) -> set[tuple[str, int, int]]:
     return {(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files if path.is_file()}
 
 
+def lake_folder(orders: int, dates: int) -> str:
+    """The name of the folder in which on_a_lake() leaves its lake."""
+    return f"lake_{orders}_{dates}"
+
+
 def on_a_lake(shop: Workshop, *, orders: int, dates: int, runs: int) -> dict[str, Measured]:
     """A large lake, built once; then runs with nothing to do, and runs that each add a new date from its own dump."""
     shop.console.print(f"[bold]A lake of {orders:,} orders, {dates:,} dates")
     measured = {what: Measured(what) for what in (LAKE, NOTHING, NEW_DATE)}
-    out = shop.fresh(f"lake_{orders}_{dates}")
+    out = shop.fresh(lake_folder(orders, dates))
     config = shop.config("lake", dump=shop.dump(orders, dates), out=out)
     shop.measure(measured[LAKE], PIPELINE, config)
     before = published(out / "output")
@@ -88,7 +93,6 @@ def on_a_lake(shop: Workshop, *, orders: int, dates: int, runs: int) -> dict[str
         shop.measure(measured[NEW_DATE], [*PIPELINE, "--since", str(day)], shop.config("new_date", dump=dump, out=out))
         if not (out / "output" / "curated" / f"date={day}" / "fact_order.parquet").is_file():
             raise BenchFailed(f"the run for the new date {day} published no fact_order")
-    shop.fresh(out.name)
     return measured
 
 
@@ -159,6 +163,7 @@ def run(chosen: argparse.Namespace, folder: Path, console: Console) -> None:
         measured |= against_plain_scripts(shop, orders=chosen.orders, dates=chosen.dates, runs=chosen.runs)
     if chosen.lake_orders:
         measured |= on_a_lake(shop, orders=chosen.lake_orders, dates=chosen.lake_dates, runs=chosen.runs)
+        shop.fresh(lake_folder(chosen.lake_orders, chosen.lake_dates))
     if chosen.five_million:
         measured |= at_five_million(shop, dates=chosen.dates)
     console.print(figures(measured))

@@ -17,10 +17,10 @@ from statistics import median
 
 from bench import Goal
 from rich.console import Console
-from workshop import MIB, ROOT, START, Measured, Workshop
+from workshop import HERE, MIB, ROOT, START, Measured, Workshop
 
 DATES = 30
-LOOP = Path(__file__).resolve().parent / "plain_api_loop.py"
+LOOP = HERE / "plain_api_loop.py"
 BARE = [sys.executable, str(LOOP), "--start", str(START), "--dates", str(DATES), "--url"]
 
 

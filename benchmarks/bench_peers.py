@@ -1,8 +1,8 @@
 """`make bench-peers`: the pipeline beside other tools that write the same three layers of one dump, and its growth.
 
-Every figure is of a whole process, with its start and imports. The tools take turns. Each peer has a venv of its own
-with pinned packages. Each run writes to a new folder: after a deletion, ext4 searches for free inodes for long. The
-rows of all are compared. The figures are printed and written to benchmarks/RESULTS.md.
+Every figure is of a whole process, with its start and imports. Each peer has a venv of its own with pinned packages.
+Each run writes to a new folder: after a deletion, ext4 searches for free inodes for long. The tools take turns and
+their rows are compared, but not where the growth is measured. The figures go to the console and to RESULTS.md.
 """
 
 import argparse
@@ -28,8 +28,9 @@ HEAD = "| what | wall s: median (min–max) | CPU s | peak MiB | times the pipel
 PAGE = """\
 # Results
 
-`make bench-peers` writes this page. The figures are of whole processes, which take turns. The page cache is warm,
-fsync is off, and the pipeline writes no report. DuckDB and Spark have two threads in the scripts.
+`make bench-peers ARGS=--slow` writes this page. The figures are of whole processes. The page cache is warm, fsync is
+off, and the pipeline writes no report. The pipeline and Polars use all cores, DuckDB and Spark two threads, pandas one.
+The DuckDB script is tuned. The others are written as one would write them.
 
 {machine}.
 """
@@ -37,15 +38,17 @@ PEERS_PART = """
 ## Other tools: {orders:,} orders, {dates:,} dates
 
 All tools read one NDJSON dump, whose orders are in random order of their dates, and write a file or more for each
-table and date. Their normalized and curated rows are equal to the pipeline's; what a tool does not write, the last
-column says. There are {rounds} rounds; Spark and dlt run once.
+table and date. They take turns in {rounds} rounds{once}. The normalized and curated rows that a tool writes in the last
+round are equal to the pipeline's; raw files are not compared. The last column says what a tool lacks. CPU is a median,
+peak the largest value, and the factor the median of the ratios of all rounds.
 
 {table}
 """
 TPCH_PART = """
 ## TPC-H, scale factor 1: 1,500,000 orders, 2,406 dates, 6,001,215 lines
 
-The dump is made by benchmarks/tpch.py. There are {rounds} rounds. Both have all orders and lines, and equal rows.
+The dump is made by benchmarks/tpch.py. The two take turns in {rounds} rounds. Both have all orders and lines, and equal
+rows.
 
 {table}
 """
@@ -54,8 +57,9 @@ GROWTH_PART = """
 
 ![Seconds by orders and by dates](growth.svg)
 
-Seconds. A first load, and the plain DuckDB script, run once for each size; the other figures are medians of {rounds}.
-The new date has as many orders as the others.
+Seconds. The plain DuckDB script and then a first load run once for each size; the other figures are medians of
+{rounds}. A new date comes in a dump of its own, with as many orders as the other dates have, and is loaded by
+`run --since`.
 
 {table}
 """
@@ -98,7 +102,7 @@ SLOW = (
 
 
 def measured_in_turns(
-    shop: Workshop, dump: Path, *, runs: int, peers: Sequence[Peer], slow: Sequence[Peer] = ()
+    shop: Workshop, dump: Path, name: str, *, runs: int, peers: Sequence[Peer], slow: Sequence[Peer] = ()
 ) -> tuple[dict[str, Measured], list[str]]:
     """The pipeline and each peer on one dump. The outputs of the last round are compared with the pipeline's.
 
@@ -107,7 +111,7 @@ def measured_in_turns(
     pythons = {peer.name: str(shop.venv(peer.packages) / "python") for peer in (*peers, *slow)}
     measured = {name: Measured(name) for name in (OURS, *pythons)}
     for turn in range(runs):
-        out = shop.fresh(f"round_{turn}")
+        out = shop.fresh(f"{name}_{turn}")
         out.mkdir()
         config = shop.config("ours", dump=dump, out=out / OURS)
         shop.measure(measured[OURS], PIPELINE, config)
@@ -117,15 +121,13 @@ def measured_in_turns(
     lines = []
     for peer in (*peers, *slow):
         lines += shop.same(f"{OURS} / {peer.name}", out / OURS / "output", out / peer.folder)
-    for turn in range(runs):
-        shop.fresh(f"round_{turn}")
     return measured, lines
 
 
 def tpch_dump(shop: Workshop) -> Path:
-    """The dump of TPC-H at scale factor 1. It is made if it is missing."""
+    """The dump of TPC-H at scale factor 1. It is made if it is missing or older than its generator."""
     path = shop.folder / "tpch_1.json"
-    if not path.exists():
+    if not path.exists() or path.stat().st_mtime < (HERE / "tpch.py").stat().st_mtime:
         shop.console.print("TPC-H at scale factor 1", style="bold")
         tables, part = shop.fresh("tpch_1"), path.with_suffix(".part")
         command = [str(shop.venv([TPCH]) / "tpchgen-cli"), "parquet", "--scale-factor", "1"]
@@ -144,7 +146,9 @@ def table(measured: dict[str, Measured]) -> str:
     ours = measured[OURS]
     rows = [HEAD, "|---|---|---|---|---|---|"]
     for name, row in measured.items():
-        seconds = f"{median(row.seconds):.1f} ({min(row.seconds):.1f}–{max(row.seconds):.1f})"
+        seconds = f"{median(row.seconds):.1f}"
+        if len(row.seconds) > 1:
+            seconds += f" ({min(row.seconds):.1f}–{max(row.seconds):.1f})"
         is_slow = len(row.seconds) < len(ours.seconds)
         ratio = f"{row.seconds[0] / median(ours.seconds) if is_slow else median(row.ratios(ours)):.2f}"
         used = f"{median(row.cpu_seconds):.1f} | {max(row.peak_bytes) / MIB:,.0f}"
@@ -158,7 +162,7 @@ def machine() -> str:
     models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     git = shutil.which("git")
-    words = [git, "rev-parse", "--short", "HEAD"] if git else ["true"]
+    words = [git, "describe", "--always", "--dirty"] if git else ["true"]
     commit = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
     host = (
         f"{models[0].partition(': ')[2]}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}"
@@ -178,17 +182,22 @@ def options() -> argparse.Namespace:
 
 
 def parts(shop: Workshop, chosen: argparse.Namespace) -> Iterator[str]:
-    """Measures one part of the page after the other, and returns its text."""
+    """The parts of the page, each measured when it is asked for."""
     size, rounds = {"orders": chosen.orders, "dates": chosen.dates}, {"rounds": chosen.runs}
     slow = SLOW if chosen.slow else ()
-    measured, _ = measured_in_turns(shop, shop.dump(**size), runs=chosen.runs, peers=PEERS, slow=slow)
-    yield PEERS_PART.format(table=table(measured), **size, **rounds)
-    measured, lines = measured_in_turns(shop, tpch_dump(shop), runs=chosen.runs, peers=PEERS[:1])
+    measured, _ = measured_in_turns(shop, shop.dump(**size), "peers", runs=chosen.runs, peers=PEERS, slow=slow)
+    once = "; Spark and dlt run once" if slow else ""
+    yield PEERS_PART.format(table=table(measured), once=once, **size, **rounds)
+    measured, lines = measured_in_turns(shop, tpch_dump(shop), "tpch", runs=chosen.runs, peers=PEERS[:1])
     if not set(TPCH_TOTALS) <= set(lines):
         raise BenchFailed(f"TPC-H: expected {TPCH_TOTALS}, found {lines}")
     yield TPCH_PART.format(table=table(measured), **rounds)
-    grown = growth.measured_sizes(shop, runs=chosen.runs)
+    python = str(shop.venv(PEERS[0].packages) / "python")
+    grown = growth.measured_sizes(shop, runs=chosen.runs, python=python)
     growth.draw(grown)
+    for name in ("peers", "tpch"):
+        for turn in range(chosen.runs):
+            shop.fresh(f"{name}_{turn}")
     yield GROWTH_PART.format(table=growth.table(grown), **rounds)
 
 

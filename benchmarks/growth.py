@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from statistics import median
 
 import altair as alt
-from bench import LAKE, NEW_DATE, NOTHING, on_a_lake
-from workshop import HERE, Measured, Workshop, plain
+from bench import LAKE, NEW_DATE, NOTHING, lake_folder, on_a_lake
+from workshop import HERE, Measured, Workshop
 
 PLAIN = "plain DuckDB, first load"
 CHART = HERE / "growth.svg"
@@ -13,25 +13,31 @@ CHART = HERE / "growth.svg"
 BY_ORDERS = ((100_000, 365), (1_000_000, 365), (5_000_000, 365))
 BY_DATES = ((1_000_000, 90), (1_000_000, 365), (1_000_000, 1_095), (1_000_000, 2_406))
 NAMES = {LAKE: "first load", PLAIN: PLAIN, NEW_DATE: "one new date", NOTHING: "nothing to do"}
-AXES = {"orders": "orders, on 365 dates", "dates": "dates, with 1,000,000 orders"}
+AXES = {"orders": f"orders, on {BY_ORDERS[0][1]:,} dates", "dates": f"dates, with {BY_DATES[0][0]:,} orders"}
 WIDTH, HEIGHT = 320, 260
 
 # by orders and dates
 Grown = dict[tuple[int, int], dict[str, Measured]]
 
 
-def measured_sizes(shop: Workshop, *, runs: int) -> Grown:
-    """Each size: one first load, one run of the plain script, `runs` runs with nothing to do and with a new date."""
+def measured_sizes(shop: Workshop, *, runs: int, python: str) -> Grown:
+    """Each size: one run of the plain script by `python`, one first load, then `runs` runs of the other two kinds.
+
+    All folders stay until the end, because after a deletion ext4 searches for free inodes.
+    """
     grown = {}
     for orders, dates in sorted({*BY_ORDERS, *BY_DATES}):
-        grown[orders, dates] = on_a_lake(shop, orders=orders, dates=dates, runs=runs)
-        grown[orders, dates][PLAIN] = Measured(PLAIN)
-        out = shop.fresh(f"plain_{orders}_{dates}")
-        command = plain("plain_three_layers.py", shop.dump(orders, dates), out)
-        shop.measure(grown[orders, dates][PLAIN], command)
+        row, out, dump = Measured(PLAIN), shop.fresh(_plain_folder(orders, dates)), shop.dump(orders, dates)
+        shop.measure(row, [python, str(HERE / "plain_three_layers.py"), str(dump), str(out)])
+        grown[orders, dates] = on_a_lake(shop, orders=orders, dates=dates, runs=runs) | {PLAIN: row}
     for orders, dates in grown:
-        shop.fresh(f"plain_{orders}_{dates}")
+        shop.fresh(_plain_folder(orders, dates))
+        shop.fresh(lake_folder(orders, dates))
     return grown
+
+
+def _plain_folder(orders: int, dates: int) -> str:
+    return f"plain_{orders}_{dates}"
 
 
 def table(grown: Grown) -> str:
@@ -70,6 +76,5 @@ def _points(grown: Grown, axis: str, sizes: tuple[tuple[int, int], ...]) -> Iter
     for orders, dates in sizes:
         for what, name in NAMES.items():
             seconds = median(grown[orders, dates][what].seconds)
-            yield {axis: {"orders": orders, "dates": dates}[axis], "what": name, "seconds": seconds} | {
-                "label": f"{seconds:.1f}"
-            }
+            at = orders if axis == "orders" else dates
+            yield {axis: at, "what": name, "seconds": seconds, "label": f"{seconds:.1f}"}

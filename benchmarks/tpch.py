@@ -2,9 +2,8 @@
 
     python benchmarks/tpch.py FOLDER OUT
 
-Scale factor 1 has 1,500,000 orders on 2,406 dates and 6,001,215 lines (TPC-H 3.0.1, clause 4.2.5.1 and 4.2.3). TPC-H
-knows the date of an order only, so each order gets a time of day that its key decides. An order's amount is the price
-with discounts and taxes, so it is not the sum of its lines.
+TPC-H knows the date of an order only, so each order gets a time of day that its key decides. An order's amount is the
+price with discounts and taxes, so it is not the sum of its lines.
 """
 
 import sys

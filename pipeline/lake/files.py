@@ -44,7 +44,7 @@ class Files:
         return f"{self.root}/{STAGING}/{name.replace('/', '~')}"
 
     def stage_bytes(self, name: str, content: bytes | pa.Buffer) -> str:
-        """Write a file to its staging path, and return that path."""
+        """Write a file to its staging path, and return that path. Raises OSError."""
         with open(self.stage(name), "wb") as file:
             file.write(content)
         return self.stage(name)
@@ -175,7 +175,7 @@ class Files:
     def sync_folders(self, names: Collection[str]) -> None:
         """Make put() and remove() of these names durable: sync each folder above a name, up to the root.
 
-        The folder of a layer may be new: a power cut takes a new folder that its own folder does not know durably.
+        A power cut takes a folder that is new, unless the folder above it is synced.
         """
         folders: set[str] = set()
         above = {os.path.dirname(name) for name in names}

@@ -65,11 +65,6 @@ class Keys:
         bounds = UNSET if any(len(end) > LONGEST_BOUND for end in ends) else ends
         return cls(bounds, np.sort(np.concatenate([np.zeros(0, KEY), *pieces])))
 
-    @property
-    def content(self) -> bytes:
-        """The content of the key file."""
-        return self.hashes.tobytes()
-
     @classmethod
     def staged(cls, files: Files, stage: Stage, date: str, bounds: Bounds) -> "Keys":
         """The keys in a staged key file. Raises OSError."""
@@ -79,15 +74,21 @@ class Keys:
     def all(cls, parts: Iterable["Keys"]) -> "Keys":
         """The orders of all parts."""
         filled = [part for part in parts if len(part.hashes)]
-        hashes = np.sort(np.concatenate([np.zeros(0, KEY), *(part.hashes for part in filled)]))
+        hashes = np.concatenate([np.zeros(0, KEY), *(part.hashes for part in filled)])
+        hashes.sort()
         if any(part.bounds is UNSET for part in filled):
             return cls(UNSET, hashes)
         ends = [bound for part in filled for bound in part.bounds or ()]
         return cls([min(ends), max(ends)] if ends else [], hashes)
 
     @property
+    def content(self) -> bytes:
+        """The content of the key file."""
+        return self.hashes.tobytes()
+
+    @property
     def may_repeat(self) -> bool:
-        """Whether two of the dates may share an order."""
+        """Whether a hash is there twice, so that two of the dates may share an order."""
         return bool((self.hashes[1:] == self.hashes[:-1]).any())
 
     def may_meet(self, found: Bounds) -> bool:

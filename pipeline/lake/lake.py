@@ -48,16 +48,13 @@ class Publication(Generic[AnyManifest]):
     sizes: dict[str, int] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
 
-    def stage(self, files: Files, name: str, content: bytes | pa.Buffer) -> None:
+    def add(self, files: Files, name: str, content: bytes | pa.Buffer) -> None:
         """Stage a file with this content, and note its size and hash. Raises OSError."""
         self.staged[name] = files.stage_bytes(name, content)
         self._note(name, len(content), lambda: hashlib.sha256(content).hexdigest())
 
     def measure(self) -> None:
-        """Note the size and hash of each staged file that stage() has not written. Raises OSError.
-
-        publish() does it. Writers of many files do it before, because hashes take time.
-        """
+        """Note the size and hash of each staged file that add() has not written. Raises OSError."""
         for name, path in self.staged.items():
             if path is not None and name not in self.sizes and name not in self.hashes:
                 self._note(name, os.stat(path).st_size, partial(file_hash, path))
@@ -66,7 +63,7 @@ class Publication(Generic[AnyManifest]):
         # `files` of a manifest has what a warehouse loads, so no key file
         if not name.endswith(KEY_SUFFIX):
             self.sizes[name] = size
-        # the id of a raw partition is the hash of its file
+        # raw is not hashed here: the id of a raw partition is the hash of its file
         if name.endswith((".parquet", KEY_SUFFIX)):
             self.hashes[name] = hash_of()
 
@@ -190,7 +187,7 @@ class Lake:
                     failed[publication.name] = error
             return done
 
-        each(lambda publication: publication.measure())
+        each(Publication.measure)
         revoked = each(lambda publication: self._revoke(publication.name))
         self.files.sync_folders([publication.name for publication in revoked])
         self.files.sync([path for p in publications for path in p.staged.values() if path and os.path.exists(path)])

@@ -208,9 +208,9 @@ def _write_facts(files: Files, date: str, kept: Kept, rows: Rows) -> Publication
     counts = kept.counts(rows.facts.num_rows)
     counts.amounts, counts.resurfaced = rows.amounts, _resurfaced(files, date, kept)
     publication = _publication(date, kept, FACT_ORDER_STAGE, counts)
-    publication.stage(files, FACT_ORDER.at(date), parquet_of(FACT_ORDER, rows.facts))
+    publication.add(files, FACT_ORDER.at(date), parquet_of(FACT_ORDER, rows.facts))
     keys = Keys.of(rows.order_ids)
-    publication.stage(files, FACT_ORDER_STAGE.keys_at(date), keys.content)
+    publication.add(files, FACT_ORDER_STAGE.keys_at(date), keys.content)
     publication.manifest.order_ids = keys.bounds
     return publication
 
@@ -226,7 +226,7 @@ def _write_items(files: Files, date: str, kept: Kept, items: pa.Table | None) ->
         items = kept.only(pq.read_table(files.fetch(source), partitioning=None))
     publication = _publication(date, kept, ORDER_ITEMS_STAGE, kept.counts(items.num_rows))
     content = files.bytes_of(source) if kept.is_complete else parquet_of(ORDER_ITEMS, items)
-    publication.stage(files, ORDER_ITEMS.at(date), content)
+    publication.add(files, ORDER_ITEMS.at(date), content)
     return publication
 
 

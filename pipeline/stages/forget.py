@@ -54,7 +54,7 @@ def _publication(lake: Lake, kept: dict[str, pa.Table]) -> Publication[Dimension
     publication = Publication(DIMENSIONS_MANIFEST, manifest)
     for name, rows in kept.items():
         if rows.num_rows or name == DIMENSION:
-            publication.stage(lake.files, name, parquet_of(DIM_USER if name == DIMENSION else DISCARDED, rows))
+            publication.add(lake.files, name, parquet_of(DIM_USER if name == DIMENSION else DISCARDED, rows))
         else:
             publication.staged[name] = None
     return publication

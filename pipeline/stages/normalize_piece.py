@@ -120,6 +120,6 @@ def _write(piece: Piece, date: str, rows: Rows) -> Publication[NormalizedManifes
         if part is None:
             publication.staged[table.at(date)] = None
         else:
-            publication.stage(piece.files, table.at(date), parquet_of(table, part))
-    publication.stage(piece.files, NORMALIZED_STAGE.keys_at(date), keys.content)
+            publication.add(piece.files, table.at(date), parquet_of(table, part))
+    publication.add(piece.files, NORMALIZED_STAGE.keys_at(date), keys.content)
     return publication

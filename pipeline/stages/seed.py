@@ -150,9 +150,9 @@ def is_in_csv(source: Csv, user_id: str) -> bool:
 def _stage(
     lake: Lake, publication: Publication[DimensionsManifest], table: Table, rows: pa.Table, discarded: pa.Table
 ) -> None:
-    publication.stage(lake.files, table.at(), parquet_of(table, rows))
+    publication.add(lake.files, table.at(), parquet_of(table, rows))
     if discarded.num_rows:
-        publication.stage(lake.files, quarantine_of(table), parquet_of(DISCARDED, discarded))
+        publication.add(lake.files, quarantine_of(table), parquet_of(DISCARDED, discarded))
     else:
         publication.staged[quarantine_of(table)] = None
     publication.manifest.counts[table.name] = DimensionCounts(rows.num_rows, discarded.num_rows)
