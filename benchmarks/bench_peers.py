@@ -38,9 +38,10 @@ PEERS_PART = """
 ## Other tools: {orders:,} orders, {dates:,} dates
 
 All tools read one NDJSON dump, whose orders are in random order of their dates, and write a file or more for each
-table and date. They take turns in {rounds} rounds{once}. The normalized and curated rows that a tool writes in the last
-round are equal to the pipeline's; raw files are not compared. The last column says what a tool lacks. CPU is a median,
-peak the largest value, and the factor the median of the ratios of all rounds.
+table and date. They take turns in {rounds} rounds{once}.
+The normalized and curated rows that a tool writes in the last round are equal to the pipeline's; raw files are not
+compared. The last column says what a tool lacks. CPU is a median, peak the largest value, and the factor the median of
+the ratios of all rounds.
 
 {table}
 """
@@ -57,8 +58,8 @@ GROWTH_PART = """
 
 ![Seconds by orders and by dates](growth.svg)
 
-Seconds. The plain DuckDB script and then a first load run once for each size; the other figures are medians of
-{rounds}. A new date comes in a dump of its own, with as many orders as the other dates have, and is loaded by
+Seconds. For each size the plain DuckDB script runs once, then a first load once. The other figures are medians of
+{rounds} runs. A new date comes in a dump of its own, with as many orders as the other dates have, and is loaded by
 `run --since`.
 
 {table}
