@@ -20,7 +20,7 @@ from statistics import median
 
 import growth
 from rich.console import Console
-from workshop import HERE, MIB, PIPELINE, ROOT, BenchFailed, Measured, Workshop, warm
+from workshop import HERE, MIB, PIPELINE, ROOT, BenchFailed, Measured, Workshop, plain
 
 OURS = "pipeline"
 RESULTS = HERE / "RESULTS.md"
@@ -103,7 +103,7 @@ SLOW = (
 
 
 def measured_in_turns(
-    shop: Workshop, dump: Path, name: str, *, runs: int, peers: Sequence[Peer], slow: Sequence[Peer] = ()
+    shop: Workshop, dump: Path, part: str, *, runs: int, peers: Sequence[Peer], slow: Sequence[Peer] = ()
 ) -> tuple[dict[str, Measured], list[str]]:
     """The pipeline and each peer on one dump. The outputs of the last round are compared with the pipeline's.
 
@@ -112,12 +112,12 @@ def measured_in_turns(
     pythons = {peer.name: str(shop.venv(peer.packages) / "python") for peer in (*peers, *slow)}
     measured = {name: Measured(name) for name in (OURS, *pythons)}
     for turn in range(runs):
-        out = shop.fresh(f"{name}_{turn}")
+        out = shop.fresh(f"{part}_{turn}")
         out.mkdir()
         config = shop.config("ours", dump=dump, out=out / OURS)
         shop.measure(measured[OURS], PIPELINE, config)
         for peer in (*peers, *(slow if turn == runs - 1 else ())):
-            command = [pythons[peer.name], str(HERE / peer.script), str(dump), str(out / peer.folder)]
+            command = plain(peer.script, dump, out / peer.folder, pythons[peer.name])
             shop.measure(measured[peer.name], command)
     lines = []
     for peer in (*peers, *slow):
@@ -127,17 +127,15 @@ def measured_in_turns(
 
 def tpch_dump(shop: Workshop) -> Path:
     """The dump of TPC-H at scale factor 1. It is made if it is missing or older than its generator."""
-    path = shop.folder / "tpch_1.json"
-    if not path.exists() or path.stat().st_mtime < (HERE / "tpch.py").stat().st_mtime:
-        shop.console.print("TPC-H at scale factor 1", style="bold")
-        tables, part = shop.fresh("tpch_1"), path.with_suffix(".part")
+
+    def make(part: Path) -> None:
+        tables = shop.fresh("tpch_1")
         command = [str(shop.venv([TPCH]) / "tpchgen-cli"), "parquet", "--scale-factor", "1"]
         shop.check([*command, "--tables", "orders,lineitem", "--output-dir", str(tables)], "tpchgen")
         shop.check([sys.executable, str(HERE / "tpch.py"), str(tables), str(part)], "tpch")
         shop.fresh(tables.name)
-        part.replace(path)
-    warm(path)
-    return path
+
+    return shop.made("tpch_1.json", "tpch.py", make)
 
 
 def table(measured: dict[str, Measured]) -> str:
@@ -196,9 +194,9 @@ def parts(shop: Workshop, chosen: argparse.Namespace) -> Iterator[str]:
     python = str(shop.venv(PEERS[0].packages) / "python")
     grown = growth.measured_sizes(shop, runs=chosen.runs, python=python)
     growth.draw(grown)
-    for name in ("peers", "tpch"):
+    for part in ("peers", "tpch"):
         for turn in range(chosen.runs):
-            shop.fresh(f"{name}_{turn}")
+            shop.fresh(f"{part}_{turn}")
     yield GROWTH_PART.format(table=growth.table(grown), **rounds)
 
 

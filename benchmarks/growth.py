@@ -5,7 +5,7 @@ from statistics import median
 
 import altair as alt
 from bench import LAKE, NEW_DATE, NOTHING, lake_folder, on_a_lake
-from workshop import HERE, Measured, Workshop
+from workshop import HERE, Measured, Workshop, plain
 
 PLAIN = "plain DuckDB, first load"
 CHART = HERE / "growth.svg"
@@ -28,7 +28,7 @@ def measured_sizes(shop: Workshop, *, runs: int, python: str) -> Grown:
     grown = {}
     for orders, dates in sorted({*BY_ORDERS, *BY_DATES}):
         row, out, dump = Measured(PLAIN), shop.fresh(_plain_folder(orders, dates)), shop.dump(orders, dates)
-        shop.measure(row, [python, str(HERE / "plain_three_layers.py"), str(dump), str(out)])
+        shop.measure(row, plain("plain_three_layers.py", dump, out, python))
         grown[orders, dates] = on_a_lake(shop, orders=orders, dates=dates, runs=runs) | {PLAIN: row}
     for orders, dates in grown:
         shop.fresh(_plain_folder(orders, dates))

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -52,12 +52,19 @@ class Workshop:
 
     def dump(self, orders: int, dates: int, start: date = START, prefix: str = "o_") -> Path:
         """A dump of this size. It is made if it is missing or older than its generator."""
-        path = self.folder / f"{prefix}{orders}_{dates}_{start}.json"
-        generator = HERE / "generate.py"
-        if not path.exists() or path.stat().st_mtime < generator.stat().st_mtime:
+        size = ["--orders", str(orders), "--dates", str(dates), "--start", str(start), "--id-prefix", prefix]
+
+        def make(part: Path) -> None:
+            self.check([sys.executable, str(HERE / "generate.py"), *size, "--out", str(part)], "generate")
+
+        return self.made(f"{prefix}{orders}_{dates}_{start}.json", "generate.py", make)
+
+    def made(self, name: str, generator: str, make: Callable[[Path], None]) -> Path:
+        """A dump that `make` writes if it is missing or older than its generator. It is in the page cache."""
+        path = self.folder / name
+        if not path.exists() or path.stat().st_mtime < (HERE / generator).stat().st_mtime:
             part = path.with_suffix(".part")
-            size = ["--orders", str(orders), "--dates", str(dates), "--start", str(start), "--id-prefix", prefix]
-            self.check([sys.executable, str(generator), *size, "--out", str(part)], "generate")
+            make(part)
             part.replace(path)
         warm(path)
         return path
@@ -145,6 +152,6 @@ def warm(path: Path) -> None:
             pass
 
 
-def plain(script: str, dump: Path, out: Path) -> list[str]:
-    """The command of a plain script."""
-    return [sys.executable, str(HERE / script), str(dump), str(out)]
+def plain(script: str, dump: Path, out: Path, python: str = sys.executable) -> list[str]:
+    """The command of a script that reads the dump and writes to the folder `out`."""
+    return [python, str(HERE / script), str(dump), str(out)]

@@ -20,7 +20,7 @@ from pipeline.lake.completeness import (
     why_still_open,
 )
 from pipeline.lake.files import Files, file_hash, has_hash, json_object, sync_path
-from pipeline.lake.keys import Keys, may_hold
+from pipeline.lake.keys import Keys, add_keys, may_hold
 from pipeline.lake.lake import Lake, Publication
 from pipeline.lake.manifests import (
     EMPTY_ID,
@@ -82,6 +82,7 @@ __all__ = [
     "Spool",
     "Tombstone",
     "UndatedChanges",
+    "add_keys",
     "by_text",
     "corrupt",
     "differs",

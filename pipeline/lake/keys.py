@@ -7,6 +7,7 @@ only if they share a hash. A date without a sound key file may hold any order wi
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from msgspec import UNSET
 
 from pipeline.contract import Stage
 from pipeline.lake.files import Files
-from pipeline.lake.lake import Lake
+from pipeline.lake.lake import Lake, Publication
 from pipeline.lake.manifests import Bounds, CuratedManifest, NormalizedCounts, NormalizedManifest
 
 KEY = np.dtype("<u8")
@@ -67,7 +68,7 @@ class Keys:
 
     @classmethod
     def staged(cls, files: Files, stage: Stage, date: str, bounds: Bounds) -> "Keys":
-        """The keys in a staged key file. Raises OSError."""
+        """The keys that add_keys() has staged. Raises OSError."""
         return cls(bounds, np.fromfile(files.stage(stage.keys_at(date)), KEY))
 
     @classmethod
@@ -80,11 +81,6 @@ class Keys:
             return cls(UNSET, hashes)
         ends = [bound for part in filled for bound in part.bounds or ()]
         return cls([min(ends), max(ends)] if ends else [], hashes)
-
-    @property
-    def content(self) -> bytes:
-        """The content of the key file."""
-        return self.hashes.tobytes()
 
     @property
     def may_repeat(self) -> bool:
@@ -104,6 +100,15 @@ class Keys:
             return False
         places = np.searchsorted(many, few)
         return bool((many[np.minimum(places, len(many) - 1)] == few).any())
+
+
+def add_keys(
+    publication: Publication[Any], files: Files, stage: Stage, date: str, ids: pa.Array | pa.ChunkedArray
+) -> None:
+    """Stage the key file of order_ids, which differ, and note their bounds in the manifest. Raises OSError."""
+    keys = Keys.of(ids)
+    publication.add(files, stage.keys_at(date), keys.hashes.tobytes())
+    publication.manifest.order_ids = keys.bounds
 
 
 def may_hold(lake: Lake, stage: Stage, dates: Iterable[str], orders: Keys) -> list[str]:

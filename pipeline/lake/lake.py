@@ -48,8 +48,11 @@ class Publication(Generic[AnyManifest]):
     sizes: dict[str, int] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
 
-    def add(self, files: Files, name: str, content: bytes | pa.Buffer) -> None:
-        """Stage a file with this content, and note its size and hash. Raises OSError."""
+    def add(self, files: Files, name: str, content: bytes | pa.Buffer | None) -> None:
+        """Stage a file with this content, and note its size and hash; None deletes the file. Raises OSError."""
+        if content is None:
+            self.staged[name] = None
+            return
         self.staged[name] = files.stage_bytes(name, content)
         self._note(name, len(content), lambda: hashlib.sha256(content).hexdigest())
 

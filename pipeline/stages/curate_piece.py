@@ -28,9 +28,9 @@ from pipeline.lake import (
     CuratedCounts,
     CuratedManifest,
     Files,
-    Keys,
     NormalizedManifest,
     Publication,
+    add_keys,
     corrupt,
     has_hash,
     parquet_of,
@@ -209,9 +209,7 @@ def _write_facts(files: Files, date: str, kept: Kept, rows: Rows) -> Publication
     counts.amounts, counts.resurfaced = rows.amounts, _resurfaced(files, date, kept)
     publication = _publication(date, kept, FACT_ORDER_STAGE, counts)
     publication.add(files, FACT_ORDER.at(date), parquet_of(FACT_ORDER, rows.facts))
-    keys = Keys.of(rows.order_ids)
-    publication.add(files, FACT_ORDER_STAGE.keys_at(date), keys.content)
-    publication.manifest.order_ids = keys.bounds
+    add_keys(publication, files, FACT_ORDER_STAGE, date, rows.order_ids)
     return publication
 
 

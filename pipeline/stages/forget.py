@@ -53,8 +53,7 @@ def _publication(lake: Lake, kept: dict[str, pa.Table]) -> Publication[Dimension
     manifest = replace(before, files=files, counts=before.counts | {DIM_USER.name: counts})
     publication = Publication(DIMENSIONS_MANIFEST, manifest)
     for name, rows in kept.items():
-        if rows.num_rows or name == DIMENSION:
-            publication.add(lake.files, name, parquet_of(DIM_USER if name == DIMENSION else DISCARDED, rows))
-        else:
-            publication.staged[name] = None
+        table = DIM_USER if name == DIMENSION else DISCARDED
+        is_left = rows.num_rows or table == DIM_USER
+        publication.add(lake.files, name, parquet_of(table, rows) if is_left else None)
     return publication

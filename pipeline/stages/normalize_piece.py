@@ -18,11 +18,11 @@ from pipeline.engine import Engine, Normalized, by_date, normalized, split_lines
 from pipeline.fields import FieldMap
 from pipeline.lake import (
     Files,
-    Keys,
     NormalizedCounts,
     NormalizedManifest,
     Publication,
     RawManifest,
+    add_keys,
     corrupt,
     is_raw,
     parquet_of,
@@ -113,13 +113,9 @@ def _normalized(engine: Engine, piece: Piece, data: dict[str, bytes]) -> Normali
 
 def _write(piece: Piece, date: str, rows: Rows) -> Publication[NormalizedManifest]:
     """Stage one date's files. Without discarded records there is no quarantine file."""
-    keys = Keys.of(rows.orders["order_id"])
-    manifest = replace(piece.dates[date].manifest, counts=rows.counts, order_ids=keys.bounds)
+    manifest = replace(piece.dates[date].manifest, counts=rows.counts)
     publication = Publication(NORMALIZED_STAGE.manifest_at(date), manifest)
     for table, part in {ORDERS: rows.orders, ITEMS: rows.items, DISCARDED: rows.discarded}.items():
-        if part is None:
-            publication.staged[table.at(date)] = None
-        else:
-            publication.add(piece.files, table.at(date), parquet_of(table, part))
-    publication.add(piece.files, NORMALIZED_STAGE.keys_at(date), keys.content)
+        publication.add(piece.files, table.at(date), parquet_of(table, part) if part is not None else None)
+    add_keys(publication, piece.files, NORMALIZED_STAGE, date, rows.orders["order_id"])
     return publication

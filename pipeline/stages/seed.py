@@ -151,10 +151,8 @@ def _stage(
     lake: Lake, publication: Publication[DimensionsManifest], table: Table, rows: pa.Table, discarded: pa.Table
 ) -> None:
     publication.add(lake.files, table.at(), parquet_of(table, rows))
-    if discarded.num_rows:
-        publication.add(lake.files, quarantine_of(table), parquet_of(DISCARDED, discarded))
-    else:
-        publication.staged[quarantine_of(table)] = None
+    quarantine = parquet_of(DISCARDED, discarded) if discarded.num_rows else None
+    publication.add(lake.files, quarantine_of(table), quarantine)
     publication.manifest.counts[table.name] = DimensionCounts(rows.num_rows, discarded.num_rows)
 
 
