@@ -24,12 +24,14 @@ RUN python -m venv /opt/build \
     && /opt/build/bin/pip install --no-cache-dir --no-build-isolation --no-deps --target /opt/package .
 
 FROM python:3.13.16-slim-bookworm
-# The service `cron` needs Debian's cron. Its PAM module pam_loginuid fails in a container, which lacks the
-# capability CAP_AUDIT_CONTROL, and then cron runs no job. So the module is removed; nobody logs in here.
-# The version of cron is not pinned, because Debian keeps only one version of a package.
-# hadolint ignore=DL3008
+# The service `cron` needs Debian's cron; docker-compose.yml adds Java for Spark. Cron's PAM module pam_loginuid fails in
+# a container, which lacks the capability CAP_AUDIT_CONTROL, and then cron runs no job. So the module is removed; nobody
+# logs in here.
+# The versions are not pinned, because Debian keeps only one version of a package.
+ARG DEBIAN_PACKAGES=cron
+# hadolint ignore=DL3008,SC2086
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends cron \
+    && apt-get install --yes --no-install-recommends $DEBIAN_PACKAGES \
     && rm -rf /var/lib/apt/lists/* /etc/crontab \
     && sed -i '/pam_loginuid/d' /etc/pam.d/cron \
     && useradd --uid 1000 --create-home app

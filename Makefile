@@ -16,13 +16,15 @@ PARALLEL = -n auto --dist loadfile --no-loadscope-reorder
 SPREAD = -n auto --dist worksteal
 # quiet twice: errors only, since pip warns of each folder of its own settings that is not there
 PIP_INSTALL = python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt
+# pyspark is a download of 400 MB, so only what needs it installs it
+SPARK_STAMP = .venv/.spark
 # hundreds of processes would each compile the package
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-all prove check test-pythons bench bench-peers bench-api house docs clean $(PYTHON_VERSIONS:%=test-%)
+.PHONY: help run test test-all prove check test-pythons bench bench-peers bench-api bench-cluster house docs clean $(PYTHON_VERSIONS:%=test-%)
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(STAMP)  ## set up, then run the pipeline on data/
 	$(IN_VENV)/python -m pipeline run $(ARGS)
@@ -30,7 +32,7 @@ run: $(STAMP)  ## set up, then run the pipeline on data/
 test: $(STAMP)  ## set up, then the tests (minutes)
 	$(IN_VENV)/python -m pytest $(PARALLEL) $(ARGS)
 
-test-all: $(STAMP)  ## set up, then all tests, also the deep ones, a real cron and the image
+test-all: $(SPARK_STAMP)  ## set up, then all tests, also the deep ones, a real cron, a Spark cluster and the image
 	TESTS=all $(IN_VENV)/python -m pytest $(PARALLEL) $(ARGS)
 
 prove: $(STAMP)  ## set up, then kills, power cuts, disk faults and races by the hundred (half an hour; ARGS=--all: all)
@@ -55,6 +57,9 @@ bench-peers: $(STAMP)  ## set up, then the pipeline beside other tools on the sa
 
 bench-api: $(STAMP)  ## set up, then the benchmarks of the REST source (minutes)
 	$(IN_VENV)/python benchmarks/bench_api.py $(ARGS)
+
+bench-cluster: $(SPARK_STAMP)  ## set up, then the pipeline on a Spark cluster of this machine; writes benchmarks/CLUSTER.md
+	$(IN_VENV)/python benchmarks/bench_cluster.py $(ARGS)
 
 docs: $(STAMP)  ## set up, then write docs/SETTINGS.md and docs/CLI.md
 	$(IN_VENV)/python docs/generate.py
@@ -88,6 +93,11 @@ WRONG_PYTHON = $(PYTHON) is not Python 3.11, 3.12 or 3.13; name one: make $(MAKE
 $(STAMP): $(PACKAGING)
 	$(if $(call runs,$(PYTHON),(3, 11) <= v < (3, 14)),,$(error $(WRONG_PYTHON)))
 	$(call install,$(PYTHON))
+
+$(SPARK_STAMP): $(STAMP)
+	@echo "installing pyspark, about a minute"
+	@$(IN_VENV)/$(PIP_INSTALL) --no-build-isolation -e '.[spark]'
+	@touch $@
 
 $(VERSION_STAMPS): .venv-%/.installed: $(PACKAGING)
 	$(if $(call interpreter,$*),,$(error no Python $* found, neither with pyenv nor as python$* on PATH))

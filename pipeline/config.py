@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib import resources
 from typing import Any, get_args
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import luigi
 from msgspec import UNSET, convert
@@ -49,6 +49,17 @@ def _memory(text: str) -> str:
     if not MEMORY_BYTES[0] <= size <= MEMORY_BYTES[1]:
         raise ValueError(text)
     return text.strip()
+
+
+def _cluster(text: str) -> str:
+    found = text.strip()
+    host, parameters = r"://[^\s/,:]+", r"(/(;[^\s;=]+=[^\s;]*)*)?"
+    known = rf"spark{host}:\d+|sc{host}(:\d+)?{parameters}|local(\[([1-9]\d*|\*)\])?"
+    if found and not re.fullmatch(known, found):
+        raise ValueError(text)
+    # raises ValueError for a port that is none
+    _ = urlsplit(found).port
+    return found
 
 
 def _query(text: str) -> dict[str, str]:
@@ -218,6 +229,12 @@ class engine(luigi.Config):
 
     memory_limit = Setting(_memory, "a size from 16MB to 1000TB with its unit, such as 512MB or 2GiB", default="512MB")
     threads = Setting(_number(int, 0, 1024), "a whole number from 0 to 1024; 0: all cores", default=0)
+
+
+class cluster(luigi.Config):
+    """Where dates are built."""
+
+    address = Setting(_cluster, "spark://host:port, sc://host, local[N] or nothing", default="")
 
 
 class run(luigi.Config):

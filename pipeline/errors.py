@@ -89,6 +89,10 @@ class NoScheduler(PipelineError):
     """No luigid answers, and the run has no local scheduler."""
 
 
+class ClusterUnusable(PipelineError):
+    """The cluster of [cluster] address cannot be reached, or an executor differs from this machine."""
+
+
 class CheckFailed(PipelineError):
     """A data check found rows that violate it."""
 

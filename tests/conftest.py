@@ -28,7 +28,15 @@ settings.register_profile(
 settings.load_profile("ours")
 
 # these take longest, so they start first: a core that ends early has other files to take
-LONGEST_FIRST = ("test_cron", "test_image", "test_kill", "test_pages", "test_laws_stateful", "test_luigid")
+LONGEST_FIRST = (
+    "test_cluster",
+    "test_cron",
+    "test_image",
+    "test_kill",
+    "test_pages",
+    "test_laws_stateful",
+    "test_luigid",
+)
 LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 

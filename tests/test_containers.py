@@ -15,6 +15,8 @@ from processes import BIN, DEADLINE_SECONDS, REPOSITORY, Shop
 
 COMPOSE = REPOSITORY / "docker-compose.yml"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
+# the variables whose value stands in docker-compose.yml
+FIXED = {"LUIGI_CONFIG_PATH", "ORDERS_LAKE_CLUSTER_ADDRESS", "SPARK_WORKER_DIR"}
 EXAMPLE = (REPOSITORY / ".env.example").read_text(encoding="utf-8")
 ORDERS = """
     order_id | amount | created_at
@@ -39,7 +41,7 @@ def test_docker_compose_accepts_the_file():
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("name", ["luigid", "mock-shop", "app", "cron"])
+@pytest.mark.parametrize("name", SERVICES)
 def test_a_service_has_no_right_that_it_does_not_use(name):
     service = SERVICES[name]
     assert service["read_only"] is True
@@ -57,11 +59,21 @@ def test_services_start_again_and_a_run_by_hand_does_not():
         "mock-shop": "unless-stopped",
         "cron": "unless-stopped",
         "app": "no",
+        "spark-master": "unless-stopped",
+        "spark-worker": "unless-stopped",
+        "on-cluster": "no",
     }
 
 
+def test_no_profile_starts_a_run_by_hand_with_other_services():
+    by_hand = {name for name, service in SERVICES.items() if service["restart"] == "no"}
+    alone = {profile for name in by_hand for profile in SERVICES[name]["profiles"]}
+    assert alone == {"run", "on-cluster"}
+    assert "cluster" in SERVICES["spark-master"]["profiles"]
+
+
 def test_every_service_has_a_health_check_of_its_own_or_the_image_s():
-    assert {name for name, service in SERVICES.items() if "healthcheck" not in service} == {"app"}
+    assert {name for name, service in SERVICES.items() if "healthcheck" not in service} == {"app", "on-cluster"}
     assert "\nHEALTHCHECK " in (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
 
 
@@ -74,13 +86,13 @@ def test_ports_are_open_to_this_machine_only():
 def test_compose_holds_no_value_that_could_be_a_secret():
     for service in SERVICES.values():
         for name, value in service.get("environment", {}).items():
-            assert value is None or name in ("LUIGI_CONFIG_PATH", "ORDERS_SCHEDULE", "ORDERS_SINCE"), name
+            assert value is None or name in {*FIXED, "ORDERS_SCHEDULE", "ORDERS_SINCE"}, name
 
 
 def test_env_example_names_every_variable_that_compose_hands_over_and_no_other():
     handed_over = {name for service in SERVICES.values() for name in service.get("environment", {})}
     named = set(re.findall(r"^(?:# )?([A-Z_]+)=", EXAMPLE, re.M))
-    assert named == handed_over - {"LUIGI_CONFIG_PATH"}
+    assert named == handed_over - FIXED
 
 
 def test_env_example_shows_the_defaults_of_compose():

@@ -5,10 +5,11 @@ import json
 import logging
 import os
 import shutil
+import uuid
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +35,17 @@ class Files:
 
     root: Path
     fsync: bool
+    # the folder of the staged files
+    staging: str = STAGING
+
+    def apart(self) -> "Files":
+        """These files, with a new folder of their own for the staged ones: two processes may stage files of one name.
+
+        Raises OSError if there is no staging folder.
+        """
+        folder = f"{STAGING}/{uuid.uuid4().hex}"
+        os.mkdir(self.fetch(folder))
+        return replace(self, staging=folder)
 
     def fetch(self, name: str) -> str:
         """The path on this machine from which the file can be read."""
@@ -41,7 +53,7 @@ class Files:
 
     def stage(self, name: str) -> str:
         """The path on this machine to which a file is written before it is published under `name`."""
-        return f"{self.root}/{STAGING}/{name.replace('/', '~')}"
+        return f"{self.root}/{self.staging}/{name.replace('/', '~')}"
 
     def stage_bytes(self, name: str, content: bytes | pa.Buffer) -> str:
         """Write a file to its staging path, and return that path. Raises OSError."""

@@ -67,9 +67,9 @@ class Keys:
         return cls(bounds, np.sort(np.concatenate([np.zeros(0, KEY), *pieces])))
 
     @classmethod
-    def staged(cls, files: Files, stage: Stage, date: str, bounds: Bounds) -> "Keys":
-        """The keys that add_keys() has staged. Raises OSError."""
-        return cls(bounds, np.fromfile(files.stage(stage.keys_at(date)), KEY))
+    def staged(cls, publication: Publication[Any], stage: Stage, date: str) -> "Keys":
+        """The keys that add_keys() has staged for the publication. Raises OSError."""
+        return cls(publication.manifest.order_ids, np.fromfile(publication.path_of(stage.keys_at(date)), KEY))
 
     @classmethod
     def all(cls, parts: Iterable["Keys"]) -> "Keys":

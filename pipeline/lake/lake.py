@@ -56,6 +56,13 @@ class Publication(Generic[AnyManifest]):
         self.staged[name] = files.stage_bytes(name, content)
         self._note(name, len(content), lambda: hashlib.sha256(content).hexdigest())
 
+    def path_of(self, name: str) -> str:
+        """The path of a staged file. Raises KeyError if none is staged under this name."""
+        path = self.staged[name]
+        if path is None:
+            raise KeyError(name)
+        return path
+
     def measure(self) -> None:
         """Note the size and hash of each staged file that add() has not written. Raises OSError."""
         for name, path in self.staged.items():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.lake.lake import Lake
 
 if TYPE_CHECKING:
+    from pipeline.cluster import Cluster
     from pipeline.engine import Engine
 
 AS_OF_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -47,11 +48,26 @@ class Intent:
 
 @dataclass(frozen=True)
 class Run:
-    """The lake, the intent and the engine: the argument of every step of a run."""
+    """The lake, the intent and the engine: the argument of every step of a run. `cluster` is None without a cluster."""
 
     lake: Lake
     intent: Intent
     open_engine: "Callable[[], Engine]"
+    cluster: "Cluster | None" = None
+
+    def reach_cluster(self) -> None:
+        """Raise ClusterUnusable if nobody listens at the address of the cluster, if there is one."""
+        if self.cluster is not None:
+            self.cluster.reach()
+
+    def open_cluster(self) -> None:
+        """Open the cluster, if there is one. Call it before the lock: a busy cluster may need minutes to answer."""
+        if self.cluster is not None:
+            self.cluster.open()
+
+    def place(self, engine: "Engine") -> "Engine | Cluster":
+        """Where pieces of dates are staged: on the cluster if there is one, else on the engine."""
+        return self.cluster or engine
 
     @property
     def keeping_going(self) -> "Run":

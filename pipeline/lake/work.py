@@ -18,6 +18,7 @@ STAGING, DUMP_SPOOLS, WINDOW_SPOOLS = ".staging", ".spool", ".windows"
 PUBLISHING, ASKING = ".lock", ".extracting"
 # filelock's default of 0.05 is longer than a task of one small date holds the lock
 SECONDS_BETWEEN_TRIES = 0.005
+EMPTYING_TRIES = 10
 # no event for a shorter wait: tasks of one run wait for each other, too
 SILENT_SECONDS = 0.5
 
@@ -106,11 +107,21 @@ class Work:
         """
         with self._held(PUBLISHING, "the lake's lock"), self._usable():
             try:
-                self.remove(STAGING)
-                os.mkdir(self.path(STAGING))
+                self._make_staging()
                 yield
             finally:
                 self.remove(STAGING)
+
+    def _make_staging(self) -> None:
+        """Make STAGING, without what a killed run has left in it. Raises OSError if it is a link or stays full."""
+        folder = self.path(STAGING)
+        for _ in range(EMPTYING_TRIES):
+            self.remove(STAGING)
+            # an executor of the killed run may have written to it meanwhile
+            with suppress(FileExistsError):
+                os.mkdir(folder)
+                return
+        os.mkdir(folder)
 
     @contextmanager
     def extracting(self) -> Iterator[None]:

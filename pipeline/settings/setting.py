@@ -67,7 +67,8 @@ class Setting(luigi.Parameter[Any]):
 
 
 def _shown(text: str) -> str:
-    return text.strip() or "(empty)"
+    # an address of Spark Connect may hold a token
+    return re.sub(r"(token=)[^;&]*", r"\1…", text.strip()) or "(empty)"
 
 
 def _on_disk(text: str) -> str:

@@ -5,10 +5,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import pyarrow as pa
-
 from pipeline.contract import CURATED_STAGES, FACT_ORDER_STAGE, NORMALIZED_STAGE, ORDERS, Stage
-from pipeline.engine import Engine, EngineError, by_date
+from pipeline.engine import Engine, EngineError
 from pipeline.events import emit
 from pipeline.lake import (
     STALE,
@@ -45,6 +43,7 @@ def curate(run: Run, table: Stage, dates: list[str]) -> None:
         return
     started = time.monotonic()
     outcome = Outcome(table)
+    run.open_cluster()
     with run.lake.work.locked():
         with run.open_engine() as engine:
             build = _Build(run, engine, outcome, _reasons(run, table, dates), unsound(run.lake))
@@ -107,7 +106,8 @@ class _Build:
     # all unsound dates of the lake; _disown_unreadable() lists them again
     unsound_dates: list[str]
     publications: dict[str, Made] = field(default_factory=dict)
-    losers: dict[str, pa.Table] = field(default_factory=dict)
+    # by date: the version of each order that another date keeps
+    losers: dict[str, dict[str, str]] = field(default_factory=dict)
     winners: dict[str, set[str]] = field(default_factory=dict)
     # whether a normalized partition turned out to be unreadable
     found_unreadable: bool = False
@@ -116,7 +116,9 @@ class _Build:
         """Write every file to the staging folder. Dates that fail are noted in the outcome."""
         self._find_losers()
         pieces = self._pieces()
-        self.publications = staged("curating dates", len(self.because), pieces, stage, self.engine, self.outcome)
+        self.publications = staged(
+            "curating dates", len(self.because), pieces, stage, self.run.place(self.engine), self.outcome
+        )
 
     def unstage_held_back(self) -> None:
         """Fail the staged dates that held_back() names, if this pass found an unreadable normalized partition."""
@@ -146,9 +148,10 @@ class _Build:
                 raise
             return self._find_losers()
         self.engine.keep("loser")
-        self.losers = by_date(self.engine.query("losers"))
-        for date, rows in self.losers.items():
-            self.winners[date] = {str(day) for day in rows["winner"].unique().to_pylist()}
+        for row in self.engine.query("losers").to_pylist():
+            date = str(row["date"])
+            self.losers.setdefault(date, {})[row["order_id"]] = str(row["version"])
+            self.winners.setdefault(date, set()).add(str(row["winner"]))
 
     def _fail_held_back(self) -> None:
         """Fail the dates that held_back() names: unsound dates, and dates that may share an order with one."""
@@ -193,7 +196,7 @@ class _Build:
             self._manifest(date),
             self.because[date],
             self.run.intent.stamp,
-            self.losers.get(date),
+            self.losers.get(date, {}),
             before.superseded if before is not None else {},
         )
 

@@ -44,28 +44,28 @@ Made = list[Publication[CuratedManifest]]
 class Job:
     """Which tables to make of a normalized partition, and why. `as_of` is the run's stamp.
 
-    `losers` are the orders that another date keeps, with order_id and version. `before` are the orders that fact_order
-    left to another date when it was last made: the version by order_id.
+    `losers` are the orders that another date keeps: the version by order_id. `before` are those that fact_order left to
+    another date when it was last made.
     """
 
     upstream: NormalizedManifest
     because: dict[Stage, str]
     as_of: str
-    losers: pa.Table | None
+    losers: dict[str, str]
     before: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Jobs by date."""
+    """Dates, each with its job."""
 
     files: Files
-    jobs: dict[str, Job]
+    dates: dict[str, Job]
 
     @property
     def size(self) -> int:
         """The bytes of the normalized files."""
-        return sum(sum(job.upstream.files.values()) for job in self.jobs.values())
+        return sum(sum(job.upstream.files.values()) for job in self.dates.values())
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,11 @@ class Kept:
 
         Files of logic version 2 and earlier have no column `excluded`, and their manifests count no excluded order.
         """
-        losers = job.losers.to_pylist() if job.losers is not None else []
-        superseded = {row["order_id"]: str(row["version"]) for row in losers}
         if not job.upstream.counts.excluded_here:
-            return cls(job, superseded, frozenset())
+            return cls(job, job.losers, frozenset())
         orders = pq.read_table(files.fetch(ORDERS.at(date)), columns=["order_id", "excluded"], partitioning=None)
         excluded = orders["order_id"].filter(orders["excluded"]).to_pylist()
-        return cls(job, superseded, frozenset(excluded).difference(superseded))
+        return cls(job, job.losers, frozenset(excluded).difference(job.losers))
 
     @property
     def is_complete(self) -> bool:
@@ -127,7 +125,7 @@ class Rows(NamedTuple):
 
 def stage(engine: Engine, piece: Piece) -> Staged[Made]:
     """The publications of each date, whose files are in the staging folder; or why there are none."""
-    return one_by_one(piece.jobs, partial(_contents, engine, piece.files), partial(_write, piece.files))
+    return one_by_one(piece.dates, partial(_contents, engine, piece.files), partial(_write, piece.files))
 
 
 def _contents(engine: Engine, files: Files, jobs: dict[str, Job]) -> dict[str, tuple[Kept, Rows | None]]:

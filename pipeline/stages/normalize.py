@@ -44,6 +44,7 @@ def normalize(run: Run, dates: list[str], shape: Shape) -> None:
         return
     started = time.monotonic()
     outcome = Outcome(NORMALIZED_STAGE)
+    run.open_cluster()
     # opening the engine takes as long as building a small date, so nobody has to wait for it at the lock
     with run.open_engine() as engine, run.lake.work.locked():
         reasons = {date: why_incomplete(run.lake, NORMALIZED_STAGE, date, run.intent) for date in dates}
@@ -76,7 +77,9 @@ class _Build:
     def stage(self, because: dict[str, str]) -> None:
         """Write every date's files to the staging folder. Dates that fail are noted in the outcome."""
         pieces = self._pieces(because)
-        self.publications = staged("normalizing dates", len(because), pieces, stage, self.engine, self.outcome)
+        self.publications = staged(
+            "normalizing dates", len(because), pieces, stage, self.run.place(self.engine), self.outcome
+        )
 
     def _pieces(self, because: dict[str, str]) -> Iterator[Piece]:
         """Pieces of about PIECE_BYTES, so that the memory is bounded. All dates of a piece have the same field map."""
@@ -117,7 +120,7 @@ class _Build:
 
     def _shared(self) -> dict[str, set[str]]:
         """For each date being built, the dates that share an order_id with its new or its published rows."""
-        built = {date: self.run.lake.files.stage(ORDERS.at(date)) for date in self.publications}
+        built = {date: self._staged_orders(date) for date in self.publications}
         shared: dict[str, set[str]] = {date: set() for date in built}
         others = []
         for date in self.run.lake.partitions("normalized"):
@@ -138,9 +141,12 @@ class _Build:
 
     def _keys(self) -> Keys:
         """The orders that are being published."""
-        bounds = {date: publication.manifest.order_ids for date, publication in self.publications.items()}
-        files = self.run.lake.files
-        return Keys.all(Keys.staged(files, NORMALIZED_STAGE, date, found) for date, found in bounds.items())
+        return Keys.all(
+            Keys.staged(publication, NORMALIZED_STAGE, date) for date, publication in self.publications.items()
+        )
+
+    def _staged_orders(self, date: str) -> str:
+        return self.publications[date].path_of(ORDERS.at(date))
 
     def _sharing(self, built: dict[str, str], others: list[str]) -> pa.Table:
         """The rows of shared_order.sql. Partitions that cannot be read fail and are left out."""
@@ -159,7 +165,7 @@ class _Build:
         files = self.run.lake.files
         return not (
             self.run.lake.is_whole(NORMALIZED_STAGE, date)
-            and filecmp.cmp(files.stage(ORDERS.at(date)), files.fetch(ORDERS.at(date)), shallow=False)
+            and filecmp.cmp(self._staged_orders(date), files.fetch(ORDERS.at(date)), shallow=False)
         )
 
     def _touch(self, dates: set[str], shared: dict[str, set[str]]) -> None:

@@ -5,6 +5,7 @@ from functools import partial
 from itertools import groupby
 from typing import Protocol, TypeVar
 
+from pipeline.cluster import Cluster, Dates
 from pipeline.engine import BAD_DATE, Engine
 from pipeline.errors import CorruptPartition
 from pipeline.lake import Outcome
@@ -19,8 +20,8 @@ LARGE_BYTES = 64 << 20
 AT_FAULT = (*BAD_DATE, CorruptPartition)
 
 
-class Sized(Protocol):
-    """A piece of dates. `size` is about the bytes of the files that it is made from."""
+class Sized(Dates, Protocol):
+    """A piece of dates with its size: about the bytes of the files that it is made from."""
 
     @property
     def size(self) -> int: ...
@@ -37,28 +38,31 @@ def staged(
     total: int,
     pieces: Iterable[Piece],
     work: Callable[[Engine, Piece], Staged[Result]],
-    engine: Engine,
+    place: Engine | Cluster,
     outcome: Outcome,
 ) -> dict[str, Result]:
     """The results of all pieces, by date, in the order of the pieces. Dates with an error are noted in the outcome."""
     done: dict[str, Result] = {}
     with progress(what, total) as advance:
-        for made in _each(engine, work, pieces):
+        for number, made in enumerate(_each(place, work, pieces), 1):
             for date, result in made.items():
                 if isinstance(result, Exception):
                     outcome.fail(date, result)
                 else:
                     done[date] = result
-            advance(len(made))
+            advance(len(made), f"piece {number}" if isinstance(place, Cluster) else "")
     return done
 
 
 def _each(
-    engine: Engine, work: Callable[[Engine, Piece], Staged[Result]], pieces: Iterable[Piece]
+    place: Engine | Cluster, work: Callable[[Engine, Piece], Staged[Result]], pieces: Iterable[Piece]
 ) -> Iterator[Staged[Result]]:
-    """Stage the pieces side by side, but a large piece alone: it needs much memory."""
+    """Stage the pieces side by side; on this machine a large piece alone, because it needs much memory."""
+    if isinstance(place, Cluster):
+        yield from place.map(work, pieces)
+        return
     for is_large, alike in groupby(pieces, key=lambda piece: piece.size > LARGE_BYTES):
-        stage = partial(map, partial(work, engine)) if is_large else partial(engine.map, work)
+        stage = partial(map, partial(work, place)) if is_large else partial(place.map, work)
         yield from stage(alike)
 
 

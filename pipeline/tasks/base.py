@@ -1,5 +1,6 @@
 """What all tasks share: common parameters, and the run's intent, lake and engine as plain values for the stages."""
 
+import multiprocessing
 import os
 from collections.abc import Iterable
 from dataclasses import replace
@@ -9,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import luigi
+from luigi.interface import core
 from luigi.parameter import ParameterVisibility
+from luigi.worker import TaskProcess
 
 from pipeline import config
+from pipeline.cluster import Cluster
 from pipeline.contract import RAW_STAGE, Stage
 from pipeline.engine import Engine, load_libraries
 from pipeline.errors import BadSetting, PipelineError
@@ -62,6 +66,7 @@ class LakeTask(luigi.Task):
             config.validate()
             warn_of_no_file()
             require_luigid()
+            refuse_several_workers()
         super().__init__(*args, **kwargs)
         if self.force and self.reprocess:
             raise BadSetting(
@@ -100,7 +105,7 @@ class LakeTask(luigi.Task):
     @property
     def this_run(self) -> Run:
         """The run of this task, as the stages take it."""
-        return Run(open_lake(), self.intent, open_engine)
+        return Run(open_lake(), self.intent, open_engine, the_cluster())
 
     def not_failed(self, stage: Stage, dates: list[str]) -> list[str]:
         """The dates that have not failed in this run, at the stage or at an earlier one.
@@ -137,6 +142,7 @@ class PartitionTask(LakeTask):
         return super().deps()
 
     def run(self) -> None:
+        refuse_several_workers()
         self.build()
         show_failures(self, self.failures())
 
@@ -216,6 +222,31 @@ def open_lake() -> Lake:
     settings = config.storage()
     root = Path(os.path.abspath(settings.root))
     return Lake(root, settings.lock_timeout_seconds, settings.fsync, settings.undated_days)
+
+
+def the_cluster() -> Cluster | None:
+    """The cluster of [cluster] address, which is not reached yet; None without an address."""
+    address = config.cluster().address
+    if not address:
+        return None
+    return _cluster_at(address, config.engine().memory_limit, config.storage().lock_timeout_seconds)
+
+
+def refuse_several_workers() -> None:
+    """Raise BadSetting if there is a cluster and Luigi runs tasks in forks: each would be a Spark application."""
+    # under luigi.build(), only the fork of a task shows that there are several workers
+    is_forked = core().workers > 1 or isinstance(multiprocessing.current_process(), TaskProcess)
+    if config.cluster().address and is_forked:
+        raise BadSetting(
+            "--workers: expected 1, and no [worker] force_multiprocessing, with [cluster] address; the executors work "
+            "side by side"
+        )
+
+
+@cache
+def _cluster_at(*settings: Any) -> Cluster:
+    """The same for all tasks of a run, because starting a session takes seconds."""
+    return Cluster(*settings)
 
 
 def open_engine(temp_directory: str | None = None) -> Engine:

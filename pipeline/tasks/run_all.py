@@ -84,6 +84,8 @@ class RunAll(LakeTask):
         return SummaryTarget(open_lake(), self.stamp)
 
     def run(self) -> Iterator[Any]:
+        # an API may take hours, and only then is the cluster used
+        self.this_run.reach_cluster()
         source = open_source()
         dates = dates_of(self, source)
         # not all dates: luigi would look at each of them again and again
@@ -91,7 +93,7 @@ class RunAll(LakeTask):
         if due:
             yield self._part(FetchOrders, due)
         landed = self.not_failed(FetchOrders.stage, dates)
-        yield [self._part(NormalizeOrders, group) for group in grouped(landed, config.run().dates_per_task)]
+        yield [self._part(NormalizeOrders, group) for group in grouped(landed, self._dates_per_task(landed))]
         normalized = self.not_failed(NormalizeOrders.stage, dates)
         if normalized:
             yield [self._part(table, normalized) for table in (WriteFactOrder, WriteOrderItems)]
@@ -111,6 +113,10 @@ class RunAll(LakeTask):
     def on_failure(self, exception: BaseException) -> Any:
         announce(self.this_run, exception)
         return self.error_text(exception)
+
+    def _dates_per_task(self, dates: list[str]) -> int:
+        """[run] dates_per_task. If it is not set, a cluster gets all dates at once: a task waits for its last piece."""
+        return config.run().dates_per_task or (len(dates) if config.cluster().address else 0)
 
     def _part(self, task: type[PartitionTask], dates: list[str]) -> PartitionTask:
         part: PartitionTask = self.clone(task, date=dates, reopen=self.changed_since is not None, keep_going=True)
