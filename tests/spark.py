@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 from depth import IS_DEEP
+from lake import LakeUnderTest
 from processes import BIN, DEADLINE_SECONDS, REPOSITORY
 
 from pipeline.stages import curate_piece, normalize_piece
@@ -27,6 +28,14 @@ SERVICES = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text(encoding
 STARTED = re.compile(rb"Starting Spark master at spark://(\S+)")
 REGISTERED = re.compile(rb"Successfully registered with (master)")
 SERVING = re.compile(rb"Spark Connect server started at: \S+:(\d+)")
+DRIVER = """
+import sys
+from pipeline.__main__ import main
+from pipeline.stages import curate, normalize
+normalize.PIECE_BYTES = curate.PIECE_BYTES = 1
+{more}
+main(sys.argv[1:])
+"""
 # where a function that runs on an executor notes that it has been there
 MARK = "SPARK_TEST_MARK"
 
@@ -124,6 +133,19 @@ def _running(name: str, *options: str, mark: Path, until: re.Pattern[bytes]) -> 
             late.cancel()
             os.killpg(process.pid, signal.SIGKILL)
         reader.join()
+
+
+def driver(lake: LakeUnderTest, *words: str, mark: Path = Path("/nowhere"), more: str = "") -> subprocess.Popen[str]:
+    """Start `python -m pipeline` over the lake, in a process of its own. Each date is a piece. `more` is code."""
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVER.format(more=more), *lake.options(), *words],
+        env=environment(mark),
+        cwd=lake.root.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 # What executors do in tests, in place of normalize_piece.stage

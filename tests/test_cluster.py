@@ -6,8 +6,6 @@ import pickle
 import select
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -22,6 +20,7 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from lake import LakeUnderTest
 from processes import DEADLINE_SECONDS, finished
+from spark import driver
 from test_laws_stateful import LakeMachine
 
 from pipeline.cluster import executor
@@ -42,16 +41,6 @@ MOVED = [
 ]
 NOBODY = "spark://127.0.0.1:9"
 BAD = ("yarn", "spark://h", "spark://h:70777", "spark://:7077", "spark://a:1,b:2", "spark://h:1/;a=b", "local[0]")
-# a driver whose pieces are one date each; the words after this code are those of `python -m pipeline`
-DRIVER = """
-import sys
-from pipeline.__main__ import main
-from pipeline.stages import curate, normalize
-from pipeline.tasks import status
-normalize.PIECE_BYTES = curate.PIECE_BYTES = 1
-{more}
-main(sys.argv[1:])
-"""
 
 
 @pytest.fixture(scope="module")
@@ -91,19 +80,6 @@ def mark(standalone: spark.Standalone) -> Iterator[None]:
     """No executor has been anywhere yet; at the end one has."""
     yield
     standalone.mark.unlink()
-
-
-def driver(lake: LakeUnderTest, *words: str, mark: Path = Path("/nowhere"), more: str = "") -> subprocess.Popen[str]:
-    """Start a run over the lake in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-c", DRIVER.format(more=more), *lake.options(), *words],
-        env=spark.environment(mark),
-        cwd=lake.root.parent,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
 
 
 on_spark = deep("dates that a cluster builds")

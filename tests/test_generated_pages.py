@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 TASKS = ("FetchOrders", "NormalizeOrders", "WriteFactOrder", "WriteOrderItems", "SeedDims", "RunAll")
 # keys that luigi.cfg shows with a value that is no default
-EXAMPLES = {"start_date", "exclude", "dates_per_task", "as_of", "textfile", "local_scheduler"}
+EXAMPLES = {"address", "start_date", "exclude", "dates_per_task", "as_of", "textfile", "local_scheduler"}
 
 
 @pytest.fixture(scope="module")
