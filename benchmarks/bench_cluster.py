@@ -121,7 +121,7 @@ def main() -> None:
                     name = f"{kind.strip('`-')}_{count}"
                     command = [sys.executable, "-c", TIMED, "run", *words, *more]
                     seconds, _ = shop.check(command, name, config)
-                    found[kind, count].add((shop.folder / f"{name.replace(' ', '_')}.log").read_text(), seconds)
+                    found[kind, count].add(shop.log(name).read_text(), seconds)
                     shop.console.print(f"  {kind}, {count} executor(s): {seconds:.1f} s", style="dim")
             sums[count] = hashes(out / "output")
         if any(sums[count] != sums[ALONE] for count in counts):

@@ -73,7 +73,7 @@ class Workshop:
         self, command: list[str], name: str, env: dict[str, str] | None = None
     ) -> tuple[float, resource.struct_rusage]:
         """Run a command; returns wall seconds and what it used. Its output goes to NAME.log."""
-        log = self.folder / f"{name.replace(',', '').replace(' ', '_')}.log"
+        log = self.log(name)
         os.sync()  # otherwise this run would wait for the writes of earlier runs
         with log.open("wb") as output:
             begin = time.perf_counter()
@@ -87,6 +87,10 @@ class Workshop:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
             raise BenchFailed(f"{' '.join(command)} ended with {process.returncode}; the end of {log}:\n{tail}")
         return seconds, usage
+
+    def log(self, name: str) -> Path:
+        """The file with the output of the last check() of this name."""
+        return self.folder / f"{name.replace(',', '').replace(' ', '_')}.log"
 
     def measure(self, measured: Measured, command: list[str], config: Path | None = None) -> None:
         """Run a command and add its figures."""
@@ -131,7 +135,7 @@ class Workshop:
         Returns a line for each table that both have, with its number of rows.
         """
         self.check([sys.executable, str(HERE / "compare.py"), str(a), str(b)], "compare")
-        lines = (self.folder / "compare.log").read_text(encoding="utf-8").splitlines()
+        lines = self.log("compare").read_text(encoding="utf-8").splitlines()
         for line in lines:
             self.console.print(f"  {what}: {line}", style="dim")
         return lines
